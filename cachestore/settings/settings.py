@@ -1,0 +1,115 @@
+"""The settings as one value, and what of it may leave the process."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from cachestore.errors import SettingsError
+
+# Options of fsspec's filesystems that say where and how, never who: an allow-list, so that the secrets of a
+# filesystem that nobody here has heard of stay out of every blob as well.
+_PUBLIC_OPTIONS = frozenset(
+    {
+        "account_host", "account_name", "addressing_style", "anon", "client_kwargs", "config_kwargs",
+        "default_block_size", "default_fill_cache", "endpoint_url", "host", "port", "profile", "project",
+        "region_name", "request_timeout", "requester_pays", "s3", "signature_version", "timeout", "use_ssl",
+        "version_aware",
+    }
+)  # fmt: skip
+
+_URL_CREDENTIALS = re.compile(r"(?<=://)[^/@]*:[^/@]*(?=@)")
+_URL_SECRET_QUERY = re.compile(r"([?&](?:password|sslpassword|token|secret|key)=)[^&]*", re.IGNORECASE)
+
+Compress = bool | int | str | tuple[str, int] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Holds everything that decides which cache is opened and how.
+
+    Parameters
+    ----------
+    location
+        The store: a directory or an fsspec URL; None does not cache.
+    index
+        The index: an SQLAlchemy URL, or the path of an SQLite file; None chooses by the store.
+    storage_options
+        The options of the fsspec filesystem.
+    user
+        Who makes and uses entries; None is the login name.
+    compress
+        How blobs are compressed; None looks at the data.
+    verbose
+        joblib's verbosity of a `Memory` that `cachestore.open()` gives.
+    timeout
+        Seconds that one operation on a remote store or index may take in all.
+    reuse_unseeded
+        Whether folds of estimators that drew random numbers without a seed are reused.
+    """
+
+    location: str | None = None
+    index: str | None = None
+    storage_options: Mapping[str, Any] = field(default_factory=dict)
+    user: str | None = None
+    compress: Compress = None
+    verbose: int = 0
+    timeout: float = 5.0
+    reuse_unseeded: bool = True
+
+    def __post_init__(self) -> None:
+        """Refuse values without a meaning at once."""
+        if not isinstance(self.storage_options, Mapping):
+            raise SettingsError(
+                f"storage_options is {self.storage_options!r}. Give a mapping of the filesystem's options."
+            )
+        if isinstance(self.timeout, bool) or not isinstance(self.timeout, int | float) or not self.timeout > 0:
+            raise SettingsError(f"timeout is {self.timeout!r}. Give a number of seconds above 0.")
+        if isinstance(self.verbose, bool) or not isinstance(self.verbose, int | float):
+            raise SettingsError(f"verbose is {self.verbose!r}. Give a number, 0 for silence.")
+        if not isinstance(self.reuse_unseeded, bool):
+            raise SettingsError(f"reuse_unseeded is {self.reuse_unseeded!r}. Give true or false.")
+        for name in ("location", "index", "user"):
+            value = getattr(self, name)
+            if value is not None and (not isinstance(value, str) or not value.strip()):
+                raise SettingsError(f"{name} is {value!r}. Give a text that is not empty.")
+
+    def without_secrets(self) -> Settings:
+        """Return these settings as they may be written into a blob or shown to people."""
+        return replace(
+            self,
+            location=without_password(self.location),
+            index=without_password(self.index),
+            storage_options=_public_options(self.storage_options),
+        )
+
+
+def without_password(url: str | None) -> str | None:
+    """Remove the password from a URL, keeping the user's name.
+
+    Examples
+    --------
+    >>> without_password("postgresql://ana:pa55@db.example/cache")
+    'postgresql://ana@db.example/cache'
+    """
+    if url is None or "://" not in url:
+        return url
+    url = _URL_CREDENTIALS.sub(lambda match: match[0].split(":", 1)[0], url)
+    return _URL_SECRET_QUERY.sub(r"\1", url)
+
+
+def _public_options(options: Mapping[str, Any]) -> dict[str, Any]:
+    public: dict[str, Any] = {}
+    for name, value in options.items():
+        if name not in _PUBLIC_OPTIONS:
+            continue
+        if isinstance(value, Mapping):
+            value = _public_options(value)
+        elif isinstance(value, str):
+            value = without_password(value)
+        elif not isinstance(value, bool | int | float | None):
+            continue
+        public[name] = value
+    return public
