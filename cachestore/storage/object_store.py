@@ -1,0 +1,130 @@
+"""The contract of an object store: bytes at paths, whole or absent."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Protocol
+
+
+@dataclass(frozen=True, slots=True)
+class ObjectInfo:
+    """Says of one object what a listing knows.
+
+    Parameters
+    ----------
+    path
+        Relative to the store.
+    size
+        In bytes.
+    modified
+        When it was last put, by the store's clock; aware, UTC.
+    """
+
+    path: str
+    size: int
+    modified: datetime
+
+
+class ObjectStore(Protocol):
+    """Keeps bytes at paths such as `blobs/ab/abcd`; safe to use from several threads and after a fork.
+
+    Every operation raises `StorageError` and nothing else: `ObjectNotFound` where there is no object,
+    otherwise with `transient` saying whether to try again. A path that leads out of the store is a
+    `ValueError`, a mistake of the caller.
+    """
+
+    @property
+    def url(self) -> str:
+        """Where the store is, without secrets; for messages."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether operations cross a network."""
+
+    def get(self, path: str) -> bytes:
+        """Return the whole object.
+
+        Raises
+        ------
+        ObjectNotFound
+            If there is none.
+        StorageError
+            If the store does not answer, or refuses.
+        """
+
+    def get_suffix(self, path: str, length: int) -> bytes:
+        """Return the last `length` bytes, or the whole object when it is shorter.
+
+        An empty object answers `b""`, whether the server calls that a range error or not.
+
+        Raises
+        ------
+        ObjectNotFound
+            If there is none.
+        StorageError
+            If the store does not answer, or refuses.
+        """
+
+    def get_range(self, path: str, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` to before `stop`; as in a slice, what lies beyond the end is missing.
+
+        Raises
+        ------
+        ObjectNotFound
+            If there is none.
+        StorageError
+            If the store does not answer, or refuses.
+        """
+
+    def put(self, path: str, parts: Iterable[bytes | memoryview]) -> None:
+        """Store the parts, joined, at `path`, replacing what was there.
+
+        Whole or absent: readers see the old object or the new one, and if the parts or the store fail,
+        or the process is killed, what was there stays. The last of several puts wins.
+
+        Raises
+        ------
+        StorageError
+            If the store does not answer, or refuses.
+        """
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Store `data` at `path` unless something is there, and return whether it is now this call's.
+
+        Of several at once exactly one wins, as long as each gives data of its own (a random id): where a
+        reply may be lost, finding exactly `data` there counts as having put it.
+
+        Raises
+        ------
+        StorageError
+            If the store does not answer, or refuses.
+        """
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Remove the objects; absent ones are no error.
+
+        Raises
+        ------
+        StorageError
+            If the store does not answer, or refuses.
+        """
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Iterate over every object whose path begins with `prefix`, in no particular order.
+
+        What unfinished puts left behind is listed as well (see `paths.is_temporary`).
+
+        Raises
+        ------
+        StorageError
+            If the store does not answer, or refuses.
+        """
+
+    def directory(self) -> Path | None:
+        """Return the local directory that holds the store, when there is one."""
+
+    def close(self) -> None:
+        """Let go of connections; the store may be used again and then makes new ones."""

@@ -1,0 +1,120 @@
+"""The layout of a store: the one place that knows where in it something lies.
+
+::
+
+    store.json                    what the store is: its random id and format
+    blobs/<2 hex>/<64 hex>        one value; the path is derived from the key, so one GET answers a hit
+    versions/<2 hex>/<64 hex>     one code version: its named parts and their sources
+    marks/...                     pins, invalidation epochs, accepted versions: small objects
+    .../.tmp-<16 hex>             what a put has not finished; garbage once it is old
+"""
+
+from __future__ import annotations
+
+import os
+import re
+
+STORE_FILE = "store.json"
+BLOBS = "blobs/"
+VERSIONS = "versions/"
+MARKS = "marks/"
+
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_BLOB = re.compile(r"blobs/([0-9a-f]{2})/(\1[0-9a-f]{62})")
+_TEMPORARY = re.compile(r"(?:.*/)?\.tmp-[0-9a-f]{16}", re.DOTALL)
+
+
+def blob_path(key: str) -> str:
+    """Return where the blob of a key lies.
+
+    Raises
+    ------
+    ValueError
+        If `key` is not 64 lower-case hexadecimal digits.
+
+    Examples
+    --------
+    >>> blob_path("ab" + 62 * "0")[:16]
+    'blobs/ab/ab00000'
+    """
+    return f"{BLOBS}{_sharded(key)}"
+
+
+def version_path(code_version: str) -> str:
+    """Return where the named parts of a code version lie.
+
+    Raises
+    ------
+    ValueError
+        If `code_version` is not 64 lower-case hexadecimal digits.
+
+    Examples
+    --------
+    >>> version_path("cd" + 62 * "0")[:16]
+    'versions/cd/cd00'
+    """
+    return f"{VERSIONS}{_sharded(code_version)}"
+
+
+def key_of(path: str) -> str | None:
+    """Return the key whose blob lies at `path`, or None where no blob belongs.
+
+    Examples
+    --------
+    >>> key_of(blob_path(64 * "a")) == 64 * "a"
+    True
+    >>> key_of("store.json") is None
+    True
+    """
+    match = _BLOB.fullmatch(path)
+    return match[2] if match else None
+
+
+def temporary_path(path: str) -> str:
+    """Return a fresh name beside `path` under which a put may grow until it is whole.
+
+    Examples
+    --------
+    >>> is_temporary(temporary_path("blobs/ab/abcd"))
+    True
+    """
+    # In the same directory, for a rename is atomic within one filesystem only.
+    folder, slash, _ = path.rpartition("/")
+    return f"{folder}{slash}.tmp-{os.urandom(8).hex()}"
+
+
+def is_temporary(path: str) -> bool:
+    """Tell whether `path` was made by `temporary_path`: once it is old, its writer has died.
+
+    Examples
+    --------
+    >>> is_temporary("blobs/ab/.tmp-0123456789abcdef"), is_temporary("store.json")
+    (True, False)
+    """
+    return _TEMPORARY.fullmatch(path) is not None
+
+
+def checked_path(path: str) -> str:
+    """Return `path` if it names a place inside the store.
+
+    Raises
+    ------
+    ValueError
+        If it is empty, absolute, or has a part that is empty, `.` or `..`.
+
+    Examples
+    --------
+    >>> checked_path("marks/pins/ana")
+    'marks/pins/ana'
+    """
+    # Keys come from users and other people's indexes: none may lead out of the store.
+    if any(part in {"", ".", ".."} for part in path.split("/")) or "\0" in path:
+        raise ValueError(f"{path!r} names no object of a store. Give parts joined by single slashes.")
+    return path
+
+
+def _sharded(digest: str) -> str:
+    if _DIGEST.fullmatch(digest) is None:
+        raise ValueError(f"{digest!r} is no digest. Give 64 lower-case hexadecimal digits.")
+    # 256 folders keep a directory listable on filesystems that slow down with many names.
+    return f"{digest[:2]}/{digest}"

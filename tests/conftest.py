@@ -1,0 +1,3 @@
+"""What all tests share: the servers."""
+
+pytest_plugins = ["tests.servers.postgres"]
