@@ -1,16 +1,74 @@
 """joblib.Memory for a team: each result is computed once, by anyone, anywhere.
 
-Everything is imported when it is first used, so that `import cachestore` costs next to nothing.
+Names are imported when they are first used: `import cachestore` itself costs next to nothing.
 """
 
+import importlib
 from typing import TYPE_CHECKING
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cachestore.errors import (
-        BlobError as BlobError,
-    )
-    from cachestore.errors import (
-        CachestoreError as CachestoreError,
-    )
+    from cachestore.errors import BlobError as BlobError
+    from cachestore.errors import CachestoreError as CachestoreError
+    from cachestore.errors import CachestoreWarning as CachestoreWarning
+    from cachestore.errors import CorruptBlob as CorruptBlob
+    from cachestore.errors import IndexUnavailable as IndexUnavailable
+    from cachestore.errors import KeyingError as KeyingError
+    from cachestore.errors import MissingExtra as MissingExtra
+    from cachestore.errors import NewerBlob as NewerBlob
+    from cachestore.errors import ObjectNotFound as ObjectNotFound
+    from cachestore.errors import SchemaMismatch as SchemaMismatch
+    from cachestore.errors import SettingsError as SettingsError
+    from cachestore.errors import StorageError as StorageError
+    from cachestore.keys import digest as digest
+    from cachestore.memory import MemorizedFunc as MemorizedFunc
+    from cachestore.memory import MemorizedResult as MemorizedResult
+    from cachestore.memory import Memory as Memory
+    from cachestore.memory import NotMemorizedFunc as NotMemorizedFunc
+    from cachestore.memory import NotMemorizedResult as NotMemorizedResult
+    from cachestore.memory import expires_after as expires_after
+    from cachestore.memory import open_memory as open
+    from cachestore.parallel import register as register
+
+_HOMES = {
+    "cachestore.errors": (
+        "BlobError",
+        "CachestoreError",
+        "CachestoreWarning",
+        "CorruptBlob",
+        "IndexUnavailable",
+        "KeyingError",
+        "MissingExtra",
+        "NewerBlob",
+        "ObjectNotFound",
+        "SchemaMismatch",
+        "SettingsError",
+        "StorageError",
+    ),
+    "cachestore.keys": ("digest",),
+    "cachestore.memory": (
+        "MemorizedFunc",
+        "MemorizedResult",
+        "Memory",
+        "NotMemorizedFunc",
+        "NotMemorizedResult",
+        "expires_after",
+    ),
+    "cachestore.parallel": ("register",),
+}
+_HOME = {name: home for home, names in _HOMES.items() for name in names}
+
+__all__ = ["__version__", "open", *_HOME]
+
+
+def __getattr__(name: str) -> object:
+    if name == "open":  # the builtin stays what it is inside the package
+        return importlib.import_module("cachestore.memory").open_memory
+    if name not in _HOME:
+        raise AttributeError(f"module 'cachestore' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOME[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

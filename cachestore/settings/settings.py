@@ -76,6 +76,21 @@ class Settings:
             if value is not None and (not isinstance(value, str) or not value.strip()):
                 raise SettingsError(f"{name} is {value!r}. Give a text that is not empty.")
 
+    def at(
+        self, location: str, *, index: str | None = None, storage_options: Mapping[str, Any] | None = None
+    ) -> Settings:
+        """Return these settings for a place that was named.
+
+        The index and the options of the filesystem belong to the place that they were set with: they are kept only
+        where it is the same, unless others are given.
+        """
+        same = location == self.location
+        if index is None and same:
+            index = self.index
+        if storage_options is None:
+            storage_options = self.storage_options if same else {}
+        return replace(self, location=location, index=index, storage_options=storage_options)
+
     def without_secrets(self) -> Settings:
         """Return these settings as they may be written into a blob or shown to people."""
         return replace(

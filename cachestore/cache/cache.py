@@ -1,0 +1,368 @@
+"""One cache: values by key, in an object store, with an index that keeps the books.
+
+Three invariants hold, whatever happens between two steps:
+
+1. A blob is whole or absent, and never edited. A put of the same key replaces it whole: puts of blobs are
+   unconditional, the last one wins (a refresh, a repair, a race). A reader of several ranges whose digests do not
+   match starts over once, then calls it a miss.
+2. Put: blob, then row. Drop: row, then blob.
+3. So a row may for a moment lack its blob (a reader calls that a miss, and the put that follows repairs the row),
+   and a blob may lack its row (an orphan: still a valid hit, adopted when seen, swept only when old).
+
+The index is bookkeeping: a hit never waits for SQL, and losing the index loses no value.
+"""
+
+from __future__ import annotations
+
+import platform
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import cached_property
+from typing import Literal, TypeVar
+
+from cachestore.blob import BlobReader, Metadata, Parent, encode
+from cachestore.cache.store_file import read_store_id, write_store_id
+from cachestore.cache.trouble import Trouble
+from cachestore.errors import (
+    BlobError,
+    CachestoreError,
+    CorruptBlob,
+    IndexUnavailable,
+    KeyingError,
+    NewerBlob,
+    ObjectNotFound,
+    SchemaMismatch,
+    StorageError,
+)
+from cachestore.index import Entry, Index, Touch
+from cachestore.keys import CallKey, digest
+from cachestore.settings import Settings
+from cachestore.storage import ObjectStore, blob_path
+
+# Digesting an array costs next to nothing beside writing it; walking a small value costs more than it tells.
+_DIGESTED_FROM = 64 * 1024
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """Is the answer of a cache that has the value."""
+
+    value: object
+    metadata: Metadata
+
+
+@dataclass(frozen=True, slots=True)
+class Miss:
+    """Is the answer of a cache that has no value, and why."""
+
+    reason: Literal["absent", "unavailable", "corrupt", "newer", "unreadable", "refused"]
+
+
+class Cache:
+    """Gets, puts and drops values by key.
+
+    Parameters
+    ----------
+    store
+        Where the blobs lie.
+    index
+        What keeps the books.
+    settings
+        What both were opened from; goes to workers and into pickles (without its secrets).
+    """
+
+    def __init__(self, store: ObjectStore, index: Index, settings: Settings) -> None:
+        self.store = store
+        self.index = index
+        self.settings = settings
+        self.trouble = Trouble()
+        self._merged = False
+        self._marked = False
+        self._lock = threading.Lock()
+
+    def __repr__(self) -> str:
+        """Show where the cache is, without secrets."""
+        return f"Cache({self.location!r})"
+
+    def __reduce__(self) -> tuple[Callable[[Settings], Cache], tuple[Settings]]:
+        """Pickle the address without its secrets: a stored estimator may hold a cache."""
+        from cachestore.cache.opening import reopen_cache
+
+        return reopen_cache, (self.settings.without_secrets(),)
+
+    @property
+    def location(self) -> str:
+        """The store's directory or URL, without secrets."""
+        return self.store.url
+
+    @cached_property
+    def user(self) -> str:
+        """Who makes and uses entries through this cache."""
+        if self.settings.user is not None:
+            return self.settings.user
+        import getpass
+
+        try:
+            return getpass.getuser()
+        except (OSError, KeyError):  # a container's user without a name
+            return "unknown"
+
+    # ---- one entry
+
+    def get(self, key: str, *, accept: Callable[[Metadata], bool] | None = None) -> Hit | Miss:
+        """Look a key up and load its value.
+
+        Parameters
+        ----------
+        key
+            The digest of a call.
+        accept
+            Told what is known of the entry before its value is loaded; False makes it a miss.
+
+        Returns
+        -------
+        Hit or Miss
+            Never an error: an ill store is a miss, and is told once.
+        """
+        started = time.perf_counter()
+        found = self._read(key, lambda reader: Hit(reader.value(), reader.metadata), accept)
+        if isinstance(found, Hit):
+            # Loading took time too: what a hit saves is counted net.
+            saved = found.metadata.seconds - (time.perf_counter() - started)
+            self.index.touch(Touch(key=key, user=self.user, at=_now(), seconds_saved=saved))
+        return found
+
+    def peek(self, key: str) -> Metadata | Miss:
+        """Look a key up without loading its value and without counting a use."""
+        return self._read(key, lambda reader: reader.metadata)
+
+    def put(
+        self,
+        call: CallKey,
+        value: object,
+        *,
+        started_at: datetime,
+        seconds: float,
+        parents: Iterable[Parent] = (),
+        drew_random: bool = False,
+    ) -> Metadata | None:
+        """Store the value of a call: blob, then row.
+
+        Parameters
+        ----------
+        call
+            The call that gave the value.
+        value
+            What the function returned.
+        started_at, seconds
+            When the computation began (aware) and how long it took.
+        parents
+            The entries that were used to make the value.
+        drew_random
+            Whether the computation drew from a random state that nobody seeded.
+
+        Returns
+        -------
+        Metadata or None
+            What was stored of the value besides itself; None where it could not be stored, which is told once.
+        """
+        metadata = Metadata(
+            key=call.key,
+            function=call.function,
+            code_version=call.code_version,
+            code_parts=call.code_parts,
+            arguments=call.arguments,
+            started_at=started_at,
+            seconds=seconds,
+            creator=self.user,
+            python=platform.python_version(),
+            parents=tuple(parents),
+            value_digest=_value_digest(value),
+            drew_random=drew_random,
+        )
+        try:
+            encoded = encode(value, metadata, compress=self.settings.compress)
+        except BlobError as error:
+            self.trouble.tell(f"value of {call.function}", f"A result of {call.function} is not stored.", error)
+            return None
+        try:
+            self._mark_store()
+            self.store.put(blob_path(call.key), encoded.parts)
+        except StorageError as error:
+            self._tell_store(error)
+            return None
+        self.keep_books(lambda: self._record([entry_of(encoded.metadata, encoded.size)]))
+        return encoded.metadata
+
+    def drop(self, keys: Iterable[str]) -> None:
+        """Remove entries: row, then blob.
+
+        Raises
+        ------
+        IndexUnavailable, SchemaMismatch, StorageError
+            If they cannot be removed; then they are kept.
+        """
+        keys = list(keys)
+        self.index.forget(keys)
+        self.store.delete(blob_path(key) for key in keys)
+
+    # ---- all entries
+
+    def read_metadata(self, key: str) -> tuple[Metadata, int]:
+        """Read what a blob says of itself, and its size in bytes, without loading the value.
+
+        Raises
+        ------
+        ObjectNotFound, StorageError, BlobError
+            If there is no such blob, or it cannot be read.
+        """
+        reader = self.open_blob(key)
+        return reader.metadata, reader.size
+
+    def open_blob(self, key: str) -> BlobReader:
+        """Open the blob of a key, its digests not yet checked but those of its metadata."""
+        return BlobReader.open(_BlobSource(self.store, blob_path(key)), key=key)
+
+    def merge_uses(self) -> None:
+        """Take in the uses that other processes noted, and adopt the orphans among them.
+
+        Raises
+        ------
+        IndexUnavailable, SchemaMismatch
+            If the index cannot be written.
+        """
+        self.index.flush()
+        self.adopt(self.index.merge())
+
+    def adopt(self, keys: Iterable[str]) -> list[str]:
+        """Give rows to blobs that have none; return the keys that could not be read."""
+        adopted, failed = [], []
+        for key in keys:
+            try:
+                metadata, size = self.read_metadata(key)
+            except (StorageError, BlobError):
+                failed.append(key)
+            else:
+                adopted.append(entry_of(metadata, size))
+        self.index.record(adopted)
+        return failed
+
+    def store_id(self) -> str | None:
+        """Read the random id of the store; None before its first put."""
+        return read_store_id(self.store)
+
+    def keep_books(self, write: Callable[[], object]) -> None:
+        """Write to the index, and go on without it where it is ill."""
+        try:
+            write()
+        except (IndexUnavailable, SchemaMismatch) as error:
+            self.trouble.tell(
+                "index", "The cache goes on without its index: results are stored and found, but not listed.", error
+            )
+
+    def close(self) -> None:
+        """Write what is buffered and let go of connections."""
+        self.keep_books(self.index.close)
+        self.store.close()
+
+    # ---- how
+
+    def _record(self, entries: list[Entry]) -> None:
+        self.index.record(entries)
+        with self._lock:
+            first, self._merged = not self._merged, True
+        if first:
+            self.merge_uses()
+
+    def _mark_store(self) -> None:
+        # The first put of a process; a second one in a race writes nothing, the file is created exclusively.
+        if not self._marked:
+            write_store_id(self.store)
+            self._marked = True
+
+    def _read(
+        self, key: str, take: Callable[[BlobReader], _T], accept: Callable[[Metadata], bool] | None = None
+    ) -> _T | Miss:
+        for attempt in (1, 2):
+            try:
+                reader = self.open_blob(key)
+                if accept is not None and not accept(reader.metadata):
+                    return Miss("refused")
+                return take(reader)
+            except ObjectNotFound:
+                return Miss("absent")
+            except StorageError as error:
+                self._tell_store(error)
+                return Miss("unavailable")
+            except CorruptBlob as error:
+                # The blob may have been replaced between two ranges: start over once.
+                if attempt == 2:
+                    self._tell_blob(key, error)
+            except NewerBlob as error:
+                self._tell_blob(key, error)
+                return Miss("newer")
+            except BlobError as error:
+                self._tell_blob(key, error)
+                return Miss("unreadable")
+        return Miss("corrupt")
+
+    def _tell_store(self, error: CachestoreError) -> None:
+        self.trouble.tell("store", "The store is ill: results are computed, and not shared.", error)
+
+    def _tell_blob(self, key: str, error: CachestoreError) -> None:
+        self.trouble.tell(
+            f"blob {key}", f"The entry {key[:12]} cannot be used; it is computed again and replaced.", error
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _BlobSource:
+    """Is one object of a store, as a blob reader wants it."""
+
+    store: ObjectStore
+    path: str
+
+    def suffix(self, length: int) -> bytes:
+        return self.store.get_suffix(self.path, length)
+
+    def range(self, start: int, stop: int) -> bytes:
+        return self.store.get_range(self.path, start, stop)
+
+
+def entry_of(metadata: Metadata, stored_size: int) -> Entry:
+    """Say of a blob what the index keeps: the same row whether it was just put or is found again.
+
+    Only the last use is of this moment.
+    """
+    return Entry(
+        key=metadata.key,
+        function=metadata.function,
+        code_version=metadata.code_version,
+        kind=metadata.kind,
+        raw_size=metadata.raw_size,
+        stored_size=stored_size,
+        created_at=metadata.started_at + timedelta(seconds=metadata.seconds),
+        last_used_at=_now(),
+        seconds=metadata.seconds,
+        creator=metadata.creator,
+        value_digest=metadata.value_digest,
+        parents=tuple(parent.key for parent in metadata.parents),
+    )
+
+
+def _value_digest(value: object) -> str | None:
+    if getattr(value, "nbytes", 0) < _DIGESTED_FROM:
+        return None
+    try:
+        return digest(value)
+    except KeyingError:
+        return None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

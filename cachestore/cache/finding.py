@@ -1,0 +1,54 @@
+"""One look at every blob of a store, and what is found wrong with one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from cachestore.cache.cache import Cache
+from cachestore.errors import BlobError, ObjectNotFound, StorageError
+from cachestore.storage import key_of
+
+# Remote reads wait for the network, not for the processor.
+_CONCURRENCY = 8
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Says what is wrong with the entry of a key."""
+
+    key: str
+    problem: str
+
+
+def inspect_blobs(
+    cache: Cache, look: Callable[[str], _T], progress: Callable[[int, int], object]
+) -> Iterator[tuple[str, _T | Finding]]:
+    """Look at every blob of a store, several at a time; what cannot be read is a finding.
+
+    Parameters
+    ----------
+    look
+        Given a key; may raise StorageError or BlobError.
+    progress
+        Told how many of how many blobs were looked at.
+    """
+
+    def outcome(key: str) -> _T | Finding | None:
+        try:
+            return look(key)
+        except ObjectNotFound:
+            return None  # removed while we look: not wrong
+        except (BlobError, StorageError) as error:
+            return Finding(key, str(error))
+
+    keys = sorted(key for info in cache.store.list("blobs") if (key := key_of(info.path)) is not None)
+    with ThreadPoolExecutor(_CONCURRENCY) as pool:
+        for done, (key, result) in enumerate(zip(keys, pool.map(outcome, keys), strict=True), start=1):
+            progress(done, len(keys))
+            if result is not None:
+                yield key, result

@@ -1,0 +1,140 @@
+"""Collection: what will be given up is a plan that can be printed; then it is carried out.
+
+Row, then blob, then whatever no row speaks of and is old. An old orphan is read first: what is whole is adopted,
+only what cannot be read is swept. A private index of a shared store knows only its own uses, and never sweeps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from cachestore.cache.cache import Cache, entry_of
+from cachestore.cache.eviction import Eviction, Limits, choose
+from cachestore.errors import BlobError, NewerBlob, ObjectNotFound, StorageError
+from cachestore.index import Entry, Selection
+from cachestore.storage import ObjectInfo, is_temporary, key_of
+
+# Nobody puts for so long; younger blobs without a row may be of a put that is under way, or of an index that is ill.
+ORPHAN_AGE = timedelta(days=7)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Says what a collection will do.
+
+    Attributes
+    ----------
+    evictions
+        Entries that go.
+    vanished
+        Keys of rows whose blobs are gone.
+    adoptions
+        Old blobs without a row that are whole: they get one.
+    sweeps
+        Old leftovers: temporary files, and blobs without a row that cannot be read.
+    kept, kept_size
+        How many entries stay, and their bytes.
+    """
+
+    evictions: tuple[Eviction, ...]
+    vanished: tuple[str, ...]
+    adoptions: tuple[Entry, ...]
+    sweeps: tuple[ObjectInfo, ...]
+    kept: int
+    kept_size: int
+
+    @property
+    def freed_size(self) -> int:
+        """Bytes that the store gets back."""
+        return sum(eviction.entry.stored_size for eviction in self.evictions) + sum(
+            leftover.size for leftover in self.sweeps
+        )
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.evictions or self.vanished or self.adoptions or self.sweeps)
+
+
+def plan(cache: Cache, limits: Limits, *, now: datetime | None = None) -> Plan:
+    """Decide what a collection gives up.
+
+    Raises
+    ------
+    IndexUnavailable, SchemaMismatch, StorageError
+        If the index or the store cannot be read.
+    """
+    now = datetime.now(UTC) if now is None else now
+    cache.merge_uses()
+    entries = cache.index.select(Selection())
+    vanished: list[str] = []
+    adoptions: list[Entry] = []
+    sweeps: list[ObjectInfo] = []
+    if not cache.index.private:
+        rows = {entry.key for entry in entries}
+        listed = list(cache.store.list(""))
+        blobs = {key: info for info in listed if (key := key_of(info.path)) is not None}
+        # Rows are read before blobs are listed: a row without a blob here is no put under way.
+        vanished = sorted(rows - blobs.keys())
+        entries = [entry for entry in entries if entry.key in blobs]
+        old = [(key, info) for key, info in blobs.items() if key not in rows and now - info.modified > ORPHAN_AGE]
+        adoptions, sweeps = _judge(cache, old)
+        sweeps += [info for info in listed if is_temporary(info.path) and now - info.modified > ORPHAN_AGE]
+    evictions = choose(entries, limits, now) if limits.given else []
+    gone = {eviction.entry.key for eviction in evictions}
+    kept = [entry for entry in entries if entry.key not in gone]
+    return Plan(
+        evictions=tuple(evictions),
+        vanished=tuple(vanished),
+        adoptions=tuple(adoptions),
+        sweeps=tuple(sweeps),
+        kept=len(kept) + len(adoptions),
+        kept_size=sum(entry.stored_size for entry in (*kept, *adoptions)),
+    )
+
+
+def run(cache: Cache, decided: Plan, *, progress: Callable[[int], object] = lambda done: None) -> None:
+    """Carry a plan out: rows, then blobs, then leftovers.
+
+    Killed at any point it leaves orphans at worst, which the next collection sees.
+
+    Parameters
+    ----------
+    progress
+        Told the number of entries that are gone, after each batch.
+
+    Raises
+    ------
+    IndexUnavailable, SchemaMismatch, StorageError
+        If the index or the store cannot be written; what is not yet removed is kept.
+    """
+    cache.index.forget(decided.vanished)
+    done = 0
+    for batch in _batches([eviction.entry.key for eviction in decided.evictions]):
+        cache.drop(batch)
+        done += len(batch)
+        progress(done)
+    cache.index.record(decided.adoptions)
+    cache.store.delete(info.path for info in decided.sweeps)
+
+
+def _judge(cache: Cache, orphans: Iterable[tuple[str, ObjectInfo]]) -> tuple[list[Entry], list[ObjectInfo]]:
+    """Tell the orphans that are whole from those that nobody can read."""
+    adoptions, sweeps = [], []
+    for key, info in orphans:
+        try:
+            adoptions.append(entry_of(*cache.read_metadata(key)))
+        except (NewerBlob, ObjectNotFound):
+            continue  # of a colleague's later cachestore; or swept by somebody else just now
+        except BlobError:
+            sweeps.append(info)
+        except StorageError:
+            continue  # not read is not unreadable
+    return adoptions, sweeps
+
+
+def _batches(keys: list[str], size: int = 500) -> Iterable[list[str]]:
+    for start in range(0, len(keys), size):
+        yield keys[start : start + size]

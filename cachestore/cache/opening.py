@@ -1,0 +1,92 @@
+"""Which cache some settings mean, and the caches that this process has open."""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from dataclasses import replace
+from pathlib import Path
+
+from cachestore.cache.cache import Cache
+from cachestore.cache.store_file import read_store_id
+from cachestore.errors import SettingsError, StorageError
+from cachestore.index import open_index
+from cachestore.settings import Settings, adopted, find_settings
+from cachestore.storage import STORE_FILE, open_store
+
+_opened: weakref.WeakValueDictionary[str, Cache] = weakref.WeakValueDictionary()
+_lock = threading.Lock()
+
+
+def located(location: str | Path) -> str:
+    """Return a location as it is taken: a URL as it is, a directory absolute.
+
+    Where only the subfolder `cachestore` of a directory holds a store (as `Memory("directory")` makes it), that is
+    meant.
+    """
+    text = str(location)
+    if isinstance(location, str) and "://" in location:
+        return location
+    directory = Path.cwd() / Path(text).expanduser()
+    inner = directory / "cachestore"
+    if not (directory / STORE_FILE).exists() and (inner / STORE_FILE).exists():
+        return str(inner)
+    return str(directory)
+
+
+def open_cache(settings: Settings) -> Cache:
+    """Open the cache that settings name; the same settings give the same cache in one process.
+
+    Raises
+    ------
+    SettingsError, MissingExtra
+        If the location or the index have no meaning, or need a package that is not installed.
+    """
+    if settings.location is None:
+        raise SettingsError("The location is None: there is no cache to open. Name a directory or a URL.")
+    name = repr(settings)
+    with _lock:
+        cache = _opened.get(name)
+        if cache is None:
+            cache = _opened[name] = _open(settings)
+        return cache
+
+
+def opened() -> list[Cache]:
+    """Return the caches that this process has open."""
+    with _lock:
+        return list(_opened.values())
+
+
+def reopen_cache(public: Settings) -> Cache:
+    """Open the cache of a pickle, with the secrets that this process has for the same place."""
+    for cache in opened():
+        if cache.settings.without_secrets() == public:
+            return cache
+    known = adopted() or find_settings()[0]
+    bare = known.without_secrets()
+    if bare.location == public.location:
+        public = replace(public, location=known.location, storage_options=known.storage_options)
+    if bare.index == public.index:
+        public = replace(public, index=known.index)
+    return open_cache(public)
+
+
+def _open(settings: Settings) -> Cache:
+    assert settings.location is not None
+    store = open_store(settings.location, storage_options=settings.storage_options, timeout=settings.timeout)
+
+    def store_id() -> str | None:
+        try:
+            return read_store_id(store)
+        except StorageError:
+            return None  # no name, no private index: uses are not counted while the store is ill
+
+    index = open_index(
+        settings.index,
+        directory=store.directory(),
+        store_id=store_id,
+        remote=store.remote,
+        timeout=settings.timeout,
+    )
+    return Cache(store, index, settings)

@@ -1,0 +1,51 @@
+"""The index made again from the blobs' headers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cachestore.cache.cache import Cache, entry_of
+from cachestore.cache.finding import Finding, inspect_blobs
+from cachestore.index import Selection
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """Says what a rebuild did: rows written, rows removed because their blobs are gone, blobs that it could not read."""
+
+    recorded: int
+    forgotten: int
+    unreadable: tuple[Finding, ...]
+
+
+def rebuild(cache: Cache, *, progress: Callable[[int, int], object] = lambda done, total: None) -> Rebuilt:
+    """Make the index agree with the blobs; no blob is changed or removed.
+
+    Use counts of rows that are there already are kept; a new row has its moment of making as last use.
+
+    Parameters
+    ----------
+    progress
+        Told how many of how many blobs were read.
+
+    Raises
+    ------
+    IndexUnavailable, SchemaMismatch, StorageError
+        If the index cannot be written or the store cannot be listed.
+    """
+    cache.index.flush()
+    cache.index.merge()
+    rows = {entry.key for entry in cache.index.select(Selection())}
+    seen: set[str] = set()
+    entries, unreadable = [], []
+    for key, outcome in inspect_blobs(cache, cache.read_metadata, progress):
+        seen.add(key)
+        if isinstance(outcome, Finding):
+            unreadable.append(outcome)
+        else:
+            entries.append(entry_of(*outcome))
+    cache.index.record(entries)
+    vanished = rows - seen
+    cache.index.forget(vanished)
+    return Rebuilt(recorded=len(entries), forgotten=len(vanished), unreadable=tuple(unreadable))

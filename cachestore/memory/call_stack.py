@@ -1,0 +1,29 @@
+"""Which memorised calls are being computed right now, and what each has used so far: the lineage of a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+from cachestore.cache import Parent
+
+_computing: ContextVar[tuple[dict[str, Parent], ...]] = ContextVar("cachestore_computing", default=())
+
+
+@contextmanager
+def computing() -> Iterator[dict[str, Parent]]:
+    """Collect what the calls made inside the block use, by key, in order."""
+    used: dict[str, Parent] = {}
+    token = _computing.set((*_computing.get(), used))
+    try:
+        yield used
+    finally:
+        _computing.reset(token)
+
+
+def note(parent: Parent) -> None:
+    """Say that the call being computed, if there is one, used an entry."""
+    stack = _computing.get()
+    if stack:
+        stack[-1][parent.key] = parent

@@ -1,0 +1,297 @@
+"""A function whose calls are answered from a cache where it has them."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import logging
+import time
+import types
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any
+
+from cachestore import keys
+from cachestore.cache import Cache, CallKey, Hit, Metadata, Miss, Parent
+from cachestore.errors import IndexUnavailable, SchemaMismatch, StorageError
+from cachestore.memory import call_stack
+from cachestore.memory.results import MemorizedResult, NotMemorizedResult
+from cachestore.memory.validation import ValidationCallback, joblib_metadata
+
+_logger = logging.getLogger(__name__)
+
+
+class NotMemorizedFunc:
+    """Calls a function, where there is no cache."""
+
+    def __init__(self, func: Callable[..., Any]) -> None:
+        self.func = func
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function."""
+        return self.func(*args, **kwargs)
+
+    def call_and_shelve(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function and hold its value."""
+        return NotMemorizedResult(self.func(*args, **kwargs))
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function; nothing is known of the call."""
+        return self.func(*args, **kwargs), {}
+
+    def check_call_in_cache(self, *args: Any, **kwargs: Any) -> bool:
+        """Say that nothing is in a cache that is not there."""
+        return False
+
+    def clear(self, warn: bool = True) -> None:
+        """Do nothing: nothing is stored."""
+
+    def __repr__(self) -> str:
+        """Show the function."""
+        return f"{type(self).__name__}(func={self.func})"
+
+
+class AsyncNotMemorizedFunc(NotMemorizedFunc):
+    """Awaits a coroutine function, where there is no cache."""
+
+    async def call_and_shelve(self, *args: Any, **kwargs: Any) -> NotMemorizedResult:
+        """Await the function and hold its value."""
+        return NotMemorizedResult(await self.func(*args, **kwargs))
+
+    async def call(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        """Await the function; nothing is known of the call."""
+        return await self.func(*args, **kwargs), {}
+
+
+class MemorizedFunc:
+    """Calls a function, or loads what an equal call gave before.
+
+    Parameters
+    ----------
+    func
+        The function.
+    cache
+        Where its results are.
+    ignore
+        Names of arguments that do not tell calls apart; `*` and `**` are those of variable number.
+    verbose
+        joblib's verbosity: above 0 a computation is printed, above 4 a load too.
+    cache_validation_callback
+        Told of each entry found; where it says no, the entry is dropped and computed again.
+    """
+
+    def __init__(
+        self,
+        func: Callable[..., Any],
+        cache: Cache,
+        *,
+        ignore: Iterable[str] | None = None,
+        verbose: float = 1,
+        cache_validation_callback: ValidationCallback | None = None,
+    ) -> None:
+        self.func = func
+        self.store_backend = cache
+        self.ignore = list(ignore or ())
+        self.cache_validation_callback = cache_validation_callback
+        self._verbose = verbose
+        # Objects like ufuncs lack some of what is copied.
+        try:
+            functools.update_wrapper(self, func)
+        except (AttributeError, TypeError):
+            pass
+
+    # ---- joblib's methods
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what the function returns, computed at most once."""
+        call = self.call_key(*args, **kwargs)
+        found = self._load(call)
+        if isinstance(found, Hit):
+            return found.value
+        return self._compute(call, args, kwargs)[0]
+
+    def call_and_shelve(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a reference to the result, computed if need be.
+
+        Returns
+        -------
+        MemorizedResult or NotMemorizedResult
+            The latter, holding the value, where it could not be stored.
+        """
+        call = self.call_key(*args, **kwargs)
+        found = self._peek(call)
+        if isinstance(found, Metadata):
+            self._note(found)
+            return MemorizedResult(self.store_backend, found)
+        return self._shelved(*self._compute(call, args, kwargs))
+
+    def call(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute, store and return `(value, metadata)`, whatever is stored already."""
+        value, metadata = self._compute(self.call_key(*args, **kwargs), args, kwargs)
+        return value, _told(metadata)
+
+    def check_call_in_cache(self, *args: Any, **kwargs: Any) -> bool:
+        """Say whether a call would be answered from the cache, without loading the answer."""
+        return isinstance(self._peek(self.call_key(*args, **kwargs)), Metadata)
+
+    def clear(self, warn: bool = True) -> None:
+        """Drop the entries of this version of the function.
+
+        Raises
+        ------
+        IndexUnavailable, SchemaMismatch, StorageError
+            If they cannot be removed; then they are kept.
+        """
+        from cachestore.cache.clearing import clear_function
+
+        identity = keys.identify(self.func)
+        if warn and self._verbose > 0:
+            _logger.warning("Clearing the results of %s", identity.name)
+        clear_function(self.store_backend, identity)
+
+    # ---- ours
+
+    def call_key(self, *args: Any, **kwargs: Any) -> CallKey:
+        """Return the key of a call, and the digests that it is made of.
+
+        Raises
+        ------
+        KeyingError
+            If an argument has no stable digest.
+        TypeError
+            If the function cannot be called so.
+        """
+        return keys.key_of_call(self.func, args, kwargs, ignore=self.ignore)
+
+    def lookup(self, *args: Any, **kwargs: Any) -> Hit | Miss:
+        """Look a call up without ever computing it."""
+        return self._load(self.call_key(*args, **kwargs))
+
+    def __get__(self, instance: object, owner: type | None = None) -> Any:
+        """Bind like a function, so that methods can be decorated in a class body."""
+        return self if instance is None else types.MethodType(self, instance)
+
+    def __repr__(self) -> str:
+        """Show the function and where its results are."""
+        return f"{type(self).__name__}(func={self.func}, location={self.store_backend.location})"
+
+    # ---- how
+
+    def _load(self, call: CallKey) -> Hit | Miss:
+        started = time.perf_counter()
+        found = self.store_backend.get(call.key, accept=self._acceptance())
+        if isinstance(found, Hit):
+            self._note(found.metadata)
+            if self._verbose > 4:
+                self._print_duration(time.perf_counter() - started, "cache loaded ")
+        else:
+            self._drop_refused(call, found)
+        return found
+
+    def _peek(self, call: CallKey) -> Metadata | Miss:
+        found = self.store_backend.peek(call.key)
+        accept = self._acceptance()
+        if isinstance(found, Metadata) and accept is not None and not accept(found):
+            found = Miss("refused")
+            self._drop_refused(call, found)
+        return found
+
+    def _acceptance(self) -> Callable[[Metadata], bool] | None:
+        callback = self.cache_validation_callback
+        return None if callback is None else lambda metadata: bool(callback(joblib_metadata(metadata)))
+
+    def _drop_refused(self, call: CallKey, miss: Miss) -> None:
+        if miss.reason == "refused":
+            # What cannot be dropped is replaced by the put that follows.
+            try:
+                self.store_backend.drop([call.key])
+            except (IndexUnavailable, SchemaMismatch, StorageError) as error:
+                _logger.info("A result that was refused is kept until it is replaced: %s", error)
+
+    def _compute(self, call: CallKey, args: Any, kwargs: Any) -> tuple[Any, Metadata | None]:
+        self._print_call(args, kwargs)
+        started_at, started = datetime.now(UTC), time.perf_counter()
+        with call_stack.computing() as used:
+            value = self.func(*args, **kwargs)
+        return value, self._store(call, value, started_at, time.perf_counter() - started, used.values())
+
+    def _store(
+        self, call: CallKey, value: Any, started_at: datetime, seconds: float, parents: Iterable[Parent]
+    ) -> Metadata | None:
+        metadata = self.store_backend.put(call, value, started_at=started_at, seconds=seconds, parents=parents)
+        if metadata is not None:
+            self._note(metadata)
+        if self._verbose > 0:
+            self._print_duration(seconds)
+        return metadata
+
+    def _shelved(self, value: Any, metadata: Metadata | None) -> MemorizedResult | NotMemorizedResult:
+        return NotMemorizedResult(value) if metadata is None else MemorizedResult(self.store_backend, metadata)
+
+    def _note(self, metadata: Metadata) -> None:
+        call_stack.note(Parent(metadata.key, metadata.value_digest))
+
+    def _print_call(self, args: Any, kwargs: Any) -> None:
+        if self._verbose > 0:
+            from joblib.func_inspect import format_call
+
+            print(format_call(self.func, args, kwargs))
+
+    def _print_duration(self, seconds: float, context: str = "") -> None:
+        from joblib.func_inspect import get_func_name
+        from joblib.logger import format_time
+
+        message = f"{get_func_name(self.func)[1]} {context}- {format_time(seconds)}"
+        print(message.rjust(80, "_"))
+
+
+class AsyncMemorizedFunc(MemorizedFunc):
+    """Awaits a coroutine function, or loads what an equal call gave before."""
+
+    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Return what awaiting the function gives, computed at most once."""
+        call = self.call_key(*args, **kwargs)
+        found = self._load(call)
+        if isinstance(found, Hit):
+            return found.value
+        return (await self._await(call, args, kwargs))[0]
+
+    async def call_and_shelve(self, *args: Any, **kwargs: Any) -> Any:
+        """Return a reference to the result, awaited if need be."""
+        call = self.call_key(*args, **kwargs)
+        found = self._peek(call)
+        if isinstance(found, Metadata):
+            self._note(found)
+            return MemorizedResult(self.store_backend, found)
+        return self._shelved(*await self._await(call, args, kwargs))
+
+    async def call(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
+        """Await, store and return `(value, metadata)`, whatever is stored already."""
+        value, metadata = await self._await(self.call_key(*args, **kwargs), args, kwargs)
+        return value, _told(metadata)
+
+    async def _await(self, call: CallKey, args: Any, kwargs: Any) -> tuple[Any, Metadata | None]:
+        self._print_call(args, kwargs)
+        started_at, started = datetime.now(UTC), time.perf_counter()
+        with call_stack.computing() as used:
+            value = await self.func(*args, **kwargs)
+        return value, self._store(call, value, started_at, time.perf_counter() - started, used.values())
+
+
+def memorized(
+    func: Callable[..., Any],
+    cache: Cache,
+    *,
+    ignore: Iterable[str] | None = None,
+    verbose: float = 1,
+    cache_validation_callback: ValidationCallback | None = None,
+) -> MemorizedFunc:
+    """Wrap a function, or a coroutine function."""
+    kind = AsyncMemorizedFunc if inspect.iscoroutinefunction(func) else MemorizedFunc
+    return kind(
+        func, cache, ignore=ignore, verbose=verbose, cache_validation_callback=cache_validation_callback
+    )
+
+
+def _told(metadata: Metadata | None) -> dict[str, Any]:
+    return {} if metadata is None else joblib_metadata(metadata)

@@ -1,0 +1,321 @@
+"""`Memory`, with joblib's signature and meaning, over a store and an index that a team shares."""
+
+from __future__ import annotations
+
+import functools
+import logging
+import sys
+import time
+import warnings
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from cachestore.cache import Cache, located, open_cache
+from cachestore.errors import CachestoreWarning, SettingsError
+from cachestore.memory.memorized_func import (
+    AsyncNotMemorizedFunc,
+    MemorizedFunc,
+    NotMemorizedFunc,
+    memorized,
+)
+from cachestore.memory.validation import ValidationCallback
+from cachestore.settings import adopted, find_settings, parse_size
+
+_logger = logging.getLogger(__name__)
+
+
+class Memory:
+    """Has functions computed once, by whoever calls them first.
+
+    Parameters
+    ----------
+    location
+        A directory, or any fsspec URL (`s3://bucket/prefix`, `memory://`, `gs://`, `abfs://`). A directory given as
+        `str` gets a subfolder `cachestore`, as joblib's gets `joblib`; a `Path` or URL is taken as it is.
+        None does not cache.
+    backend
+        Kept for joblib's sake: `"local"` or `"cachestore"`.
+    mmap_mode
+        Kept for joblib's sake: results are loaded into memory.
+    compress
+        None looks at the data; False or 0 stores raw; True, a level of 1 to 9, a codec (`"zstd"`) or both
+        (`("zstd", 5)`) ask for compression.
+    verbose
+        Above 0 computations are printed, above 4 loads too.
+    backend_options
+        `{"storage_options": {...}}` are the options of the fsspec filesystem.
+    index
+        The team's index: an SQLAlchemy URL (`postgresql://...`), or the path of an SQLite file. By default a local
+        store has its own, and a remote one a private one for each user.
+
+    Raises
+    ------
+    SettingsError, MissingExtra
+        If the location or the index have no meaning, or need a package that is not installed.
+
+    Examples
+    --------
+    >>> memory = Memory("memory://example", verbose=0)
+    >>> @memory.cache
+    ... def square(x):
+    ...     print("computing")
+    ...     return x * x
+    >>> square(3)
+    computing
+    9
+    >>> square(x=3)
+    9
+    """
+
+    def __init__(
+        self,
+        location: str | Path | None = None,
+        backend: str = "local",
+        mmap_mode: str | None = None,
+        compress: Any = None,
+        verbose: float = 1,
+        backend_options: Mapping[str, Any] | None = None,
+        *,
+        index: str | None = None,
+    ) -> None:
+        if backend not in ("local", "cachestore"):
+            raise TypeError(
+                f"Unknown location {location} or backend {backend}. Leave the backend out: the location decides."
+            )
+        if mmap_mode is not None:
+            warnings.warn(
+                f"mmap_mode={mmap_mode!r} is not followed: results are loaded into memory.",
+                CachestoreWarning,
+                stacklevel=2,
+            )
+        self.backend = backend
+        self.backend_options = dict(backend_options or {})
+        self.mmap_mode = mmap_mode
+        self.compress = compress
+        self.location = location
+        self.timestamp: float | None = time.time()
+        self._verbose = verbose
+        self.store_backend: Cache | None = None
+        if location is None:
+            return
+        if not isinstance(location, str | Path):
+            warnings.warn(
+                f"A {type(location).__name__} as location is not supported: nothing is cached. "
+                "Give a path or a URL.",
+                UserWarning,
+                stacklevel=2,
+            )
+            return
+        if location == "":
+            raise SettingsError("The location is empty. Give a directory or a URL, or None to cache nothing.")
+        if isinstance(location, str) and "://" not in location:
+            place = str(Path.cwd() / Path(location).expanduser() / "cachestore")
+        else:
+            place = located(location)
+        known = adopted() or find_settings()[0]
+        settings = known.at(place, index=index, storage_options=self.backend_options.get("storage_options"))
+        self.store_backend = open_cache(replace(settings, compress=compress, verbose=int(verbose)))
+
+    @classmethod
+    def over(cls, cache: Cache) -> Memory:
+        """Make a Memory over a cache that is open already."""
+        settings = cache.settings
+        memory = cls(None, compress=settings.compress, verbose=settings.verbose)
+        memory.location = cache.location
+        memory.store_backend = cache
+        return memory
+
+    # ---- joblib's methods
+
+    def cache(
+        self,
+        func: Callable[..., Any] | None = None,
+        ignore: list[str] | None = None,
+        verbose: float | None = None,
+        mmap_mode: Any = False,
+        cache_validation_callback: ValidationCallback | None = None,
+    ) -> Any:
+        """Have the calls of a function computed once; also a decorator, with or without arguments.
+
+        Parameters
+        ----------
+        func
+            The function, or coroutine function.
+        ignore
+            Names of arguments that do not tell calls apart.
+        verbose
+            In place of the Memory's.
+        mmap_mode
+            Kept for joblib's sake.
+        cache_validation_callback
+            Told of each entry found; where it returns a false value, the entry is computed again.
+
+        Returns
+        -------
+        MemorizedFunc or NotMemorizedFunc
+            The latter where the Memory has no location.
+        """
+        if cache_validation_callback is not None and not callable(cache_validation_callback):
+            raise ValueError(
+                f"cache_validation_callback needs to be callable. Got {cache_validation_callback}."
+            )
+        if func is None:
+            return functools.partial(
+                self.cache,
+                ignore=ignore,
+                verbose=verbose,
+                mmap_mode=mmap_mode,
+                cache_validation_callback=cache_validation_callback,
+            )
+        if isinstance(func, MemorizedFunc | NotMemorizedFunc):
+            func = func.func
+        if self.store_backend is None:
+            import inspect
+
+            return (AsyncNotMemorizedFunc if inspect.iscoroutinefunction(func) else NotMemorizedFunc)(func)
+        return memorized(
+            func,
+            self.store_backend,
+            ignore=ignore,
+            verbose=self._verbose if verbose is None else verbose,
+            cache_validation_callback=cache_validation_callback,
+        )
+
+    def clear(self, warn: bool = True, *, everyone: bool = False) -> None:
+        """Drop every result.
+
+        Parameters
+        ----------
+        everyone
+            Also where others use the cache: a remote store, or an index that was named.
+
+        Raises
+        ------
+        CachestoreError
+            If others may use the cache and `everyone` was not said.
+        """
+        if self.store_backend is None:
+            return
+        from cachestore.cache.clearing import clear_all
+
+        clear_all(self.store_backend, everyone=everyone)
+        if warn:
+            _logger.warning("Cleared the whole cache at %s", self.store_backend.location)
+
+    def reduce_size(
+        self,
+        bytes_limit: int | str | None = None,
+        items_limit: int | None = None,
+        age_limit: timedelta | None = None,
+    ) -> None:
+        """Drop the least recently used results until the cache fits.
+
+        Parameters
+        ----------
+        bytes_limit
+            Bytes that the cache may take: a number, or a text such as `"500M"` or `"10GB"`.
+        items_limit
+            How many results there may be.
+        age_limit
+            Results unused for longer are dropped.
+
+        Raises
+        ------
+        SettingsError
+            If a limit has no meaning, or the index is a private one of a shared store.
+        """
+        from cachestore.cache import gc
+        from cachestore.cache.eviction import Limits
+
+        size = parse_size(bytes_limit) if isinstance(bytes_limit, str) else bytes_limit
+        limits = Limits(older_than=age_limit, max_size=size, max_entries=items_limit)
+        if self.store_backend is None or not limits.given:
+            return
+        gc.refuse_private(self.store_backend)
+        gc.run(self.store_backend, gc.plan(self.store_backend, limits))
+
+    def eval(self, func: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        """Call a function through the cache."""
+        return self.cache(func)(*args, **kwargs)
+
+    # ---- ours
+
+    def parallel(
+        self, inner: str = "loky", *, n_jobs: int = -1, **options: Any
+    ) -> AbstractContextManager[Any]:
+        """Have joblib tasks inside the block looked up first, and the missing ones computed and stored by workers.
+
+        Parameters
+        ----------
+        inner
+            The joblib backend that computes: `"dask"`, `"loky"`, `"threading"` or any that is registered.
+        n_jobs
+            How many tasks run at a time; -1 is all that the backend has.
+        **options
+            Further options of the inner backend.
+
+        Raises
+        ------
+        MissingExtra
+            If the inner backend needs a package that is not installed.
+
+        Examples
+        --------
+        >>> from joblib import Parallel, delayed
+        >>> memory = Memory("memory://parallel", verbose=0)
+        >>> with memory.parallel("threading"):
+        ...     Parallel()(delayed(divmod)(n, 3) for n in range(3))
+        [(0, 0), (0, 1), (0, 2)]
+        """
+        from cachestore.parallel import parallel_config
+
+        return parallel_config(self.store_backend, inner=inner, n_jobs=n_jobs, **options)
+
+    def __repr__(self) -> str:
+        """Show where the results are."""
+        return f"{type(self).__name__}(location={self.store_backend and self.store_backend.location})"
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle without the time and without secrets: an estimator that is stored may hold a Memory."""
+        state = self.__dict__.copy()
+        state["timestamp"] = None
+        if self.store_backend is not None:
+            public = self.store_backend.settings.without_secrets()
+            state["location"] = self.store_backend.location
+            state["backend_options"] = {"storage_options": dict(public.storage_options)}
+        return state
+
+    def __cachestore_digest__(self) -> str:
+        """Digest as a constant: where results are kept does not change them."""
+        return "cachestore.Memory"
+
+
+def open_memory(location: str | Path | None = None) -> Memory:
+    """Open the `Memory` that the project's settings name.
+
+    Settings are sought in the environment (`CACHESTORE_LOCATION`, `CACHESTORE_INDEX`, ...), then in `cachestore.toml`
+    or `[tool.cachestore]` of the nearest `pyproject.toml`, upward from the calling module's file, then from the
+    working directory; without any, the cache is `./.cachestore`.
+
+    Parameters
+    ----------
+    location
+        In place of the one that the settings name.
+
+    Raises
+    ------
+    SettingsError, MissingExtra
+        If a setting has no meaning, or needs a package that is not installed.
+    """
+    settings = adopted()
+    if settings is None:
+        file = sys._getframe(1).f_globals.get("__file__")
+        settings, _ = find_settings(Path(file).resolve().parent if file else None)
+    if location is None:
+        assert settings.location is not None  # it has a default
+        return Memory.over(open_cache(replace(settings, location=located(settings.location))))
+    return Memory.over(open_cache(settings.at(located(location))))

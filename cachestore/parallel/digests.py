@@ -1,0 +1,39 @@
+"""The digests of one `Parallel` call: what all its tasks share is digested once."""
+
+from __future__ import annotations
+
+import threading
+from collections import defaultdict
+
+from cachestore.keys import digest_with_parts
+
+# Digesting these costs less than remembering them.
+_PLAIN = (type(None), bool, int, float, str, bytes)
+
+
+class Digests:
+    """Remembers the digests of objects by identity, and holds the objects so that identities stay theirs."""
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[object, tuple[str, dict[str, str]]]] = {}
+        self._locks: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
+        self._lock = threading.Lock()
+
+    def of(self, value: object) -> tuple[str, dict[str, str]]:
+        """Return the digest of a value and the code parts met inside.
+
+        Raises
+        ------
+        KeyingError
+            If it has no stable digest.
+        """
+        if isinstance(value, _PLAIN):
+            return digest_with_parts(value)
+        with self._lock:
+            own = self._locks[id(value)]
+        # Many tasks ask for the same large array at once: one digests it, the others wait.
+        with own:
+            known = self._known.get(id(value))
+            if known is None:
+                known = self._known[id(value)] = value, digest_with_parts(value)
+            return known[1]

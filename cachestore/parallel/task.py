@@ -1,0 +1,129 @@
+"""What a worker runs in place of a task's function: it computes, and stores what it computed."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from cachestore.cache import Cache, open_cache
+from cachestore.errors import CachestoreWarning
+from cachestore.keys import differing_parts
+from cachestore.parallel.task_call import TaskCall
+from cachestore.settings import Settings, adopt
+
+
+class Task:
+    """Calls a function in a worker, with the client's settings, and stores the value under its key.
+
+    Nested calls of joblib inside the function are looked up in the same cache, whichever backend the worker opened.
+
+    Parameters
+    ----------
+    function
+        What joblib would have called.
+    looked_up
+        The key that was looked up and missed; None where the value is not to be stored.
+    settings
+        Of the client, with the secrets that its workers need. They travel with the task, never into a blob.
+    """
+
+    def __init__(self, function: Callable[..., Any], looked_up: TaskCall | None, settings: Settings) -> None:
+        self.function = function
+        self.looked_up = looked_up
+        self.settings = settings
+        # Dashboards show it.
+        self.__name__ = getattr(function, "__name__", type(function).__name__)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the settings first: loading the function may import a module that calls `cachestore.open()`."""
+        origin = (socket.gethostname(), os.getpid())
+        return _arrived, (_Luggage(self.settings, origin), self.function, self.looked_up, self.settings)
+
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute, store and return the value."""
+        cache = open_cache(self.settings)
+        with _nested_lookups(cache):
+            if self.looked_up is None:
+                return self.function(*args, **kwargs)
+            started_at, started = datetime.now(UTC), time.perf_counter()
+            before = _random_state()
+            value = self.function(*args, **kwargs)
+            seconds = time.perf_counter() - started
+            drew = _random_state() != before
+        if self._may_store(args, kwargs, value):
+            cache.put(
+                self.looked_up.call, value, started_at=started_at, seconds=seconds, drew_random=drew
+            )
+        return value
+
+    def _may_store(self, args: Any, kwargs: Any, value: Any) -> bool:
+        assert self.looked_up is not None
+        storable = self.looked_up.storable
+        if storable is not None and not storable(args, kwargs, value):
+            return False
+        differing = differing_parts(self.looked_up.call.code_parts)
+        if differing:
+            warnings.warn(
+                f"The code of {', '.join(differing)} on {socket.gethostname()} differs from that of the client: "
+                f"results of {self.looked_up.call.function} computed here are returned, and not stored. "
+                "Install the client's version on the workers.",
+                CachestoreWarning,
+                stacklevel=3,
+            )
+        return not differing
+
+
+class _Luggage:
+    """Is the part of a task that is unpickled first, so that the worker has the settings when it imports code."""
+
+    def __init__(self, settings: Settings, origin: tuple[str, int]) -> None:
+        self.settings = settings
+        self.origin = origin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _unpack, (self.settings, self.origin)
+
+
+def _unpack(settings: Settings, origin: tuple[str, int]) -> None:
+    # A worker thread of the client's own process has its settings already.
+    if origin != (socket.gethostname(), os.getpid()):
+        adopt(settings)
+
+
+def _arrived(_: None, function: Callable[..., Any], looked_up: TaskCall | None, settings: Settings) -> Task:
+    return Task(function, looked_up, settings)
+
+
+@contextmanager
+def _nested_lookups(cache: Cache) -> Iterator[None]:
+    """Put the cache around the backend that is active in the worker.
+
+    joblib's batches open their inner backend by its own name, so the cache would be lost for nested calls.
+    """
+    import joblib
+    from joblib.parallel import get_active_backend
+
+    from cachestore.parallel.caching_backend import CachingBackend
+
+    backend, _ = get_active_backend()
+    if isinstance(backend, CachingBackend):
+        yield
+        return
+    with joblib.parallel_config(backend=CachingBackend(backend, cache)):
+        yield
+
+
+def _random_state() -> Any:
+    """Tell whether the process's unseeded random numbers moved: what an estimator without a seed draws from."""
+    numpy_random = sys.modules.get("numpy.random")
+    if numpy_random is None:
+        return None
+    name, state, position, *rest = numpy_random.get_state()
+    return name, state.tobytes(), position, rest
