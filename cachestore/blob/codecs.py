@@ -144,8 +144,7 @@ def _declared_size(stored: memoryview) -> int:
         or flags & _BLOSC2_SPECIAL not in _BLOSC2_SPECIALS
     ):
         raise CorruptBlob(
-            f"A blosc2 chunk of {len(stored)} bytes begins with {bytes(stored[: "
-            "_BLOSC2_HEADER.size]).hex()}, "
+            f"A blosc2 chunk of {len(stored)} bytes begins with {bytes(stored[:32]).hex()}, "
             "which no blob may hold. Recompute the value."
         )
     return int(raw_size)

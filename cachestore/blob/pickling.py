@@ -151,8 +151,7 @@ def _reduce_array(array: numpy.ndarray[Any, Any]) -> Any:
 
 
 def _as_if_writable(array: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
-    """Return the same memory as an array that says it may be written to. Nobody does: it is only read "
-    "from."""
+    """Return the same memory as an array that says it may be written to; it is only read from."""
     import ctypes
 
     import numpy

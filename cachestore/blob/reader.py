@@ -131,9 +131,8 @@ class BlobReader:
             for chunk, stored in zip(window, views, strict=True):
                 if blake3(stored).digest() != chunk.digest:
                     raise CorruptBlob(
-                        f"The blob is damaged between bytes {chunk.offset} and {chunk.offset + "
-                        "chunk.stored_size}: "
-                        "a digest does not match. Recompute the value."
+                        f"The blob is damaged in the {chunk.stored_size} bytes at {chunk.offset}: "
+                        "their digest does not match. Recompute the value."
                     )
             yield from zip(window, views, strict=True)
             start = stop
