@@ -8,6 +8,7 @@ Never knows what the bytes mean, never asks `exists()`, never lets another libra
 
 from cachestore.storage.local_store import LocalStore
 from cachestore.storage.object_store import ObjectInfo, ObjectStore
+from cachestore.storage.opening import open_store
 from cachestore.storage.paths import (
     BLOBS,
     MARKS,
@@ -30,5 +31,6 @@ __all__ = [
     "blob_path",
     "is_temporary",
     "key_of",
+    "open_store",
     "version_path",
 ]
