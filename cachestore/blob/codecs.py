@@ -122,8 +122,8 @@ def check_chunk(codec: int, stored: memoryview, raw_size: int) -> None:
         raise CorruptBlob(f"A chunk is stored with codec {codec}, which there is not. Recompute the value.")
     if declared != raw_size:
         raise CorruptBlob(
-            f"A chunk would become {declared} bytes; the blob's table declares {raw_size}. Recompute the "
-            "value."
+            f"A chunk would become {declared} bytes; the blob's table declares {raw_size}. "
+            "Recompute the value."
         )
 
 

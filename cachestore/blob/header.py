@@ -96,14 +96,13 @@ class Trailer:
         """
         if len(tail) < HEADER_LENGTH + TRAILER_LENGTH:
             raise CorruptBlob(
-                f"The object has {len(tail)} bytes, fewer than the smallest blob. It was cut off, or is no "
-                "blob; "
-                "recompute the value."
+                f"The object has {len(tail)} bytes, fewer than the smallest blob. It was cut off, or is "
+                "no blob; recompute the value."
             )
-        raw = tail[-TRAILER_LENGTH:]
+        raw = bytes(tail[-TRAILER_LENGTH:])
         if raw[-len(_END_MAGIC) :] != _END_MAGIC:
             raise CorruptBlob(
-                f"The object ends in {bytes(raw[-len(_END_MAGIC) :])!r} instead of a blob's end mark. "
+                f"The object ends in {raw[-len(_END_MAGIC) :]!r} instead of a blob's end mark. "
                 "It was cut off, or is no blob; recompute the value."
             )
         fields = raw[: _TRAILER.size]
@@ -139,9 +138,9 @@ class Trailer:
             or (self.appendix_length and not self.may_ignore)
         ):
             raise CorruptBlob(
-                f"The blob's trailer does not add up: metadata at "
-                f"{self.metadata_offset}+{self.metadata_length}, "
-                f"table at {self.table_offset}+{self.table_length}, appendix of {self.appendix_length}, "
+                "The blob's trailer does not add up: metadata at "
+                f"{self.metadata_offset}+{self.metadata_length}, table at "
+                f"{self.table_offset}+{self.table_length}, appendix of {self.appendix_length}, "
                 f"{self.total_length} bytes in all, {available} bytes at hand. Recompute the value."
             )
         for name, length, limit in (

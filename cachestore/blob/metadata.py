@@ -127,7 +127,7 @@ class Metadata:
         """
         try:
             members = json.loads(raw)
-            values = {name: read(members[name]) for name, read in _MEMBERS.items()}
+            values: dict[str, Any] = {name: read(members[name]) for name, read in _MEMBERS.items()}
             return cls(**values)
         # RecursionError: JSON may be nested deeper than the stack; OverflowError: a time before year 1.
         except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:

@@ -71,8 +71,8 @@ def pickle_value(value: object) -> tuple[memoryview, list[Buffer]]:
         kind = f"{type(value).__module__}.{type(value).__qualname__}"
         raise BlobError(
             f"The value of type {kind} cannot be pickled: {type(refusal).__name__}: {refusal} "
-            f"(cloudpickle: {type(error).__name__}: {error}). Return something that can, or do not cache "
-            "the function."
+            f"(cloudpickle: {type(error).__name__}: {error}). "
+            "Return something that can, or do not cache the function."
         ) from error
 
 
@@ -134,7 +134,7 @@ def _reduce_array(array: numpy.ndarray[Any, Any]) -> Any:
     import numpy
 
     if type(array) is not numpy.ndarray:  # a memmap: its file need not exist where it is read
-        array = numpy.asarray(array).view(numpy.ndarray)
+        array = numpy.asarray(array)
     if array.dtype.hasobject or not array.nbytes:
         return array.__reduce_ex__(_PROTOCOL)
     if not (array.flags.c_contiguous or array.flags.f_contiguous):
@@ -146,7 +146,8 @@ def _reduce_array(array: numpy.ndarray[Any, Any]) -> Any:
         plain = plain.view(f"V{array.itemsize}")
     if not array.flags.writeable:
         plain = _as_if_writable(plain)
-    function, (buffer, _, *layout), *state = plain.__reduce_ex__(_PROTOCOL)
+    reduced: Any = plain.__reduce_ex__(_PROTOCOL)
+    function, (buffer, _, *layout), *state = reduced
     return function, (buffer, array.dtype, *layout), *state
 
 
@@ -156,6 +157,6 @@ def _as_if_writable(array: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
 
     import numpy
 
-    memory = (ctypes.c_char * array.nbytes).from_address(array.ctypes.data)
-    memory.owner = array  # type: ignore[attr-defined]  # keeps it alive
+    memory: Any = (ctypes.c_char * array.nbytes).from_address(array.ctypes.data)
+    memory.owner = array  # keeps it alive
     return numpy.ndarray(array.shape, array.dtype, buffer=memory, strides=array.strides)

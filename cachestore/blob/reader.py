@@ -162,9 +162,8 @@ class BlobReader:
         metadata = Metadata.from_json(bytes(raw))
         if metadata.raw_size != self._table.raw_size:
             raise CorruptBlob(
-                f"The blob's metadata speak of {metadata.raw_size} raw bytes, its table of "
-                f"{self._table.raw_size}. "
-                "Recompute the value."
+                f"The blob's metadata speak of {metadata.raw_size} raw bytes, "
+                f"its table of {self._table.raw_size}. Recompute the value."
             )
         return metadata
 
@@ -212,7 +211,7 @@ def _allocate(frame: Frame) -> memoryview:
         # Arrays will live in this memory: writable, aligned, and not filled with zeros first.
         import numpy
 
-        return memoryview(numpy.empty(frame.raw_size, numpy.uint8))
+        return numpy.empty(frame.raw_size, numpy.uint8).data
     except MemoryError as error:
         raise BlobError(
             f"The value does not fit into memory: {frame.raw_size} bytes are not to be had."

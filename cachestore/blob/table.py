@@ -92,7 +92,7 @@ class Table(NamedTuple):
                 "which does not add up. Recompute the value."
             )
         chunks = map(Chunk._make, _CHUNK.iter_unpack(raw[frames_end:]))
-        frames = []
+        frames: list[Frame] = []
         expected_kind = FrameKind.PICKLE
         for kind, item_size, count, raw_size in _FRAME.iter_unpack(raw[_HEAD.size : frames_end]):
             frame = Frame(kind, item_size, raw_size, tuple(islice(chunks, count)))
@@ -105,8 +105,7 @@ class Table(NamedTuple):
             expected_kind = FrameKind.BUFFER
         if not frames or start != stop or next(chunks, None) is not None:
             raise CorruptBlob(
-                f"The blob's {frame_count} frames end at byte {start}, and its metadata begin at byte "
-                f"{stop}: "
+                f"The blob's {frame_count} frames end at byte {start}, its metadata begin at byte {stop}: "
                 "this does not add up. Recompute the value."
             )
         return cls(header_digest, metadata_digest, tuple(frames))
@@ -119,15 +118,14 @@ def _check_frame(frame: Frame, count: int, start: int) -> int:
         if chunk.offset != start or not 0 < chunk.stored_size <= chunk.raw_size <= CHUNK_LIMIT:
             raise CorruptBlob(
                 f"A chunk of {chunk.stored_size} stored and {chunk.raw_size} raw bytes is declared at byte "
-                f"{chunk.offset}; expected was byte {start}, and at most {CHUNK_LIMIT} bytes. Recompute "
-                "the value."
+                f"{chunk.offset}; expected was byte {start}, and at most {CHUNK_LIMIT} bytes. "
+                "Recompute the value."
             )
         start += chunk.stored_size
         raw_size += chunk.raw_size
-    if raw_size != frame.raw_size or len(frame.chunks) != count:
+    if raw_size != frame.raw_size or not frame.chunks or len(frame.chunks) != count:
         raise CorruptBlob(
-            f"A frame declares {frame.raw_size} bytes in {count} chunks, and has {raw_size} in "
-            f"{len(frame.chunks)}. "
-            "Recompute the value."
+            f"A frame declares {frame.raw_size} bytes in {count} chunks, and has {raw_size} "
+            f"in {len(frame.chunks)}. Recompute the value."
         )
     return start
