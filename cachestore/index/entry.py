@@ -1,0 +1,117 @@
+"""What the index says of a blob, and one use of it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Entry:
+    """Holds one row of the index: a blob, who made it from what, and what it has saved.
+
+    Parameters
+    ----------
+    key
+        The digest of the call, 64 hexadecimal characters.
+    function, code_version
+        Which function in which version computed the value.
+    kind
+        The type of the value, `numpy.ndarray`.
+    raw_size, stored_size
+        Bytes before and after compression.
+    created_at, last_used_at
+        Aware times; a value counts as used when it is made.
+    seconds
+        How long computing took.
+    creator
+        Who computed it.
+    hits, seconds_saved
+        What its uses add up to.
+    value_digest
+        The digest of the value, where it has one.
+    expires_at
+        When the value becomes stale, if it does.
+    parents
+        The keys of the entries it was made from, in order.
+
+    Raises
+    ------
+    ValueError
+        If a time has no time zone.
+    """
+
+    key: str
+    function: str
+    code_version: str
+    kind: str
+    raw_size: int
+    stored_size: int
+    created_at: datetime
+    last_used_at: datetime
+    seconds: float
+    creator: str
+    hits: int = 0
+    seconds_saved: float = 0.0
+    value_digest: str | None = None
+    expires_at: datetime | None = None
+    parents: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse times that say different things on different machines."""
+        for name in ("created_at", "last_used_at", "expires_at"):
+            require_aware(name, getattr(self, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Touch:
+    """Notes that `user` used an entry `hits` times, the last time `at`, and what that saved.
+
+    Raises
+    ------
+    ValueError
+        If `at` has no time zone.
+    """
+
+    key: str
+    user: str
+    at: datetime
+    seconds_saved: float
+    hits: int = 1
+
+    def __post_init__(self) -> None:
+        """Refuse times that say different things on different machines."""
+        require_aware("at", self.at)
+
+    def plus(self, other: Touch) -> Touch:
+        """Return both uses as one; they are of the same key by the same user.
+
+        Examples
+        --------
+        >>> from datetime import UTC, datetime
+        >>> noon = datetime(2024, 5, 1, 12, tzinfo=UTC)
+        >>> both = Touch("4be1", "ana", noon, 2.0).plus(Touch("4be1", "ana", noon, 2.0))
+        >>> both.hits, both.seconds_saved
+        (2, 4.0)
+        """
+        return Touch(
+            self.key,
+            self.user,
+            max(self.at, other.at),
+            self.seconds_saved + other.seconds_saved,
+            self.hits + other.hits,
+        )
+
+
+def require_aware(name: str, time: datetime | None) -> None:
+    """Refuse a time without a time zone.
+
+    Raises
+    ------
+    ValueError
+        If `time` is naive.
+    """
+    if time is not None and time.utcoffset() is None:
+        raise ValueError(
+            f"{name} is {time!r}, a time without a time zone. Give an aware one: datetime.now(timezone.utc)."
+        )

@@ -1,0 +1,292 @@
+"""The index: what is stored, who made it, and what it has saved."""
+
+from __future__ import annotations
+
+import os
+import sys
+import weakref
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from cachestore.errors import IndexUnavailable
+from cachestore.index.buffer import TouchBuffer
+from cachestore.index.entry import Entry, Touch
+from cachestore.index.place import Place
+from cachestore.index.selection import Selection
+from cachestore.index.statistics import Statistics, gather
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+    from cachestore.index.engine import Database
+
+
+class Index:
+    """Keeps one row per blob, and counts its uses; all in it can be made again from the blobs, but for the uses.
+
+    It opens its database at the first real use. Reading never makes one: until something was recorded there is
+    nothing to find. Threads may share it, and a forked process goes on with it.
+
+    Parameters
+    ----------
+    place
+        Where it is.
+    private
+        Whether it knows only the uses of this user on this machine.
+    """
+
+    def __init__(self, place: Place, *, private: bool) -> None:
+        self.private = private
+        self._place = place
+        self._buffer = TouchBuffer(lambda touches: _deliver(place, touches), background=place.remote)
+        # The buffer must not know the index, so that it outlives it: what it holds leaves when the index is
+        # collected, or at exit.
+        weakref.finalize(self, self._buffer.flush_quietly)
+        self._exits_noted_in = 0
+        _live.add(self)
+
+    @property
+    def url(self) -> str:
+        """Where the index is, without a password."""
+        return self._place.url
+
+    def record(self, entries: Iterable[Entry]) -> None:
+        """Write rows; where a key has one, replace it but for its hits, the seconds they saved and its last use.
+
+        The last use is never before the creation: a value that is computed again has been used.
+
+        Parameters
+        ----------
+        entries
+            What the rows say.
+
+        Raises
+        ------
+        IndexUnavailable, SchemaMismatch
+            If they cannot be written.
+        """
+        from cachestore.index import rows
+
+        entries = list(entries)
+        if entries:
+            with self._placed().writing() as connection:
+                rows.record(connection, entries)
+
+    def touch(self, touch: Touch) -> None:
+        """Note a use. This does no SQL and never raises; the note leaves with a batch.
+
+        Parameters
+        ----------
+        touch
+            Who used what.
+        """
+        if self._exits_noted_in != os.getpid():
+            self._note_exit()
+        self._buffer.add(touch)
+
+    def flush(self) -> None:
+        """Hand on the touches noted so far: to the spool, or where there is none to the database.
+
+        Raises
+        ------
+        IndexUnavailable, SchemaMismatch
+            If they cannot be taken; they are kept then.
+        """
+        self._buffer.flush()
+
+    def merge(self) -> list[str]:
+        """Count the uses that wait in the spool, each exactly once.
+
+        Returns
+        -------
+        list of str
+            The keys that were used and have no row. Whoever finds their blobs records them, and their uses then
+            count; the others are to be forgotten.
+
+        Raises
+        ------
+        IndexUnavailable, SchemaMismatch
+            If they cannot be counted; they are kept then.
+        """
+        self.flush()
+        spool, database = self._place.spool(), self._placed()
+        if database.version() is None and (spool is None or spool.is_empty()):
+            return []
+
+        from cachestore.index import spooled, uses
+
+        if spool is not None:
+            spooled.take_in(spool, database)
+        with database.writing() as connection:
+            uses.settle(connection)
+            return uses.waiting(connection)
+
+    def get(self, key: str) -> Entry | None:
+        """Return the entry of a key; None when it has no row.
+
+        Raises
+        ------
+        IndexUnavailable, SchemaMismatch
+            If the index cannot be read.
+        """
+        from cachestore.index.tables import entries
+
+        found = self._read(entries.select().where(entries.c.key == key))
+        return found[0] if found else None
+
+    def find(self, prefix: str) -> list[Entry]:
+        """Return the entries whose keys begin with a prefix, by key.
+
+        Raises
+        ------
+        IndexUnavailable, SchemaMismatch
+            If the index cannot be read.
+        """
+        from cachestore.index.tables import entries
+
+        key = entries.c.key
+        # Keys are hexadecimal and compared bytewise: all that begin with the prefix lie below the prefix and "~".
+        return self._read(entries.select().where(key >= prefix, key < f"{prefix}~").order_by(key))
+
+    def forget(self, keys: Iterable[str]) -> int:
+        """Delete rows with their uses; keys without a row are no error.
+
+        Returns
+        -------
+        int
+            How many rows there were.
+
+        Raises
+        ------
+        IndexUnavailable, SchemaMismatch
+            If they cannot be deleted.
+        """
+        from cachestore.index import rows
+
+        keys = list(keys)
+        database = self._placed()
+        if not keys or database.version() is None:
+            return 0
+        with database.writing() as connection:
+            return rows.forget(connection, keys)
+
+    def select(self, selection: Selection = Selection()) -> list[Entry]:
+        """Return the entries that a selection names, in its order.
+
+        Raises
+        ------
+        IndexUnavailable, SchemaMismatch
+            If the index cannot be read.
+        """
+        return self._read(selection)
+
+    def statistics(self) -> Statistics:
+        """Sum up all entries and their uses.
+
+        Raises
+        ------
+        IndexUnavailable, SchemaMismatch
+            If the index cannot be read.
+        """
+        database = self._place.database()
+        if database is None:
+            return Statistics()
+        with database.reading() as connection:
+            return Statistics() if connection is None else gather(connection)
+
+    def version(self) -> str | None:
+        """Return the revision of the tables; None when there are none yet.
+
+        Raises
+        ------
+        IndexUnavailable
+            If the index cannot be read.
+        """
+        database = self._place.database()
+        return None if database is None else database.version()
+
+    def migrate(self) -> str:
+        """Bring the tables to the newest revision, and return it.
+
+        Raises
+        ------
+        IndexUnavailable
+            If the tables cannot be changed.
+        SchemaMismatch
+            If they are newer than this cachestore; nothing is changed then.
+        """
+        return self._placed().migrate()
+
+    def close(self) -> None:
+        """Hand on the touches, and close what was opened; the next use opens it again."""
+        self._buffer.flush_quietly()
+        self._place.close()
+
+    def _read(self, what: Selection | sa.Select[tuple[object, ...]]) -> list[Entry]:
+        from cachestore.index import rows
+
+        database = self._place.database()
+        if database is None:
+            return []
+        with database.reading() as connection:
+            if connection is None:
+                return []
+            if isinstance(what, Selection):
+                what = what.statement(connection.dialect.name)
+            return rows.read(connection, what)
+
+    def _placed(self) -> Database:
+        database = self._place.database()
+        if database is None:
+            raise IndexUnavailable(
+                f"The private index {self.url} has no name yet: it is named by the store's id, and nothing was written "
+                "to the store so far."
+            )
+        return database
+
+    def _note_exit(self) -> None:
+        # A process that multiprocessing forked ends without running what was to run at exit, but for this.
+        self._exits_noted_in = os.getpid()
+        multiprocessing = sys.modules.get("multiprocessing.util")
+        if multiprocessing is not None:
+            known = weakref.ref(self._buffer)
+            multiprocessing.Finalize(None, _flush, args=(known,), exitpriority=0)
+
+    def _after_fork(self) -> None:
+        self._buffer.after_fork()
+        self._place.after_fork()
+
+
+def _deliver(place: Place, touches: list[Touch]) -> None:
+    spool = place.spool()
+    if spool is not None:
+        try:
+            spool.append(touches)
+        except OSError as error:
+            raise IndexUnavailable(
+                f"Uses could not be noted beside the index {place.url}: {error}"
+            ) from error
+        return
+    from cachestore.index import uses
+
+    database = place.database()
+    if database is not None:
+        with database.writing() as connection:
+            uses.apply(connection, touches)
+
+
+def _flush(known: weakref.ref[TouchBuffer]) -> None:
+    buffer = known()
+    if buffer is not None:
+        buffer.flush_quietly()
+
+
+_live: weakref.WeakSet[Index] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for index in list(_live):
+        index._after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,163 @@
+"""An index in one SQLite file, shared by the processes of one machine; or in memory."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import sqlalchemy as sa
+
+from cachestore.index.engine import Database
+from cachestore.index.files import locked, make_folder, share
+
+
+class FileDatabase(Database):
+    """Runs transactions on an SQLite file, and notices when the file is deleted or replaced."""
+
+    def __init__(self, path: Path, *, timeout: float) -> None:
+        super().__init__(str(path), timeout=timeout)
+        self._path = path
+        self._identity: tuple[int, int] | None = None
+
+    def _engine_of_existing(self) -> sa.Engine | None:
+        with self._lock:
+            identity = _identity(self._path)
+            # The connections of the pool keep the old file, and with it its inode number, from being used again.
+            if identity != self._identity:
+                self.close()
+                self._identity = identity
+            if identity is None:
+                return None
+            if self._engine is None:
+                self._engine = _engine(str(self._path), self.timeout)
+            return self._engine
+
+    def _engine_of_made(self) -> sa.Engine:
+        with self._lock:
+            if (engine := self._engine_of_existing()) is None:
+                self._make_file()
+                engine = self._engine_of_existing()
+            if engine is None:
+                raise FileNotFoundError(f"{self._path} was deleted at once")
+            return engine
+
+    def _make_file(self) -> None:
+        make_folder(self._path.parent)
+        # The folder's lock leaves no file behind. It keeps two processes from making the file at once: the second
+        # would delete the journals of the first.
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            with locked(folder, timeout=self.timeout) as held:
+                if not held:
+                    raise TimeoutError(f"the folder {self._path.parent} is locked by another process")
+                if self._path.exists():
+                    return
+                # A process that still has the deleted file open has these open too. A new database that shared
+                # them with it would be damaged.
+                for journal in ("-wal", "-shm", "-journal"):
+                    self._path.with_name(self._path.name + journal).unlink(missing_ok=True)
+                file = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+                share(file, self._path.parent)
+                os.close(file)
+        finally:
+            os.close(folder)
+
+    def _describe(self, error: BaseException) -> str:
+        return describe(self._path, error, timeout=self.timeout)
+
+
+class MemoryDatabase(Database):
+    """Runs transactions, one at a time, on a database that ends with the process."""
+
+    def __init__(self, *, timeout: float) -> None:
+        super().__init__("in memory", timeout=timeout)
+
+    def _engine_of_existing(self) -> sa.Engine | None:
+        return self._engine
+
+    def _engine_of_made(self) -> sa.Engine:
+        with self._lock:
+            if self._engine is None:
+                self._engine = _engine(":memory:", self.timeout)
+            return self._engine
+
+    def close(self) -> None:
+        """Keep the connection: closing it would empty the database."""
+
+    @contextmanager
+    def _begin(self, engine: sa.Engine, *, writes: bool) -> Iterator[sa.Connection]:
+        # All threads share the one connection.
+        with self._lock, super()._begin(engine, writes=writes) as connection:
+            yield connection
+
+    def _describe(self, error: BaseException) -> str:
+        return f"The index in memory failed: {error}. `cachestore rebuild` makes another from the blobs."
+
+
+def describe(path: Path, error: BaseException, *, timeout: float) -> str:
+    """Say in one paragraph what is wrong with an SQLite file and what to do.
+
+    Parameters
+    ----------
+    path
+        The file.
+    error
+        What SQLite or the operating system said.
+    timeout
+        How long was waited for a lock, in seconds.
+    """
+    code = getattr(error, "sqlite_errorcode", 0) & 0xFF
+    if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
+        return (
+            f"The index {path} is not a database, or it is damaged ({error}). It may be deleted: no value is lost, "
+            "and `cachestore rebuild` makes it again from the blobs."
+        )
+    if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
+        return (
+            f"The index {path} was locked by another process for more than {timeout:g} s. "
+            "Try again when that process is done."
+        )
+    if code == sqlite3.SQLITE_FULL:
+        return f"The index {path} cannot grow: the disk is full. Free some space, for instance with `cachestore gc`."
+    return (
+        f"The index {path} cannot be opened or written: {error}. Check that its folder exists and may be written, "
+        "or name another place with index= or CACHESTORE_INDEX."
+    )
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_dev, found.st_ino
+
+
+def _engine(database: str, timeout: float) -> sa.Engine:
+    in_memory = database == ":memory:"
+    engine = sa.create_engine(
+        sa.URL.create("sqlite", database=database),
+        connect_args={"timeout": timeout, "check_same_thread": False},
+        poolclass=sa.pool.StaticPool if in_memory else sa.pool.QueuePool,
+        **({} if in_memory else {"pool_timeout": timeout}),
+    )
+    sa.event.listen(engine, "connect", _prepare)
+    sa.event.listen(engine, "begin", _begin)
+    return engine
+
+
+def _prepare(connection: sqlite3.Connection, _record: object) -> None:
+    # The driver would begin transactions on its own, and only before some statements.
+    connection.isolation_level = None
+    connection.execute("PRAGMA journal_mode = WAL")
+    # Safe in WAL mode: a power cut may lose the last transactions, and never damages the file.
+    connection.execute("PRAGMA synchronous = NORMAL")
+
+
+def _begin(connection: sa.Connection) -> None:
+    # A transaction that reads first and writes later could not wait for the lock: SQLite answers "locked" at once.
+    writes = connection.get_execution_options().get("writes", True)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -1,0 +1,115 @@
+"""What the cache holds and has saved: in all, by function, by user."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import sqlalchemy as sa
+
+
+@dataclass(frozen=True, slots=True)
+class FunctionStatistics:
+    """Sums up the entries of one function."""
+
+    function: str
+    entries: int
+    raw_size: int
+    stored_size: int
+    hits: int
+    seconds: float
+    seconds_saved: float
+
+
+@dataclass(frozen=True, slots=True)
+class UserStatistics:
+    """Sums up what one person computed for all, and reused."""
+
+    user: str
+    computed: int
+    seconds: float
+    reused: int
+    seconds_saved: float
+
+
+@dataclass(frozen=True, slots=True)
+class Statistics:
+    """Sums up all entries of an index; functions and users come in alphabetical order."""
+
+    entries: int = 0
+    raw_size: int = 0
+    stored_size: int = 0
+    hits: int = 0
+    seconds_computing: float = 0.0
+    seconds_saved: float = 0.0
+    by_function: tuple[FunctionStatistics, ...] = ()
+    by_user: tuple[UserStatistics, ...] = ()
+
+
+def gather(connection: sa.Connection) -> Statistics:
+    """Sum up what the index holds now."""
+    by_function = _by_function(connection)
+    return Statistics(
+        entries=sum(function.entries for function in by_function),
+        raw_size=sum(function.raw_size for function in by_function),
+        stored_size=sum(function.stored_size for function in by_function),
+        hits=sum(function.hits for function in by_function),
+        seconds_computing=sum(function.seconds for function in by_function),
+        seconds_saved=sum(function.seconds_saved for function in by_function),
+        by_function=by_function,
+        by_user=_by_user(connection),
+    )
+
+
+def _by_function(connection: sa.Connection) -> tuple[FunctionStatistics, ...]:
+    import sqlalchemy as sa
+
+    from cachestore.index.tables import entries
+
+    columns = entries.c
+    # PostgreSQL sums big integers into decimals: hence int().
+    return tuple(
+        FunctionStatistics(function, count, int(raw), int(stored), int(hits), seconds, saved)
+        for function, count, raw, stored, hits, seconds, saved in connection.execute(
+            sa.select(
+                columns.function,
+                sa.func.count(),
+                sa.func.sum(columns.raw_size),
+                sa.func.sum(columns.stored_size),
+                sa.func.sum(columns.hits),
+                sa.func.sum(columns.seconds),
+                sa.func.sum(columns.seconds_saved),
+            )
+            .group_by(columns.function)
+            .order_by(columns.function)
+        )
+    )
+
+
+def _by_user(connection: sa.Connection) -> tuple[UserStatistics, ...]:
+    import sqlalchemy as sa
+
+    from cachestore.index.tables import entries, uses
+
+    computed = {
+        user: (count, seconds)
+        for user, count, seconds in connection.execute(
+            sa.select(entries.c.creator, sa.func.count(), sa.func.sum(entries.c.seconds)).group_by(
+                entries.c.creator
+            )
+        )
+    }
+    # The uses of orphans do not count until their rows are there, so that users and functions add up to the same.
+    reused = {
+        user: (int(hits), seconds)
+        for user, hits, seconds in connection.execute(
+            sa.select(uses.c.user, sa.func.sum(uses.c.hits), sa.func.sum(uses.c.seconds_saved))
+            .join(entries, entries.c.key == uses.c.key)
+            .group_by(uses.c.user)
+        )
+    }
+    return tuple(
+        UserStatistics(user, *computed.get(user, (0, 0.0)), *reused.get(user, (0, 0.0)))
+        for user in sorted(computed.keys() | reused.keys())
+    )

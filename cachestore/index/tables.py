@@ -1,0 +1,78 @@
+"""The tables, as the newest migration leaves them."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+import sqlalchemy as sa
+
+from cachestore.index.entry import require_aware
+
+# Bytewise order and comparison on every server, whatever its locale: a key's prefix is then a range of keys.
+Text = sa.String().with_variant(sa.String(collation="C"), "postgresql")
+
+
+class AwareUTC(sa.types.TypeDecorator[datetime]):
+    """Stores aware times as UTC, gives them back aware, and refuses naive ones."""
+
+    impl = sa.DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Turn an aware time into UTC."""
+        require_aware("A time for the index", value)
+        return None if value is None else value.astimezone(UTC)
+
+    def process_result_value(self, value: datetime | None, dialect: sa.Dialect) -> datetime | None:
+        """Turn what the database gives into aware UTC; SQLite drops the zone, and all it holds is UTC."""
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+metadata = sa.MetaData()
+
+entries = sa.Table(
+    "entries",
+    metadata,
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("function", Text, nullable=False, index=True),
+    sa.Column("code_version", Text, nullable=False),
+    sa.Column("kind", Text, nullable=False),
+    sa.Column("raw_size", sa.BigInteger, nullable=False),
+    sa.Column("stored_size", sa.BigInteger, nullable=False, index=True),
+    sa.Column("created_at", AwareUTC, nullable=False, index=True),
+    sa.Column("last_used_at", AwareUTC, nullable=False, index=True),
+    sa.Column("seconds", sa.Double, nullable=False),
+    sa.Column("creator", Text, nullable=False, index=True),
+    sa.Column("hits", sa.BigInteger, nullable=False),
+    sa.Column("seconds_saved", sa.Double, nullable=False),
+    sa.Column("value_digest", Text),
+    sa.Column("expires_at", AwareUTC),
+)
+
+# Who used which entry. A use may come before the row of its entry (the blob is an orphan), hence no foreign key.
+uses = sa.Table(
+    "uses",
+    metadata,
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("user", Text, primary_key=True),
+    sa.Column("hits", sa.BigInteger, nullable=False),
+    sa.Column("seconds_saved", sa.Double, nullable=False),
+    sa.Column("last_used_at", AwareUTC, nullable=False),
+)
+
+# A parent may be forgotten while its children stay, hence no foreign key here either.
+parents = sa.Table(
+    "parents",
+    metadata,
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("position", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("parent", Text, nullable=False, index=True),
+)
+
+# Keys that were used but had no row: blobs that wait to be adopted.
+orphans = sa.Table("orphans", metadata, sa.Column("key", Text, primary_key=True))
+
+# Spool files whose uses are counted already, kept until the file itself is gone.
+spools = sa.Table("spools", metadata, sa.Column("name", Text, primary_key=True))
