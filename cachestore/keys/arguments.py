@@ -1,0 +1,155 @@
+"""Binding a call's arguments to the names of the parameters."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Collection, Mapping
+from types import MethodType
+from typing import Any, NoReturn
+from weakref import WeakKeyDictionary
+
+
+def bind(
+    function: Callable[..., Any],
+    args: tuple[Any, ...],
+    kwargs: Mapping[str, Any],
+    *,
+    ignore: Collection[str] = (),
+) -> dict[str, object]:
+    """Bind arguments as a call would, with defaults, and leave the ignored ones out.
+
+    Parameters
+    ----------
+    function
+        What is called; the receiver of a bound method becomes the argument `self`.
+    args, kwargs
+        The arguments of the call.
+    ignore
+        Names of parameters that do not count; `*` and `**` stand for the surplus ones.
+
+    Returns
+    -------
+    dict
+        The value of each parameter by its name, in the order of the signature; `*args` as a tuple and `**kwargs`
+        as a dict under the name of their parameter.
+
+    Raises
+    ------
+    ValueError
+        If a name in `ignore` is no parameter.
+    TypeError
+        If the arguments do not fit the signature.
+
+    Examples
+    --------
+    >>> def scale(x, factor=2.0, *, verbose=False): ...
+    >>> bind(scale, (3,), {}, ignore=["verbose"])
+    {'x': 3, 'factor': 2.0}
+    """
+    if isinstance(ignore, str):
+        raise ValueError(f"ignore is the text {ignore!r}. Give a list of names: [{ignore!r}].")
+    if isinstance(function, MethodType):
+        args = (function.__self__, *args)
+        function = function.__func__
+    parameters = _parameters(function)
+    bound = parameters.bind(args, kwargs)
+    for name in ignore:
+        if bound.pop(parameters.surplus.get(name, name), _MISSING) is _MISSING:
+            raise ValueError(
+                f"Ignore list: argument {name!r} is not defined for function {parameters.name}. "
+                f"It has: {', '.join(bound) or 'no parameters'}."
+            )
+    return bound
+
+
+class _Parameters:
+    """Holds what of a signature binding needs, found once."""
+
+    __slots__ = ("_defaults", "_keywords_only", "_positional", "_positional_only", "marker", "name", "surplus")
+
+    def __init__(self, function: Callable[..., Any], marker: tuple[object, ...]) -> None:
+        self.marker = marker
+        self.name = str(getattr(function, "__qualname__", None) or type(function).__qualname__)
+        self._positional: list[str] = []
+        self._positional_only: set[str] = set()
+        self._keywords_only: list[str] = []
+        self._defaults: dict[str, object] = {}
+        # The names of the parameters that take what is left over, by their stars.
+        self.surplus: dict[str, str] = {}
+        try:
+            parameters = inspect.signature(function).parameters.values()
+        except (ValueError, TypeError):
+            # Some built-in functions do not say what they take.
+            self.surplus = {"*": "*", "**": "**"}
+            return
+        for parameter in parameters:
+            if parameter.kind is parameter.VAR_POSITIONAL:
+                self.surplus["*"] = parameter.name
+            elif parameter.kind is parameter.VAR_KEYWORD:
+                self.surplus["**"] = parameter.name
+            elif parameter.kind is parameter.KEYWORD_ONLY:
+                self._keywords_only.append(parameter.name)
+            else:
+                self._positional.append(parameter.name)
+                if parameter.kind is parameter.POSITIONAL_ONLY:
+                    self._positional_only.add(parameter.name)
+            if parameter.default is not parameter.empty:
+                self._defaults[parameter.name] = parameter.default
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, object]:
+        bound: dict[str, object] = dict(zip(self._positional, args, strict=False))
+        extra = args[len(self._positional) :]
+        if extra and "*" not in self.surplus:
+            raise TypeError(
+                f"{self.name}() takes {len(self._positional)} positional arguments but {len(args)} were given"
+            )
+        left = dict(kwargs)
+        missing = []
+        for names, given in ((self._positional, len(args)), (self._keywords_only, 0)):
+            for name in names[given:]:
+                if name in left and name not in self._positional_only:
+                    bound[name] = left.pop(name)
+                elif name in self._defaults:
+                    bound[name] = self._defaults[name]
+                else:
+                    missing.append(name)
+        if left and "**" not in self.surplus:
+            self._refuse(left, bound)
+        for name in left:
+            if name in bound and name not in self._positional_only:
+                raise TypeError(f"{self.name}() got multiple values for argument {name!r}")
+        if missing:
+            raise TypeError(f"{self.name}() missing required arguments: {', '.join(map(repr, missing))}")
+        if "*" in self.surplus:
+            bound[self.surplus["*"]] = extra
+        if "**" in self.surplus:
+            bound[self.surplus["**"]] = left
+        return bound
+
+    def _refuse(self, left: Mapping[str, Any], bound: Mapping[str, object]) -> NoReturn:
+        name = next(iter(left))
+        if name in self._positional_only:
+            raise TypeError(f"{self.name}() got a positional-only argument passed as keyword: {name!r}")
+        if name in bound:
+            raise TypeError(f"{self.name}() got multiple values for argument {name!r}")
+        raise TypeError(f"{self.name}() got an unexpected keyword argument {name!r}")
+
+
+_MISSING = object()
+_known: WeakKeyDictionary[Callable[..., Any], _Parameters] = WeakKeyDictionary()
+
+
+def _parameters(function: Callable[..., Any]) -> _Parameters:
+    # What a signature is made from, as far as it can be replaced in place.
+    marker = (
+        getattr(function, "__code__", None),
+        getattr(function, "__defaults__", None),
+        getattr(function, "__kwdefaults__", None),
+    )
+    try:
+        known = _known.get(function)
+        if known is None or any(one is not other for one, other in zip(known.marker, marker, strict=True)):
+            known = _known[function] = _Parameters(function, marker)
+    except TypeError:  # neither hashable nor weakly referable, as a callable object may be
+        return _Parameters(function, marker)
+    return known

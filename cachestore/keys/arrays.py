@@ -1,0 +1,151 @@
+"""numpy arrays, scalars, dtypes and random generators."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+from blake3 import blake3
+
+from cachestore.keys.encoding import buffer, record, text
+from cachestore.keys.functions import encode_class
+from cachestore.keys.scalars import LEAVES
+from cachestore.keys.walk import Encoder, Walk
+
+if TYPE_CHECKING:
+    import numpy
+
+_BLOCK = 1 << 24
+
+
+def find_encoder(cls: type) -> Encoder | None:
+    """Return the rule for a type of numpy, if it is one."""
+    numpy = sys.modules.get("numpy")
+    if numpy is None:
+        return None
+    rules: tuple[tuple[type, Encoder], ...] = (
+        (numpy.ma.MaskedArray, _masked),
+        (numpy.ndarray, encode_array),
+        (numpy.generic, _scalar),
+        (numpy.dtype, _dtype),
+        (numpy.random.Generator, _generator),
+        (numpy.random.RandomState, _random_state),
+    )
+    return next((encoder for base, encoder in rules if issubclass(cls, base)), None)
+
+
+def encode_array(walk: Walk, value: Any) -> bytes:
+    """Encode an array by its dtype, shape and elements; of subclasses also the class and its attributes.
+
+    The elements are taken in C order, unless they lie in Fortran order: the two may differ for equal arrays.
+    """
+    import numpy
+
+    plain = numpy.asarray(value)
+    content = _array(walk, plain)
+    if type(value) in (numpy.ndarray, numpy.memmap):
+        return content
+    return record(
+        "arraysubclass", encode_class(walk, type(value)), content, walk.pairs("state", vars(value).items(), attributes=True)
+    )
+
+
+def _array(walk: Walk, value: numpy.ndarray[Any, Any]) -> bytes:
+    dtype = value.dtype
+    members = [_dtype(walk, dtype), walk.encode(value.shape)]
+    if dtype.hasobject or dtype.kind == "T":
+        if dtype.names:
+            columns = [_array(walk, value[name]) for name in dtype.names]
+            return record("array", *members, *columns)
+        return record("array", *members, walk.members("elements", value.astype(object).ravel().tolist()))
+    if dtype.names:
+        value = value.astype(_packed(dtype))
+    if value.flags.f_contiguous and not value.flags.c_contiguous:
+        return record("array", *members, b"{fortran 0:", _bytes(value.T))
+    return record("array", *members, b"{c 0:", _bytes(value))
+
+
+def _bytes(value: numpy.ndarray[Any, Any]) -> bytes:
+    """Encode the elements in C order, copying at most a block of them at a time."""
+    import numpy
+
+    if value.nbytes == 0:
+        return b"b0:"
+    if value.flags.c_contiguous:
+        return buffer(memoryview(value.reshape(-1).view(numpy.uint8)))
+    hasher = blake3(b"b%d:" % value.nbytes, max_threads=blake3.AUTO if value.nbytes > _BLOCK else 1)
+    if value.nbytes <= 64:
+        return buffer(value.tobytes())
+    for block in _blocks(value):
+        hasher.update(memoryview(numpy.ascontiguousarray(block).reshape(-1).view(numpy.uint8)))
+    return b"#" + hasher.digest()
+
+
+def _blocks(value: numpy.ndarray[Any, Any]) -> Any:
+    """Cut an array along its first axes into pieces of at most a block, in C order."""
+    if value.nbytes <= _BLOCK or value.ndim == 0:
+        yield value
+        return
+    row = value.nbytes // value.shape[0]
+    if row > _BLOCK:
+        for part in value:
+            yield from _blocks(part)
+        return
+    step = max(1, _BLOCK // row)
+    for start in range(0, value.shape[0], step):
+        yield value[start : start + step]
+
+
+def _packed(dtype: Any) -> Any:
+    """Return a structured dtype without the padding between its fields, whose bytes are accidents."""
+    import numpy
+
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return numpy.dtype((_packed(base), shape))
+    if dtype.names is None:
+        return dtype
+    return numpy.dtype([(name, _packed(dtype.fields[name][0])) for name in dtype.names])
+
+
+def _dtype(walk: Walk, value: Any) -> bytes:
+    if value.names is not None:
+        fields = []
+        for name in value.names:
+            field, _, *title = value.fields[name]
+            fields += [text(name), _dtype(walk, field), walk.encode(title)]
+        return record("dtype", *fields)
+    if value.subdtype is not None:
+        base, shape = value.subdtype
+        return record("dtype", _dtype(walk, base), walk.encode(shape))
+    if value.kind == "T":
+        return record("dtype", b"T", walk.encode(getattr(value, "na_object", None)), walk.encode(hasattr(value, "na_object")))
+    return record("dtype", text(value.str))
+
+
+def _scalar(walk: Walk, value: Any) -> bytes:
+    import numpy
+
+    if value.dtype.kind in "fc" and numpy.isnan(value):
+        # As for Python's own numbers: a NaN is a NaN.
+        return record("scalar", _dtype(walk, value.dtype), LEAVES[float](float("nan")))
+    return record("scalar", _array(walk, numpy.asarray(value)))
+
+
+def _masked(walk: Walk, value: Any) -> bytes:
+    import numpy
+
+    data = numpy.array(numpy.ma.getdata(value))
+    mask = numpy.ma.getmaskarray(value)
+    # What lies under the mask cannot be seen.
+    if mask.dtype.names is None:
+        data[mask] = numpy.zeros((), data.dtype)[()]
+    return record("masked", _array(walk, data), _array(walk, mask), walk.encode(value.fill_value))
+
+
+def _generator(walk: Walk, value: Any) -> bytes:
+    return record("generator", encode_class(walk, type(value)), walk.encode(value.bit_generator.state))
+
+
+def _random_state(walk: Walk, value: Any) -> bytes:
+    return record("randomstate", walk.encode(value.get_state(legacy=False)))

@@ -1,0 +1,185 @@
+"""Where a module comes from: the standard library, an installed distribution, or the team itself.
+
+Decided by path, as `importlib.metadata` alone costs more than a hit.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import sys
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Literal
+
+_STANDARD_LIBRARY = str(Path(os.__file__).parent) + os.sep
+_INSTALLED = re.compile(r"(.*[/\\](?:site|dist)-packages)[/\\]")
+_MINOR = re.compile(r"\d+(?:\.\d+)?")
+
+# This package is no part of what users compute: it changes a key only by the format number of the keys.
+_OURSELVES = __name__.partition(".")[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Says whose code a module is.
+
+    Parameters
+    ----------
+    kind
+        `standard` (counts by its names only), `package` (by its version), or `first-party` (by its source).
+    package
+        The top-level module of a package.
+    """
+
+    kind: Literal["standard", "package", "first-party"]
+    package: str = ""
+
+
+_STANDARD = Origin("standard")
+_FIRST_PARTY = Origin("first-party")
+_known: dict[str, Origin] = {}
+
+
+def origin_of(module: str | None) -> Origin:
+    """Say where a module comes from, by its name as in `__module__`.
+
+    Examples
+    --------
+    >>> origin_of("json.decoder")
+    Origin(kind='standard', package='')
+    >>> origin_of("__main__").kind
+    'first-party'
+    """
+    if module is None:
+        return _STANDARD
+    known = _known.get(module)
+    if known is None:
+        known = _find_origin(module)
+        # A module that is not imported yet may turn out to be something else later.
+        if module in sys.modules or known is _STANDARD:
+            _known[module] = known
+    return known
+
+
+def _find_origin(module: str) -> Origin:
+    top = module.partition(".")[0]
+    if top == _OURSELVES or top in sys.builtin_module_names:
+        return _STANDARD
+    if module == "__main__":
+        return _FIRST_PARTY
+    file = _file_of(module) or _file_of(top) or _file_on_path(top)
+    if file is None:
+        return _STANDARD if top in sys.stdlib_module_names else _FIRST_PARTY
+    installed = _INSTALLED.match(file)
+    if installed:
+        root = installed[1]
+    elif file.startswith(_STANDARD_LIBRARY):
+        return _STANDARD
+    else:
+        # `pip install --target` puts distributions into any folder.
+        root = _root_of(module, file)
+        if not _distributions(root):
+            return _FIRST_PARTY
+    return _FIRST_PARTY if top in _own_modules(root) else Origin("package", top)
+
+
+def _file_of(module: str) -> str | None:
+    loaded = sys.modules.get(module)
+    file = getattr(loaded, "__file__", None)
+    if isinstance(file, str):
+        return str(Path(file).absolute())
+    # A namespace package has folders, no file.
+    for folder in getattr(loaded, "__path__", ()):
+        return str(Path(folder, "__init__.py").absolute())
+    return None
+
+
+def _file_on_path(top: str) -> str | None:
+    """Find the file of a module that is not imported, without importing it."""
+    from importlib.util import find_spec
+
+    try:
+        spec = find_spec(top)
+    except (ImportError, ValueError, AttributeError):
+        return None
+    if spec is None:
+        return None
+    return spec.origin if spec.has_location else next(iter(spec.submodule_search_locations or ()), None)
+
+
+def _root_of(module: str, file: str) -> str:
+    path = Path(file)
+    depth = module.count(".") + (path.stem == "__init__")
+    return str(path.parents[min(depth, len(path.parents) - 1)])
+
+
+@cache
+def _distributions(root: str) -> tuple[str, ...]:
+    try:
+        return tuple(sorted(name for name in os.listdir(root) if name.endswith(".dist-info")))  # noqa: PTH208
+    except OSError:
+        return ()
+
+
+@cache
+def _own_modules(root: str) -> frozenset[str]:
+    """Return the modules in `root` that were installed from a directory or a repository, not from an index."""
+    own: set[str] = set()
+    for folder in Path(root).glob("*.dist-info/direct_url.json"):
+        try:
+            source = json.loads(folder.read_text(encoding="utf-8"))
+            installer = folder.with_name("INSTALLER")
+            # conda builds its packages from directories, and says so in every one of them.
+            if installer.is_file() and installer.read_text(encoding="utf-8").strip() == "conda":
+                continue
+        except (OSError, ValueError):
+            continue
+        if "dir_info" in source or "vcs_info" in source or str(source.get("url", "")).startswith("file:"):
+            own |= _recorded(folder.parent)
+    return frozenset(own)
+
+
+@cache
+def _recorded(distribution: Path) -> frozenset[str]:
+    """Return the top-level modules that a distribution installed."""
+    try:
+        lines = (distribution / "RECORD").read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError):
+        return frozenset()
+    first = {line.partition(",")[0].partition("/") for line in lines}
+    packages = {name for name, slash, _ in first if slash and name.isidentifier()}
+    modules = {name.partition(".")[0] for name, slash, _ in first if not slash and name.endswith((".py", ".so"))}
+    return frozenset(packages | modules)
+
+
+@cache
+def package_version(package: str) -> str:
+    """Return the version of an installed package, to the minor: `2.3.1` is `2.3`.
+
+    The package's own `__version__` counts, else that of the distribution that installed it; a package that
+    has neither has the version `0`.
+    """
+    version = getattr(sys.modules.get(package), "__version__", None)
+    if not isinstance(version, str):
+        version = _distribution_version(package)
+    minor = _MINOR.match(version)
+    return minor[0] if minor else "0"
+
+
+def _distribution_version(package: str) -> str:
+    file = _file_of(package) or _file_on_path(package)
+    if file is None:
+        return "0"
+    installed = _INSTALLED.match(file)
+    root = installed[1] if installed else _root_of(package, file)
+    names = {name: name.removesuffix(".dist-info").rpartition("-") for name in _distributions(root)}
+    for distribution, _, version in names.values():
+        if re.sub(r"[-_.]+", "_", distribution).lower() == package.lower():
+            return version
+    for folder, (_, _, version) in names.items():
+        if package in _recorded(Path(root, folder)):
+            return version
+    return "0"

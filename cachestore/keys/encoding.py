@@ -1,0 +1,45 @@
+"""How tagged structures become bytes: every encoding says where it ends, so that no two can run together."""
+
+from __future__ import annotations
+
+from blake3 import blake3
+
+# Longer encodings are replaced by their digest: what a container joins stays small, whatever is inside.
+_LONGEST = 96
+_ONE_THREAD = 1 << 20
+
+
+def record(tag: str, *members: bytes) -> bytes:
+    """Join self-delimiting members under a tag.
+
+    Examples
+    --------
+    >>> record("pair", text("a"), text("b"))
+    b'{pair 2:s1:as1:b'
+    """
+    return short(b"{%b %d:%b" % (tag.encode(), len(members), b"".join(members)))
+
+
+def text(value: str) -> bytes:
+    """Encode text by its UTF-8 bytes, lone surrogates included."""
+    data = value.encode("utf-8", "surrogatepass")
+    return short(b"s%d:%b" % (len(data), data))
+
+
+def short(encoding: bytes) -> bytes:
+    """Replace an encoding that is long by its digest."""
+    return encoding if len(encoding) <= _LONGEST else b"#" + blake3(encoding).digest()
+
+
+def buffer(data: bytes | bytearray | memoryview) -> bytes:
+    """Encode the bytes of a buffer, with all cores when there are many of them."""
+    size = data.nbytes if isinstance(data, memoryview) else len(data)
+    if size <= 64:
+        return b"b%d:%b" % (size, data)
+    hasher = blake3(b"b%d:" % size, max_threads=1 if size <= _ONE_THREAD else blake3.AUTO)
+    return b"#" + hasher.update(data).digest()
+
+
+def hexadecimal(encoding: bytes) -> str:
+    """Return the digest of an encoding as 64 hexadecimal digits."""
+    return blake3(encoding).hexdigest()

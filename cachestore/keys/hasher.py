@@ -1,0 +1,128 @@
+"""The digest of a value: which rule encodes which type."""
+
+from __future__ import annotations
+
+import sys
+import types
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from cachestore.keys import arrays, objects
+from cachestore.keys.containers import CONTAINERS
+from cachestore.keys.encoding import hexadecimal, record, text
+from cachestore.keys.functions import FUNCTIONS, encode_class
+from cachestore.keys.reach import code_parts
+from cachestore.keys.scalars import LEAVES
+from cachestore.keys.walk import Encoder, Refusal, Walk
+
+FORMAT = 0
+
+_OBJECTS: dict[type, Encoder] = {
+    slice: objects.encode_slice,
+    types.MappingProxyType: objects.encode_mapping_view,
+}
+
+# Rules by the name of the module and class, so that none of them is imported for a value that is none of theirs.
+_BY_NAME: dict[tuple[str, str], Encoder] = {
+    ("enum", "Enum"): objects.encode_enum,
+    ("pathlib", "PurePath"): objects.encode_path,
+    ("pathlib._local", "PurePath"): objects.encode_path,
+    ("re", "Pattern"): objects.encode_pattern,
+    ("decimal", "Decimal"): objects.encode_decimal,
+    ("datetime", "datetime"): objects.encode_time,
+    ("datetime", "date"): objects.encode_time,
+    ("datetime", "time"): objects.encode_time,
+}
+
+_EXACT: dict[type, Encoder] = {**CONTAINERS, **FUNCTIONS, **_OBJECTS}
+_found: WeakKeyDictionary[type, Encoder] = WeakKeyDictionary()
+
+
+def new_walk() -> Walk:
+    """Begin a walk with all the rules."""
+    return Walk(_find)
+
+
+def digest(value: object, *, name: str = "value") -> str:
+    """Return a digest that is equal for equal values, in every process and on every machine.
+
+    Parameters
+    ----------
+    value
+        Anything with a stable structure.
+    name
+        What error messages call the value.
+
+    Returns
+    -------
+    str
+        64 hexadecimal digits.
+
+    Raises
+    ------
+    KeyingError
+        If the value, or something in it, has no stable digest; the message names the way to it.
+
+    Examples
+    --------
+    >>> digest({"a": 1, "b": 2}) == digest({"b": 2, "a": 1})
+    True
+    >>> digest([1]) == digest((1,))
+    False
+    """
+    return digest_with_parts(value, name=name)[0]
+
+
+def digest_with_parts(value: object, *, name: str = "value") -> tuple[str, dict[str, str]]:
+    """Return the digest of a value, and the versions of the code that it brings with it.
+
+    Raises
+    ------
+    KeyingError
+        If the value, or something in it, has no stable digest.
+    """
+    leaf = LEAVES.get(type(value))
+    if leaf is not None:
+        return _digest(leaf(value), {}), {}
+    walk = new_walk()
+    try:
+        encoding = walk.encode(value)
+        parts = code_parts(walk) if walk.code or walk.packages else {}
+    except Refusal as refusal:
+        raise refusal.error(name) from refusal.__cause__
+    return _digest(encoding, parts), parts
+
+
+def _digest(encoding: bytes, parts: dict[str, str]) -> str:
+    named = [text(part) + text(version) for part, version in sorted(parts.items())]
+    return hexadecimal(record("value", LEAVES[int](FORMAT), encoding, *named))
+
+
+def _find(cls: type) -> Encoder:
+    exact = _EXACT.get(cls) or _found.get(cls)
+    if exact is not None:
+        return exact
+    encoder = _choose(cls)
+    _found[cls] = encoder
+    return encoder
+
+
+def _choose(cls: type) -> Encoder:
+    if issubclass(cls, type):
+        return encode_class
+    if hasattr(cls, "__cachestore_digest__"):
+        return objects.encode_own_digest
+    for base in cls.__mro__:
+        if base in FUNCTIONS:
+            return FUNCTIONS[base]
+        named = _BY_NAME.get((base.__module__, base.__qualname__))
+        if named is not None:
+            return named
+    for library in (arrays,):
+        encoder = library.find_encoder(cls)
+        if encoder is not None:
+            return encoder
+    if hasattr(cls, "__dask_tokenize__"):
+        return objects.encode_dask_token
+    return objects.encode_instance

@@ -1,0 +1,152 @@
+"""Instances: by their class and their state."""
+
+from __future__ import annotations
+
+import copyreg
+import datetime
+import decimal
+import functools
+import types
+from typing import Any
+
+from cachestore.keys.code_origin import origin_of
+from cachestore.keys.containers import encode_content
+from cachestore.keys.encoding import record, text
+from cachestore.keys.functions import encode_class, encode_function, memorised
+from cachestore.keys.walk import Encoder, Refusal, Walk
+
+_ONE_WAY = (
+    types.GeneratorType,
+    types.CoroutineType,
+    types.AsyncGeneratorType,
+    map,
+    filter,
+    zip,
+)
+_NEW_OBJECT = copyreg.__newobj__  # type: ignore[attr-defined]
+
+
+def encode_instance(walk: Walk, value: Any) -> bytes:
+    """Encode an object that no special rule knows: by its class, its content and its state."""
+    function = memorised(value)
+    if function is not None:
+        return encode_function(walk, function)
+    cls = type(value)
+    if isinstance(value, _ONE_WAY):
+        raise Refusal(f"<{cls.__qualname__}>", "it can be run through only once")
+    return _reduced(walk, value)
+
+
+def encode_own_digest(walk: Walk, value: Any) -> bytes:
+    """Encode an object by what its class says of it."""
+    # The name of the class only: who speaks for himself says what counts.
+    cls = type(value)
+    return record("own", text(f"{cls.__module__}:{cls.__qualname__}"), walk.named("", value.__cachestore_digest__()))
+
+
+def encode_dask_token(walk: Walk, value: Any) -> bytes:
+    """Encode an object by the token that it gives dask."""
+    return record("dask", encode_class(walk, type(value)), walk.named("", value.__dask_tokenize__()))
+
+
+def encode_enum(walk: Walk, value: Any) -> bytes:
+    """Encode a member of an enumeration by its class, name and value."""
+    return record("enum", encode_class(walk, type(value)), walk.encode(value._name_), walk.named("", value._value_))
+
+
+def encode_path(walk: Walk, value: Any) -> bytes:
+    """Encode a path by its text with forward slashes."""
+    return record("path", text(value.as_posix()))
+
+
+def encode_pattern(walk: Walk, value: Any) -> bytes:
+    """Encode a compiled regular expression by what it was compiled from."""
+    return record("pattern", walk.encode(value.pattern), walk.encode(value.flags))
+
+
+def encode_slice(walk: Walk, value: slice) -> bytes:
+    """Encode a slice by its three numbers."""
+    return record("slice", walk.encode(value.start), walk.encode(value.stop), walk.encode(value.step))
+
+
+def encode_decimal(walk: Walk, value: decimal.Decimal) -> bytes:
+    """Encode a decimal number by its digits: 1.0 and 1.00 differ, as they print differently."""
+    return record("decimal", text(str(value)))
+
+
+def encode_mapping_view(walk: Walk, value: Any) -> bytes:
+    """Encode a read-only mapping by its items."""
+    return walk.pairs("mappingproxy", value.items())
+
+
+def encode_time(walk: Walk, value: Any) -> bytes:
+    """Encode a date or time by its text and its zone."""
+    zone = getattr(value, "tzinfo", None)
+    if zone is not None and isinstance(value, datetime.datetime | datetime.time):
+        naive = value.replace(tzinfo=None, fold=0)
+        return record(type(value).__name__, text(naive.isoformat()), walk.encode(value.fold), walk.named(".tzinfo", zone))
+    return record(type(value).__name__, text(value.isoformat()))
+
+
+def _reduced(walk: Walk, value: Any) -> bytes:
+    """Encode an object by what pickle would rebuild it from, walked as a structure instead of written as a stream."""
+    cls = type(value)
+    if walk.constants and not _is_constant(value):
+        raise Refusal(f"<{cls.__qualname__}>", "it has a state of its own")
+    try:
+        reduce = copyreg.dispatch_table.get(cls)
+        reduced = reduce(value) if reduce else value.__reduce_ex__(4)
+    except RecursionError:
+        raise
+    except Exception as error:
+        raise Refusal(f"<{cls.__qualname__}>", f"it cannot be taken apart ({error})") from error
+    if isinstance(reduced, str):
+        module = getattr(value, "__module__", None) or cls.__module__
+        return record("global", encode_class(walk, cls), text(str(module)), text(reduced))
+    rebuild, arguments, state, items, pairs, *_ = (*reduced, None, None, None, None)
+    content = encode_content(walk, value)
+    members = [encode_class(walk, cls), content or b"N"]
+    if content is None or not _reduces_as_built_in(cls):
+        if rebuild is not _NEW_OBJECT or len(arguments) > 1:
+            members += [walk.encode(rebuild), walk.named("", tuple(arguments))]
+        if items is not None:
+            members.append(walk.members("items", items))
+        if pairs is not None:
+            members.append(walk.pairs("pairs", pairs))
+    members.append(_state(walk, cls, state))
+    return record("object", *members)
+
+
+def _state(walk: Walk, cls: type, state: Any) -> bytes:
+    if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):  # noqa: PLR2004
+        attributes, slots = state
+        if attributes is None or isinstance(attributes, dict):
+            state = {**(attributes or {}), **slots}
+    if not isinstance(state, dict):
+        return walk.named("", state)
+    # What was computed from the rest and kept changes nothing; scikit-learn notes its exact version in the state
+    # of each estimator, where the minor one is a part of the key already.
+    kept = ((name, member) for name, member in state.items() if name != "_sklearn_version" and not _derived(cls, name))
+    return walk.pairs("state", kept, attributes=True)
+
+
+def _derived(cls: type, name: object) -> bool:
+    return isinstance(name, str) and isinstance(getattr(cls, name, None), functools.cached_property)
+
+
+def _reduces_as_built_in(cls: type) -> bool:
+    for base in cls.__mro__:
+        if "__reduce__" in vars(base) or "__reduce_ex__" in vars(base):
+            return base.__module__ in {"builtins", "collections"}
+    return True
+
+
+def _is_constant(value: Any) -> bool:
+    """Say whether an object is nothing but its content: it may stand for a constant of a module."""
+    cls = type(value)
+    parameters = getattr(cls, "__dataclass_params__", None)
+    if parameters is not None:
+        return bool(parameters.frozen)
+    if isinstance(value, int | float | complex | str | bytes | tuple | frozenset | list | dict | set):
+        return True
+    return origin_of(cls.__module__).kind == "standard"

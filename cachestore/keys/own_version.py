@@ -1,0 +1,148 @@
+"""The version of one piece of code by itself: of what was written as a function, a class or a module."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from collections.abc import Mapping
+from types import CodeType, FunctionType, ModuleType
+from typing import Any
+from weakref import WeakKeyDictionary
+
+from cachestore.keys.encoding import record, text
+from cachestore.keys.scalars import LEAVES
+from cachestore.keys.source import Decorated, normalise
+from cachestore.keys.source_file import code_structure, find_source, functions_of
+
+# Decorators of these modules never read annotations, but for the one that does.
+_BLIND = frozenset({"functools", "contextlib", "abc", "builtins"})
+_READERS = frozenset({"singledispatch", "singledispatchmethod", "register"})
+_OURS = frozenset({__name__.partition(".")[0], "joblib"})
+
+# Beside each version the code objects that it was found for: a function's code can be replaced.
+_known: WeakKeyDictionary[Any, tuple[tuple[CodeType, ...], bytes]] = WeakKeyDictionary()
+
+
+def module_of(value: Any) -> str:
+    """Return the name of the module whose names a function or class sees.
+
+    `__module__` of a decorated function is that of what it wraps; its own names are elsewhere.
+    """
+    if isinstance(value, FunctionType):
+        name = value.__globals__.get("__name__")
+        return name if isinstance(name, str) else "__main__"
+    return str(value.__module__)
+
+
+def part_name(value: Any) -> str:
+    """Return the name under which a function, class or module stands among the parts of an identity."""
+    if isinstance(value, ModuleType):
+        return f"module:{value.__name__}"
+    if isinstance(value, FunctionType):
+        return f"function:{module_of(value)}:{value.__code__.co_qualname}"
+    return f"class:{module_of(value)}:{value.__qualname__}"
+
+
+def own_version(value: Any) -> bytes:
+    """Return the encoding of what was written as a first-party function, class or module.
+
+    The normalised source counts where it compiles to what runs; else the structure of the code objects does.
+    """
+    codes = _codes(value)
+    known = _known.get(value)
+    if known is not None and len(known[0]) == len(codes) and all(map(_same, known[0], codes)):
+        return known[1]
+    version = _from_source(value)
+    if version is None:
+        version = _from_structure(value)
+    _known[value] = (codes, version)
+    return version
+
+
+def _same(one: CodeType, other: CodeType) -> bool:
+    return one is other
+
+
+def _codes(value: Any) -> tuple[CodeType, ...]:
+    if isinstance(value, FunctionType):
+        return (value.__code__,)
+    if isinstance(value, type):
+        return tuple(function.__code__ for function in functions_of(value))
+    return ()
+
+
+def _from_source(value: Any) -> bytes | None:
+    if isinstance(value, ModuleType):
+        file = getattr(value, "__file__", None)
+        source = find_source(file, value.__name__) if isinstance(file, str) else None
+        return normalise(source.tree, _decorators(vars(value))) if source else None
+    if isinstance(value, FunctionType):
+        source = find_source(value.__code__.co_filename, module_of(value))
+        node = source.function(value.__code__) if source else None
+        return normalise(node, _decorators(value.__globals__)) if node else None
+    module = sys.modules.get(value.__module__)
+    file = _file_of_class(value, module)
+    source = find_source(file, value.__module__) if file else None
+    node = source.class_(value) if source else None
+    return normalise(node, _decorators(vars(module) if module else {})) if node else None
+
+
+def _file_of_class(value: type, module: ModuleType | None) -> str | None:
+    # A class in a notebook has no file but that of its methods.
+    for function in functions_of(value):
+        code = function.__code__
+        if code.co_qualname.startswith(value.__qualname__ + ".") and _written(code):
+            return code.co_filename
+    file = getattr(module, "__file__", None)
+    return file if isinstance(file, str) else None
+
+
+def _written(code: CodeType) -> bool:
+    # <string> and <attrs generated ...> are code that a class decorator made; cells of a notebook have files.
+    return not code.co_filename.startswith("<")
+
+
+def _from_structure(value: Any) -> bytes:
+    if isinstance(value, FunctionType):
+        return code_structure(value.__code__)
+    if isinstance(value, ModuleType):
+        return record("module", text(value.__name__))
+    members = []
+    for function in functions_of(value):
+        members.append(code_structure(function.__code__))
+    for name, attribute in vars(value).items():
+        leaf = LEAVES.get(type(attribute))
+        if leaf is not None and name not in {"__module__", "__doc__", "__firstlineno__"}:
+            members.append(record("attribute", text(name), leaf(attribute)))
+    fields = getattr(value, "_fields", None) or getattr(value, "__dataclass_fields__", ())
+    return record("class", *sorted(members), *(text(str(field)) for field in fields))
+
+
+def _decorators(namespace: Mapping[str, Any]) -> Decorated:
+    def judge(decorator: ast.expr) -> str:
+        names: list[str] = []
+        node = decorator.func if isinstance(decorator, ast.Call) else decorator
+        while isinstance(node, ast.Attribute):
+            names.append(node.attr)
+            node = node.value
+        if not isinstance(node, ast.Name):
+            return "reader"
+        value = namespace.get(node.id, _builtin(node.id))
+        module = getattr(value, "__module__", None) or getattr(value, "__name__", "")
+        if isinstance(value, ModuleType):
+            module = value.__name__
+        elif type(value).__module__.partition(".")[0] in _OURS:
+            module = type(value).__module__
+        top = str(module).partition(".")[0]
+        if top in _OURS:
+            return "ours"
+        last = names[0] if names else node.id
+        return "blind" if top in _BLIND and last not in _READERS else "reader"
+
+    return judge
+
+
+def _builtin(name: str) -> object:
+    import builtins
+
+    return getattr(builtins, name, None)
