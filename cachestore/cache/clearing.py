@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from cachestore.cache.cache import Cache
-from cachestore.errors import CachestoreError
-from cachestore.index import Selection
+from cachestore.errors import BlobError, CachestoreError, StorageError
+from cachestore.index import Entry, Selection
 from cachestore.keys import FunctionIdentity
 from cachestore.storage import key_of
 
@@ -16,11 +16,8 @@ def clear_function(cache: Cache, identity: FunctionIdentity) -> int:
     """
     rows, blobs = _rows_and_blobs(cache)
     cache.adopt(blobs - rows)
-    mine = [
-        entry.key
-        for entry in cache.index.select(Selection(function=identity.name))
-        if entry.function == identity.name and entry.code_version == identity.version
-    ]
+    named = [entry for entry in cache.index.select(Selection()) if entry.function == identity.name]
+    mine = [entry.key for entry in named if entry.code_version == identity.version or _is_of(cache, entry, identity)]
     cache.drop(mine)
     return len(mine)
 
@@ -46,6 +43,15 @@ def clear_all(cache: Cache, *, everyone: bool = False) -> int:
     rows, blobs = _rows_and_blobs(cache)
     cache.drop(rows | blobs)
     return len(rows | blobs)
+
+
+def _is_of(cache: Cache, entry: Entry, identity: FunctionIdentity) -> bool:
+    # A call's version is more than its function's where arguments brought code with them: the parts tell.
+    try:
+        metadata, _ = cache.read_metadata(entry.key)
+    except (BlobError, StorageError):
+        return False
+    return metadata.code_parts.items() >= identity.parts.items()
 
 
 def _rows_and_blobs(cache: Cache) -> tuple[set[str], set[str]]:

@@ -19,8 +19,13 @@ class Digests:
         self._locks: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
 
-    def of(self, value: object) -> tuple[str, dict[str, str]]:
+    def of(self, value: object, *, name: str = "value") -> tuple[str, dict[str, str]]:
         """Return the digest of a value and the code parts met inside.
+
+        Parameters
+        ----------
+        name
+            What error messages call the value.
 
         Raises
         ------
@@ -28,12 +33,12 @@ class Digests:
             If it has no stable digest.
         """
         if isinstance(value, _PLAIN):
-            return digest_with_parts(value)
+            return digest_with_parts(value, name=name)
         with self._lock:
             own = self._locks[id(value)]
         # Many tasks ask for the same large array at once: one digests it, the others wait.
         with own:
             known = self._known.get(id(value))
             if known is None:
-                known = self._known[id(value)] = value, digest_with_parts(value)
+                known = self._known[id(value)] = value, digest_with_parts(value, name=name)
             return known[1]

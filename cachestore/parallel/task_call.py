@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from cachestore.keys import CallKey, bind, call_key, identify
+from cachestore.keys import CallKey, identify, key_of_call
 from cachestore.parallel import fold
 from cachestore.parallel.digests import Digests
 
@@ -47,15 +47,9 @@ def task_call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], dige
     if fold.is_fold(bare):
         call, unseeded = fold.fold_call(bare, args, kwargs, getattr(function, "config", {}), digests)
         return TaskCall(call, unseeded, fold.is_storable)
-    identity = identify(bare)
-    if not any(part.startswith("function:") for part in identity.parts):
+    if not any(part.startswith("function:") for part in identify(bare).parts):
         return None
-    arguments: dict[str, str] = {}
-    parts: dict[str, str] = {}
-    for name, value in bind(bare, args, kwargs).items():
-        arguments[name], inside = digests.of(value)
-        parts |= inside
-    return TaskCall(call_key(identity, arguments, argument_parts=parts))
+    return TaskCall(key_of_call(bare, args, kwargs, digest=digests.of))
 
 
 def unwrapped(function: Any) -> Any:

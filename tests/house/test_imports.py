@@ -1,0 +1,55 @@
+"""What `import cachestore` costs, and what it never brings along."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ["sqlalchemy", "alembic", "s3fs", "fsspec", "pandas", "numpy", "blosc2", "distributed", "sklearn", "joblib", "rich", "click"]  # fmt: skip
+
+
+def modules_after(code):
+    ran = subprocess.run(
+        [sys.executable, "-c", f"{code}\nimport sys, json; print(json.dumps(sorted(sys.modules)))"],
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    return set(json.loads(ran.stdout.splitlines()[-1]))
+
+
+def test_importing_it_imports_nothing_heavy():
+    assert modules_after("import cachestore").isdisjoint(HEAVY)
+
+
+def test_importing_it_imports_far_less_than_joblib():
+    # What an import costs is counted in modules here: seconds are noise on a shared machine (see benchmarks/imports.py).
+    bare = modules_after("")
+    ours = modules_after("import cachestore") - bare
+    theirs = modules_after("import joblib") - bare
+    assert len(ours) * 10 < len(theirs)
+
+
+def test_a_hit_in_a_local_store_imports_nothing_heavy(tmp_path):
+    (tmp_path / "work.py").write_text(
+        "import cachestore\n"
+        "cache = cachestore.Memory('store', verbose=0)\n"
+        "@cache.cache\n"
+        "def double(x):\n"
+        "    print('computing')\n"
+        "    return {'x': [2 * x]}\n"
+    )
+    call = f"import os, sys; os.chdir({str(tmp_path)!r}); sys.path.insert(0, ''); import work; print(work.double(3))"
+    first = subprocess.run([sys.executable, "-c", call], check=True, capture_output=True, text=True)
+    assert "computing" in first.stdout
+    second = subprocess.run([sys.executable, "-c", call], check=True, capture_output=True, text=True)
+    assert second.stdout == "{'x': [6]}\n"
+    loaded = modules_after(call)
+    assert loaded.isdisjoint([*HEAVY, "importlib.metadata", "platformdirs"])
+
+
+@pytest.mark.parametrize("room", ["settings", "keys", "blob", "storage", "index", "cache", "memory", "parallel"])
+def test_no_room_brings_a_heavy_library_along(room):
+    heavy = set(HEAVY) - ({"joblib"} if room == "parallel" else set())
+    assert modules_after(f"import cachestore.{room}").isdisjoint(heavy)

@@ -1,0 +1,60 @@
+import json
+from dataclasses import asdict
+
+import pytest
+
+from cachestore import SettingsError
+from cachestore.settings import Settings
+
+SECRET = "hunter2-very-secret"
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        Settings(location=f"s3://ana:{SECRET}@bucket/prefix"),
+        Settings(location="s3://b/p", index=f"postgresql://ana:{SECRET}@db:5432/cache"),
+        Settings(location="s3://b/p", index=f"postgresql://db/cache?user=ana&password={SECRET}"),
+        Settings(location="s3://b/p", storage_options={"key": "AK", "secret": SECRET, "token": SECRET}),
+        Settings(location="s3://b/p", storage_options={"client_kwargs": {"aws_secret_access_key": SECRET}}),
+        Settings(location="s3://b/p", storage_options={"endpoint_url": f"http://ana:{SECRET}@h"}),
+        Settings(location="gs://b/p", storage_options={"token": {"private_key": SECRET}}),
+        Settings(location="abfs://c/p", storage_options={"account_name": "a", "account_key": SECRET}),
+        Settings(location="x://c/p", storage_options={"a_name_nobody_knows": SECRET}),
+    ],
+)
+def test_without_secrets_holds_no_secret(settings):
+    assert SECRET in repr(settings)
+    assert SECRET not in repr(settings.without_secrets())
+    assert SECRET not in json.dumps(asdict(settings.without_secrets()))
+
+
+def test_without_secrets_keeps_what_finds_the_store():
+    options = {"client_kwargs": {"endpoint_url": "http://127.0.0.1:9000", "region_name": "eu"}, "anon": False}
+    settings = Settings(location="s3://b/p", index="postgresql://ana@db/cache", storage_options=options)
+    assert settings.without_secrets() == settings
+
+
+def test_index_and_options_belong_to_their_place():
+    team = Settings(location="s3://team/cache", index="postgresql://db/cache", storage_options={"anon": True})
+    assert team.at("s3://team/cache") == team
+    other = team.at("/elsewhere")
+    assert (other.location, other.index, other.storage_options) == ("/elsewhere", None, {})
+    assert team.at("/elsewhere", index="sqlite:///x").index == "sqlite:///x"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"timeout": 0},
+        {"timeout": "5"},
+        {"verbose": "loud"},
+        {"reuse_unseeded": "maybe"},
+        {"location": ""},
+        {"index": 3},
+        {"storage_options": "anon"},
+    ],
+)
+def test_values_without_a_meaning_are_refused_by_name(wrong):
+    with pytest.raises(SettingsError, match=next(iter(wrong))):
+        Settings(**wrong)

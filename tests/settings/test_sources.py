@@ -1,0 +1,90 @@
+import pytest
+
+from cachestore import SettingsError
+from cachestore.settings import find_settings
+
+
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path, monkeypatch):
+    """Work in a directory above which nobody keeps settings."""
+    directory = tmp_path / "elsewhere"
+    directory.mkdir()
+    monkeypatch.chdir(directory)
+    return directory
+
+
+def test_without_any_settings_the_cache_is_in_the_working_directory(elsewhere):
+    settings, origins = find_settings(environ={})
+    assert settings.location == str(elsewhere / ".cachestore")
+    assert set(origins.values()) == {"default"}
+
+
+def test_a_file_above_the_calling_module_comes_before_the_working_directory(tmp_path, elsewhere):
+    package = tmp_path / "project" / "package"
+    package.mkdir(parents=True)
+    (tmp_path / "project" / "pyproject.toml").write_text('[tool.cachestore]\nlocation = "shared"\n')
+    (elsewhere / "cachestore.toml").write_text('location = "mine"\n')
+    settings, origins = find_settings(package, environ={})
+    assert settings.location == str(tmp_path / "project" / "shared")
+    assert origins["location"] == str(tmp_path / "project" / "pyproject.toml")
+    assert find_settings(environ={})[0].location == str(elsewhere / "mine")
+
+
+def test_a_pyproject_of_others_is_passed_over(tmp_path, elsewhere):
+    (elsewhere / "pyproject.toml").write_text('[project]\nname = "other"\ndependencies = ["cachestore"]\n')
+    (tmp_path / "cachestore.toml").write_text('user = "ana"\n')
+    assert find_settings(environ={})[0].user == "ana"
+
+
+def test_the_environment_comes_first_and_is_named(elsewhere):
+    (elsewhere / "cachestore.toml").write_text('user = "ana"\ntimeout = 3.0\n')
+    settings, origins = find_settings(environ={"CACHESTORE_USER": "ben", "CACHESTORE_LOCATION": "s3://b/p"})
+    assert (settings.user, settings.timeout, settings.location) == ("ben", 3.0, "s3://b/p")
+    assert (origins["user"], origins["timeout"]) == ("CACHESTORE_USER", str(elsewhere / "cachestore.toml"))
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("storage_options", '{"anon": true}', {"anon": True}),
+        ("compress", "zstd", "zstd"),
+        ("compress", "5", 5),
+        ("compress", "true", True),
+        ("compress", '["zstd", 5]', ("zstd", 5)),
+        ("verbose", "2", 2),
+        ("timeout", "2.5", 2.5),
+        ("reuse_unseeded", "false", False),
+        ("index", "postgresql://db/cache", "postgresql://db/cache"),
+    ],
+)
+def test_every_setting_can_come_from_the_environment(name, text, expected):
+    settings, _ = find_settings(environ={f"CACHESTORE_{name.upper()}": text})
+    assert getattr(settings, name) == expected
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ('locatoin = "x"', "locatoin"),
+        ("location = ", "TOML"),
+        ("timeout = -1", "timeout"),
+        ("location = 3", "location"),
+    ],
+)
+def test_a_wrong_file_is_named_with_what_is_wrong(elsewhere, content, said):
+    file = elsewhere / "cachestore.toml"
+    file.write_text(content)
+    with pytest.raises(SettingsError, match=said) as caught:
+        find_settings(environ={})
+    assert str(file) in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["storage_options", "verbose", "timeout", "reuse_unseeded"])
+def test_a_wrong_variable_is_named_with_what_to_write(name):
+    with pytest.raises(SettingsError, match=f"CACHESTORE_{name.upper()} is 'nonsense'.*Write"):
+        find_settings(environ={f"CACHESTORE_{name.upper()}": "nonsense"})
+
+
+def test_relative_paths_of_the_environment_are_of_the_working_directory(elsewhere):
+    settings, _ = find_settings(environ={"CACHESTORE_INDEX": "here.sqlite", "CACHESTORE_LOCATION": "store"})
+    assert (settings.index, settings.location) == (str(elsewhere / "here.sqlite"), str(elsewhere / "store"))
