@@ -1,9 +1,9 @@
 """What is stored, who made it, when it was last used and what it saved: an SQL index.
 
-`open_index` gives the `Index` of a store; an `Entry` is a row, a `Touch` notes a use. The rows are bookkeeping: a
-hit never waits for SQL, and losing the index loses no value. SQLAlchemy and Alembic live here and nowhere else, and
-are imported when a database is first opened, not by noting a use.
-May import `errors` and `settings`. Never looks at a blob or a store.
+`open_index` gives the `Index` of a store; an `Entry` is a row, a `Touch` notes a use. The rows are
+bookkeeping: a hit never waits for SQL, and losing the index loses no value. SQLAlchemy and Alembic live here
+and nowhere else, and are imported when a database is first opened, not by noting a use. May import `errors`
+and `settings`. Never looks at a blob or a store.
 """
 
 from cachestore.index.entry import Entry, Touch

@@ -9,7 +9,8 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, Protocol, TypeVar
+from functools import partial
+from typing import NoReturn, Protocol, TypeVar
 
 T = TypeVar("T")
 
@@ -34,16 +35,21 @@ class Deadline:
         self._end = time.monotonic() + seconds
         self._lock = threading.Lock()
         self._connections: list[Connected] = []
-        self.passed = False
+        self._cut_all = False
         self._timer = threading.Timer(seconds, self._cut)
         self._timer.daemon = True
-        self._timer.start()
+        _start(self._timer)
+
+    @property
+    def passed(self) -> bool:
+        """Whether the time is up."""
+        return time.monotonic() >= self._end
 
     def add(self, connection: Connected) -> None:
         """Cut this connection too when the time is up; at once if it is up already."""
         with self._lock:
             self._connections.append(connection)
-            if self.passed:
+            if self._cut_all:
                 _cut(connection)
 
     def end(self) -> None:
@@ -67,7 +73,7 @@ class Deadline:
         TimeoutError
             If it takes longer. What `act` raises in time is raised too.
         """
-        outcome: queue.SimpleQueue[tuple[T | None, BaseException | None]] = queue.SimpleQueue()
+        outcome: queue.SimpleQueue[Callable[[], T]] = queue.SimpleQueue()
         lock = threading.Lock()
         abandoned = False
 
@@ -75,39 +81,49 @@ class Deadline:
             try:
                 result = act()
             except BaseException as error:  # noqa: BLE001 - it is raised where it is waited for
-                outcome.put((None, error))
+                outcome.put(partial(_raise, error))
                 return
             with lock:
                 if not abandoned:
-                    outcome.put((result, None))
+                    outcome.put(lambda: result)
                     return
             discard(result)
 
-        threading.Thread(target=run, name="cachestore-connect", daemon=True).start()
-        with suppress(queue.Empty):
-            return _result(*outcome.get(timeout=max(0.0, self._end - time.monotonic())))
-        with lock:
-            abandoned = True
-        # It may have come between the end of the waiting and the lock.
-        with suppress(queue.Empty):
-            return _result(*outcome.get_nowait())
-        raise TimeoutError("no answer in time")
+        if not _start(threading.Thread(target=run, name="cachestore-connect", daemon=True)):
+            run()
+        try:
+            come = outcome.get(timeout=max(0.0, self._end - time.monotonic()))
+        except queue.Empty:
+            with lock:
+                abandoned = True
+            if outcome.empty():
+                raise TimeoutError("no answer in time") from None
+            # It came between the end of the waiting and the lock.
+            come = outcome.get()
+        return come()
 
     def _cut(self) -> None:
         with self._lock:
-            self.passed = True
+            self._cut_all = True
             for connection in self._connections:
                 _cut(connection)
 
 
-def _result(result: Any, error: BaseException | None) -> Any:
-    if error is not None:
-        raise error
-    return result
+def _start(thread: threading.Thread) -> bool:
+    # At its exit, Python starts no more threads: what is left to do then is done without this side's limits.
+    try:
+        thread.start()
+    except RuntimeError:
+        return False
+    return True
+
+
+def _raise(error: BaseException) -> NoReturn:
+    raise error
 
 
 def _cut(connection: Connected) -> None:
-    # A shutdown wakes whoever waits on the socket, and leaves closing it to its owner. The duplicate descriptor keeps
-    # the number from meaning something else meanwhile.
+    # A shutdown wakes whoever waits on the socket, and leaves closing it to its owner. The duplicate
+    # descriptor keeps the number from meaning something else meanwhile.
     with suppress(Exception), socket.socket(fileno=os.dup(connection.fileno())) as duplicate:
         duplicate.shutdown(socket.SHUT_RDWR)

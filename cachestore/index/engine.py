@@ -15,9 +15,12 @@ from cachestore.index import migration
 
 logger = logging.getLogger(__name__)
 
-# Engines of the parent of a forked process. Closing one here could drop the parent's locks or end its session on
-# the server, and so could collecting it.
+# Engines of the parent of a forked process. Closing one here could drop the parent's locks or end its session
+# on the server, and so could collecting it.
 _inherited: list[sa.Engine] = []
+
+# Somebody waits for a migration on purpose, and a large table takes its time.
+_MIGRATION_TIMEOUT = 3600.0
 
 
 class Database(ABC):
@@ -67,7 +70,7 @@ class Database(ABC):
 
     @contextmanager
     def writing(self) -> Iterator[sa.Connection]:
-        """Run a block in a transaction that writes and is committed at its end; an empty database gets its tables.
+        """Run a block in a transaction that writes; an empty database gets its tables first.
 
         Raises
         ------
@@ -97,7 +100,7 @@ class Database(ABC):
     def migrate(self) -> str:
         """Bring the tables to the newest revision, and return it."""
         with self._in_our_words():
-            with self._begin(self._engine_of_made(), writes=True) as connection:
+            with self._begin(self._engine_of_made(), writes=True, timeout=_MIGRATION_TIMEOUT) as connection:
                 migration.upgrade(connection, self.name)
             return migration.HEAD
 
@@ -129,7 +132,9 @@ class Database(ABC):
         """Say in one paragraph what is wrong with the database and what to do."""
 
     @contextmanager
-    def _begin(self, engine: sa.Engine, *, writes: bool) -> Iterator[sa.Connection]:
+    def _begin(
+        self, engine: sa.Engine, *, writes: bool, timeout: float | None = None
+    ) -> Iterator[sa.Connection]:
         with engine.connect().execution_options(writes=writes) as connection, connection.begin():
             yield connection
 

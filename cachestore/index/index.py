@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 
 class Index:
-    """Keeps one row per blob, and counts its uses; all in it can be made again from the blobs, but for the uses.
+    """Keeps one row per blob and counts its uses; but for the uses, all can be made again from the blobs.
 
-    It opens its database at the first real use. Reading never makes one: until something was recorded there is
-    nothing to find. Threads may share it, and a forked process goes on with it.
+    It opens its database at the first real use. Reading never makes one: until something was recorded there
+    is nothing to find. Threads may share it, and a forked process goes on with it.
 
     Parameters
     ----------
@@ -51,7 +51,7 @@ class Index:
         return self._place.url
 
     def record(self, entries: Iterable[Entry]) -> None:
-        """Write rows; where a key has one, replace it but for its hits, the seconds they saved and its last use.
+        """Write rows; those that exist keep their hits, the seconds these saved, and their last use.
 
         The last use is never before the creation: a value that is computed again has been used.
 
@@ -100,8 +100,8 @@ class Index:
         Returns
         -------
         list of str
-            The keys that were used and have no row. Whoever finds their blobs records them, and their uses then
-            count; the others are to be forgotten.
+            The keys that were used and have no row. Whoever finds their blobs records them, and their uses
+            then count; the others are to be forgotten.
 
         Raises
         ------
@@ -109,14 +109,22 @@ class Index:
             If they cannot be counted; they are kept then.
         """
         self.flush()
-        spool, database = self._place.spool(), self._placed()
-        if database.version() is None and (spool is None or spool.is_empty()):
+        database = self._place.database()
+        if database is None:
             return []
+        try:
+            spool = self._place.spool()
+            if database.version() is None and (spool is None or spool.is_empty()):
+                return []
 
-        from cachestore.index import spooled, uses
+            from cachestore.index import spooled, uses
 
-        if spool is not None:
-            spooled.take_in(spool, database)
+            if spool is not None:
+                spooled.take_in(spool, database)
+        except OSError as error:
+            raise IndexUnavailable(
+                f"The uses beside the index {self.url} cannot be taken in: {error}"
+            ) from error
         with database.writing() as connection:
             uses.settle(connection)
             return uses.waiting(connection)
@@ -145,7 +153,8 @@ class Index:
         from cachestore.index.tables import entries
 
         key = entries.c.key
-        # Keys are hexadecimal and compared bytewise: all that begin with the prefix lie below the prefix and "~".
+        # Keys are hexadecimal and compared bytewise: all that begin with the prefix lie below the prefix and
+        # "~".
         return self._read(entries.select().where(key >= prefix, key < f"{prefix}~").order_by(key))
 
     def forget(self, keys: Iterable[str]) -> int:
@@ -164,13 +173,13 @@ class Index:
         from cachestore.index import rows
 
         keys = list(keys)
-        database = self._placed()
-        if not keys or database.version() is None:
+        database = self._place.database()
+        if not keys or database is None or database.version() is None:
             return 0
         with database.writing() as connection:
             return rows.forget(connection, keys)
 
-    def select(self, selection: Selection = Selection()) -> list[Entry]:
+    def select(self, selection: Selection) -> list[Entry]:
         """Return the entries that a selection names, in its order.
 
         Raises
@@ -239,8 +248,8 @@ class Index:
         database = self._place.database()
         if database is None:
             raise IndexUnavailable(
-                f"The private index {self.url} has no name yet: it is named by the store's id, and nothing was written "
-                "to the store so far."
+                f"The private index {self.url} has no name yet: it is named by the store's id, and nothing "
+                "was written to the store so far."
             )
         return database
 

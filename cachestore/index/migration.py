@@ -12,8 +12,8 @@ from cachestore.errors import IndexUnavailable, SchemaMismatch
 if TYPE_CHECKING:
     import sqlalchemy as sa
 
-# Every revision, oldest first. Importing Alembic takes longer than opening an index; this list saves it, and a
-# test compares it with the migrations themselves.
+# Every revision, oldest first. Importing Alembic takes longer than opening an index; this list saves it, and
+# a test compares it with the migrations themselves.
 REVISIONS = ("0001",)
 HEAD = REVISIONS[-1]
 
@@ -46,8 +46,8 @@ def folder() -> Path:
         if (candidate / "env.py").is_file():
             return candidate
     raise IndexUnavailable(
-        f"The migrations of the index are neither in {package} nor beside it, so this installation of cachestore "
-        "is incomplete and cannot make an index. Install it again."
+        f"The migrations of the index are neither in {package} nor beside it, so this installation of "
+        "cachestore is incomplete and cannot make an index. Install it again."
     )
 
 
@@ -57,7 +57,8 @@ def current(connection: sa.Connection) -> str | None:
 
     if not sa.inspect(connection).has_table(_VERSION_TABLE):
         return None
-    return connection.scalar(sa.text(f"SELECT version_num FROM {_VERSION_TABLE}"))
+    revision: str | None = connection.scalar(sa.text(f"SELECT version_num FROM {_VERSION_TABLE}"))
+    return revision
 
 
 def check(revision: str, name: str) -> None:
@@ -72,12 +73,12 @@ def check(revision: str, name: str) -> None:
         return
     if revision in REVISIONS:
         raise SchemaMismatch(
-            f"The index {name} has revision {revision}, made by an older cachestore; this one works with {HEAD}. "
-            "Run `cachestore migrate`."
+            f"The index {name} has revision {revision}, made by an older cachestore; this one works with "
+            f"{HEAD}. Run `cachestore migrate`."
         )
     raise SchemaMismatch(
-        f"The index {name} has revision {revision}, which this cachestore (revision {HEAD}) does not know: a newer "
-        "one made it. Upgrade cachestore; nothing was changed."
+        f"The index {name} has revision {revision}, which this cachestore (revision {HEAD}) does not know: a "
+        "newer one made it. Upgrade cachestore; nothing was changed."
     )
 
 

@@ -28,9 +28,10 @@ def open_index(
     Parameters
     ----------
     address
-        The path of an SQLite file, or an SQLAlchemy URL `sqlite:///...` or `postgresql://...`. None chooses by the
-        store: `index.sqlite` in its local directory; a private file, named by the store's id, in the user's cache
-        directory where there is none, or where it is on a network filesystem; memory for a store in memory.
+        The path of an SQLite file, or an SQLAlchemy URL `sqlite:///...` or `postgresql://...`. None chooses
+        by the store: `index.sqlite` in its local directory; a private file, named by the store's id, in the
+        user's cache directory where there is none, or where it is on a network filesystem; memory for a store
+        in memory.
     directory
         The local directory of the store, if it has one.
     store_id
@@ -71,21 +72,21 @@ def _named(address: str, timeout: float) -> Place:
             if rest.startswith("/"):
                 return _local_file(Path(rest[1:]), address, timeout)
             raise SettingsError(
-                f"The index {address!r} names a host, and an SQLite file has none. Write three slashes before a "
-                "relative path, four for an absolute one: sqlite:////data/index.sqlite."
+                f"The index {address!r} names a host, and an SQLite file has none. Write three slashes "
+                "before a relative path, four for an absolute one: sqlite:////data/index.sqlite."
             )
         case "postgresql" | "postgres" | "postgresql+psycopg":
             if find_spec("psycopg") is None:
                 raise MissingExtra(
-                    f"The index {without_password(address)} is on PostgreSQL, and its driver is not installed. "
-                    "Run: pip install 'cachestore[postgres]'."
+                    f"The index {without_password(address)} is on PostgreSQL, and its driver is not "
+                    "installed. Run: pip install 'cachestore[postgres]'."
                 )
             address = f"postgresql+psycopg://{rest}"
             url = f"postgresql://{rest}"
             return ServerPlace(address, url=without_password(url) or url, timeout=timeout)
     raise SettingsError(
-        f"The index {without_password(address)!r} has a scheme that is not known. Name the path of an SQLite file, or "
-        "postgresql://user@host/database."
+        f"The index {without_password(address)!r} has a scheme that is not known. Name the path of an SQLite "
+        "file, or postgresql://user@host/database."
     )
 
 
@@ -94,9 +95,9 @@ def _local_file(path: Path, address: str, timeout: float) -> Place:
     kind = network_filesystem(path)
     if kind is not None:
         raise SettingsError(
-            f"The index {address!r} is an SQLite file on a network filesystem ({kind}), where SQLite's locks do not "
-            "work and it would be damaged sooner or later. Name a file on a local disk, or a PostgreSQL database for "
-            "the team: postgresql://user@host/database."
+            f"The index {address!r} is an SQLite file on a network filesystem ({kind}), where SQLite's locks "
+            "do not work and it would be damaged sooner or later. Name a file on a local disk, or a "
+            "PostgreSQL database for the team: postgresql://user@host/database."
         )
     return _file(path, timeout)
 

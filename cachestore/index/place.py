@@ -96,8 +96,8 @@ class FilePlace(_Place):
         path = self._found()
         if path is None:
             raise IndexUnavailable(
-                f"The private index {self._url} has no name yet: it is named by the store's id, and nothing was written "
-                "to the store so far."
+                f"The private index {self._url} has no name yet: it is named by the store's id, and nothing "
+                "was written to the store so far."
             )
         return Spool(path.with_name(path.name + ".spool"), timeout=self._timeout)
 
@@ -113,7 +113,8 @@ class FilePlace(_Place):
                 self._path = self._locate()
             except StorageError as error:
                 raise IndexUnavailable(
-                    f"The private index of the store cannot be found, since the store does not answer: {error}"
+                    "The private index of the store cannot be found, since the store does not answer: "
+                    f"{error}"
                 ) from error
         return self._path
 

@@ -1,7 +1,7 @@
 """Entries as rows: written, read and forgotten within the transaction of the caller.
 
-Every transaction of this room locks rows in one order, by table (uses, entries, parents, orphans) and within a
-table by key. Two of them on one PostgreSQL server then wait for each other, and never in a circle.
+Every transaction of this room locks rows in one order, by table (uses, entries, parents, orphans) and within
+a table by key. Two of them on one PostgreSQL server then wait for each other, and never in a circle.
 """
 
 from __future__ import annotations

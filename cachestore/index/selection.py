@@ -22,9 +22,9 @@ class Selection:
     Parameters
     ----------
     function
-        A pattern of the function's name in which `*` stands for any text and `?` for one character. It is held
-        against the whole name, and against what follows any of its dots: `features*` finds
-        `team.tables.features_wide`.
+        A pattern of the function's name in which `*` stands for any text and `?` for one character. It is
+        held against the whole name; one without a dot also against what follows any dot of the name, so that
+        `features*` finds `team.tables.features_wide`.
     creator
         Who made the entries.
     unused_since
@@ -64,9 +64,10 @@ class Selection:
         statement = entries.select()
         if self.function is not None:
             name = columns.function
-            statement = statement.where(
-                _matches(name, self.function, dialect) | _matches(name, f"*.{self.function}", dialect)
-            )
+            matches = _matches(name, self.function, dialect)
+            if "." not in self.function:
+                matches |= _matches(name, f"*.{self.function}", dialect)
+            statement = statement.where(matches)
         if self.creator is not None:
             statement = statement.where(columns.creator == self.creator)
         if self.unused_since is not None:

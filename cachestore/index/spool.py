@@ -1,16 +1,17 @@
 """The spool: uses noted beside an SQLite index, without SQL, until some process takes them in.
 
-Appending: lock the file, see that it still has its name, write whole lines. Taking in: give the file another name
-(nobody appends to it from then on), lock it (nobody is still writing, nobody else takes it in), count its uses
-and note its name in one transaction, delete it, unlock. A process killed at any of these points leaves a file that
-the next one takes in, or finds noted and only deletes: no use is counted twice. A line cut off by a kill or a
-full disk is dropped; every batch starts on a new line.
+Appending: lock the file, see that it still has its name, write whole lines. Taking in: give the file another
+name (nobody appends to it from then on), lock it (nobody is still writing, nobody else takes it in), count
+its uses and note its name in one transaction, delete it, unlock. A process killed at any of these points
+leaves a file that the next one takes in, or finds noted and only deletes: no use is counted twice. A line cut
+off by a kill or a full disk is dropped; every batch starts on a new line.
 """
 
 from __future__ import annotations
 
 import json
 import logging
+import math
 import os
 import uuid
 from collections.abc import Iterator
@@ -129,12 +130,26 @@ class Spool:
             os.close(descriptor)
 
     def _claimed(self) -> list[Path]:
-        return sorted(self._path.parent.glob(f"{self._path.name}.*"))
+        try:
+            with os.scandir(self._path.parent) as files:
+                prefix = f"{self._path.name}."
+                return sorted(Path(file.path) for file in files if file.name.startswith(prefix))
+        except FileNotFoundError:
+            return []
 
 
 def _line(touch: Touch) -> str:
     at = (touch.at - _EPOCH) // _MICROSECOND
     return json.dumps([touch.key, touch.user, at, touch.seconds_saved, touch.hits]) + "\n"
+
+
+def _touch(key: str, user: str, at: int, seconds_saved: float, hits: int) -> Touch:
+    # One line that the database refuses would keep all others of its file from being counted, for ever.
+    for text in (key, user):
+        text.encode()
+    if not math.isfinite(seconds_saved):
+        raise ValueError(f"{seconds_saved} seconds")
+    return Touch(key, user, _EPOCH + at * _MICROSECOND, float(seconds_saved), int(hits))
 
 
 def _touches(data: bytes, file: Path) -> Iterator[Touch]:
@@ -143,7 +158,6 @@ def _touches(data: bytes, file: Path) -> Iterator[Touch]:
         if not line:
             continue
         try:
-            key, user, at, seconds_saved, hits = json.loads(line)
-            yield Touch(str(key), str(user), _EPOCH + at * _MICROSECOND, float(seconds_saved), int(hits))
-        except (ValueError, TypeError, OverflowError):
+            yield _touch(*json.loads(line))
+        except (ValueError, TypeError, AttributeError, OverflowError):
             logger.info("A damaged line of %s was dropped: %r", file, line[:200])

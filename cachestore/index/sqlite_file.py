@@ -25,7 +25,8 @@ class FileDatabase(Database):
     def _engine_of_existing(self) -> sa.Engine | None:
         with self._lock:
             identity = _identity(self._path)
-            # The connections of the pool keep the old file, and with it its inode number, from being used again.
+            # The connections of the pool keep the old file, and with it its inode number, from being used
+            # again.
             if identity != self._identity:
                 self.close()
                 self._identity = identity
@@ -46,8 +47,8 @@ class FileDatabase(Database):
 
     def _make_file(self) -> None:
         make_folder(self._path.parent)
-        # The folder's lock leaves no file behind. It keeps two processes from making the file at once: the second
-        # would delete the journals of the first.
+        # The folder's lock leaves no file behind. It keeps two processes from making the file at once: the
+        # second would delete the journals of the first.
         folder = os.open(self._path.parent, os.O_RDONLY)
         try:
             with locked(folder, timeout=self.timeout) as held:
@@ -55,8 +56,8 @@ class FileDatabase(Database):
                     raise TimeoutError(f"the folder {self._path.parent} is locked by another process")
                 if self._path.exists():
                     return
-                # A process that still has the deleted file open has these open too. A new database that shared
-                # them with it would be damaged.
+                # A process that still has the deleted file open has these open too. A new database that
+                # shared them with it would be damaged.
                 for journal in ("-wal", "-shm", "-journal"):
                     self._path.with_name(self._path.name + journal).unlink(missing_ok=True)
                 file = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
@@ -88,9 +89,11 @@ class MemoryDatabase(Database):
         """Keep the connection: closing it would empty the database."""
 
     @contextmanager
-    def _begin(self, engine: sa.Engine, *, writes: bool) -> Iterator[sa.Connection]:
+    def _begin(
+        self, engine: sa.Engine, *, writes: bool, timeout: float | None = None
+    ) -> Iterator[sa.Connection]:
         # All threads share the one connection.
-        with self._lock, super()._begin(engine, writes=writes) as connection:
+        with self._lock, super()._begin(engine, writes=writes, timeout=timeout) as connection:
             yield connection
 
     def _describe(self, error: BaseException) -> str:
@@ -112,8 +115,8 @@ def describe(path: Path, error: BaseException, *, timeout: float) -> str:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
         return (
-            f"The index {path} is not a database, or it is damaged ({error}). It may be deleted: no value is lost, "
-            "and `cachestore rebuild` makes it again from the blobs."
+            f"The index {path} is not a database, or it is damaged ({error}). It may be deleted: no value is "
+            "lost, and `cachestore rebuild` makes it again from the blobs."
         )
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return (
@@ -121,10 +124,10 @@ def describe(path: Path, error: BaseException, *, timeout: float) -> str:
             "Try again when that process is done."
         )
     if code == sqlite3.SQLITE_FULL:
-        return f"The index {path} cannot grow: the disk is full. Free some space, for instance with `cachestore gc`."
+        return f"The index {path} cannot grow: the disk is full. Free some space: `cachestore gc`."
     return (
-        f"The index {path} cannot be opened or written: {error}. Check that its folder exists and may be written, "
-        "or name another place with index= or CACHESTORE_INDEX."
+        f"The index {path} cannot be opened or written: {error}. Check that its folder exists and may be "
+        "written, or name another place with index= or CACHESTORE_INDEX."
     )
 
 
@@ -158,6 +161,7 @@ def _prepare(connection: sqlite3.Connection, _record: object) -> None:
 
 
 def _begin(connection: sa.Connection) -> None:
-    # A transaction that reads first and writes later could not wait for the lock: SQLite answers "locked" at once.
+    # A transaction that reads first and writes later could not wait for the lock: SQLite answers "locked" at
+    # once.
     writes = connection.get_execution_options().get("writes", True)
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")

@@ -100,7 +100,8 @@ def _by_user(connection: sa.Connection) -> tuple[UserStatistics, ...]:
             )
         )
     }
-    # The uses of orphans do not count until their rows are there, so that users and functions add up to the same.
+    # The uses of orphans do not count until their rows are there, so that users and functions add up to the
+    # same.
     reused = {
         user: (int(hits), seconds)
         for user, hits, seconds in connection.execute(

@@ -51,7 +51,8 @@ entries = sa.Table(
     sa.Column("expires_at", AwareUTC),
 )
 
-# Who used which entry. A use may come before the row of its entry (the blob is an orphan), hence no foreign key.
+# Who used which entry. A use may come before the row of its entry (the blob is an orphan), hence no foreign
+# key.
 uses = sa.Table(
     "uses",
     metadata,

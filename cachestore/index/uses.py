@@ -1,15 +1,14 @@
 """Touches taken into the tables, within the transaction of the caller.
 
-`uses` is the truth, per key and user; the sums in `entries` follow it. A use whose entry has no row is kept, and
-its key goes into `orphans` until the row is recorded or the key forgotten. A row and a use may be written at
-the same moment by two connections that do not see each other: then both the row and the orphan exist, and
+`uses` is the truth, per key and user; the sums in `entries` follow it. A use whose entry has no row is kept,
+and its key goes into `orphans` until the row is recorded or the key forgotten. A row and a use may be written
+at the same moment by two connections that do not see each other: then both the row and the orphan exist, and
 `settle` brings the sums in line.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any
 
 import sqlalchemy as sa
 
@@ -44,7 +43,8 @@ def settle(connection: sa.Connection, keys: Sequence[str] | None = None) -> None
     statement = sa.select(orphans.c.key).join(entries, entries.c.key == orphans.c.key).order_by(orphans.c.key)
     if keys is not None:
         statement = statement.where(orphans.c.key.in_(keys))
-    # Whoever notes an orphan locks its row to the end: when we have the lock, we see the uses that came with it.
+    # Whoever notes an orphan locks its row to the end: when we have the lock, we see the uses that came with
+    # it.
     found = connection.scalars(statement.with_for_update(of=orphans)).all()
     for batch in batches(found):
         for key, hits, seconds_saved, last_used_at in connection.execute(
