@@ -83,7 +83,7 @@ def choose_codec(compress: Compress) -> Codec | None:
         name, level = compress
     else:
         name, level = "", 0
-    if name not in _CODECS or type(level) is not int or not 0 <= level <= _MAX_LEVEL:
+    if type(name) is not str or name not in _CODECS or type(level) is not int or not 0 <= level <= _MAX_LEVEL:
         raise SettingsError(
             f"compress is {compress!r}. Give True, False, a level from 0 to {_MAX_LEVEL}, a codec "
             f"({', '.join(_CODECS)}), or a codec and a level: ('zstd', 5)."

@@ -173,7 +173,10 @@ def _boolean(value: Any) -> bool:
 
 
 def _time(value: Any) -> datetime:
-    return datetime.fromisoformat(_text(value)).astimezone(UTC)
+    time = datetime.fromisoformat(_text(value))
+    if time.tzinfo is None:  # astimezone() would take it for local time
+        raise ValueError(f"{value!r} has no time zone")
+    return time.astimezone(UTC)
 
 
 def _optional_time(value: Any) -> datetime | None:

@@ -1,0 +1,168 @@
+"""Codecs: what pays is compressed, and what does not say the truth about itself is not decompressed."""
+
+from __future__ import annotations
+
+import struct
+from typing import Any
+
+import blosc2
+import numpy
+import pytest
+
+from cachestore.blob.codecs import (
+    BLOSC2,
+    RAW,
+    Codec,
+    check_chunk,
+    choose_codec,
+    compress_chunk,
+    decompress_chunk,
+)
+from cachestore.errors import CorruptBlob, SettingsError
+
+NUMBERS = numpy.arange(50_000.0)
+STEPS = memoryview((NUMBERS // 1000).tobytes())
+RAW_NUMBERS = memoryview(NUMBERS.tobytes())
+
+
+@pytest.mark.parametrize(
+    ("compress", "codec"),
+    [
+        (None, Codec("LZ4", 5)),
+        (False, None),
+        (0, None),
+        (True, Codec("ZSTD", 3)),
+        (1, Codec("ZSTD", 1)),
+        (9, Codec("ZSTD", 9)),
+        ("zstd", Codec("ZSTD", 3)),
+        (("zstd", 5), Codec("ZSTD", 5)),
+        (("zstd", 0), None),
+        ("zlib", Codec("ZLIB", 3)),
+        (("gzip", 9), Codec("ZLIB", 9)),
+        ("bz2", Codec("ZSTD", 3)),
+        ("lzma", Codec("ZSTD", 3)),
+        ("xz", Codec("ZSTD", 3)),
+        ("lz4", Codec("LZ4", 3)),
+        ("lz4hc", Codec("LZ4HC", 3)),
+        ("blosclz", Codec("BLOSCLZ", 3)),
+    ],
+)
+def test_each_meaning_of_compress(compress: Any, codec: Codec | None) -> None:
+    assert choose_codec(compress) == codec
+
+
+@pytest.mark.parametrize(
+    "compress",
+    [
+        10,
+        -1,
+        2.5,
+        "",
+        "ZSTD",
+        "snappy",
+        ("zstd",),
+        ("zstd", 10),
+        ("zstd", True),
+        ("zstd", "5"),
+        [1],
+        b"",
+        ([], 1),
+    ],
+)
+def test_anything_else_has_no_meaning(compress: Any) -> None:
+    with pytest.raises(SettingsError, match="compress is"):
+        choose_codec(compress)
+
+
+@pytest.mark.parametrize("name", ["LZ4", "LZ4HC", "ZSTD", "ZLIB", "BLOSCLZ"])
+@pytest.mark.parametrize("item_size", [1, 8, 24, 255, 256, 100_000])
+@pytest.mark.parametrize("level", [1, 9])
+def test_each_codec_gives_back_what_it_was_given(name: str, item_size: int, level: int) -> None:
+    stored = compress_chunk(STEPS, codec=Codec(name, level), item_size=item_size)
+    assert stored is not None
+    check_chunk(BLOSC2, memoryview(stored), len(STEPS))
+    out = bytearray(len(STEPS))
+    decompress_chunk(BLOSC2, memoryview(stored), memoryview(out))
+    assert out == STEPS
+
+
+@pytest.mark.parametrize("value", [0.0, 1.0, numpy.nan])
+def test_constant_chunks_are_tiny_and_come_back(value: float) -> None:
+    raw = memoryview(numpy.full(100_000, value).tobytes())
+    stored = compress_chunk(raw, codec=Codec("LZ4", 5), item_size=8)
+    assert stored is not None
+    assert len(stored) < 2000
+    check_chunk(BLOSC2, memoryview(stored), len(raw))
+    out = bytearray(b"\x55" * len(raw))
+    decompress_chunk(BLOSC2, memoryview(stored), memoryview(out))
+    assert out == raw
+
+
+def test_shuffling_by_the_item_size_is_what_makes_numbers_small() -> None:
+    by_item = compress_chunk(RAW_NUMBERS, codec=Codec("LZ4", 5), item_size=8)
+    by_byte = compress_chunk(RAW_NUMBERS, codec=Codec("LZ4", 5), item_size=1)
+    assert by_item is not None
+    assert by_byte is not None
+    assert len(by_item) * 5 < len(by_byte)
+
+
+def test_random_bytes_are_not_worth_compressing() -> None:
+    raw = memoryview(numpy.random.default_rng(0).bytes(100_000))
+    assert compress_chunk(raw, codec=Codec("ZSTD", 9), item_size=1) is None
+
+
+def sound_chunk() -> bytearray:
+    stored = compress_chunk(RAW_NUMBERS, codec=Codec("LZ4", 5), item_size=8)
+    assert stored is not None
+    return bytearray(stored)
+
+
+def test_the_header_of_a_chunk_is_read_as_blosc2_reads_it() -> None:
+    raw_size, size, block_size = blosc2.get_cbuffer_sizes(bytes(sound_chunk()))
+    assert struct.unpack_from("<III", sound_chunk(), 4) == (raw_size, block_size, size)
+
+
+@pytest.mark.parametrize(
+    ("offset", "change"),
+    [
+        (0, b"\x06"),  # blocks of variable length
+        (4, struct.pack("<I", 2**31 - 1)),  # grows beyond what the table declares
+        (4, struct.pack("<I", 8)),
+        (8, struct.pack("<I", 2**31 - 1)),  # huge blocks
+        (12, struct.pack("<I", 2**31 - 1)),  # stored bytes beyond its end
+        (16, b"\x23"),  # a filter that is a plugin
+        (22, b"\x26"),  # a codec that is a plugin
+        (30, b"\x01"),
+        (31, b"\x08"),  # lazy
+        (31, b"\x40"),  # uninitialised memory
+    ],
+)
+def test_a_chunk_that_lies_is_refused_before_it_is_decompressed(offset: int, change: bytes) -> None:
+    chunk = sound_chunk()
+    check_chunk(BLOSC2, memoryview(chunk), len(RAW_NUMBERS))
+    chunk[offset : offset + len(change)] = change
+    with pytest.raises(CorruptBlob):
+        check_chunk(BLOSC2, memoryview(chunk), len(RAW_NUMBERS))
+
+
+def test_a_chunk_too_short_for_its_header_is_refused() -> None:
+    with pytest.raises(CorruptBlob, match="31 bytes"):
+        check_chunk(BLOSC2, memoryview(sound_chunk()[:31]), len(RAW_NUMBERS))
+
+
+def test_a_raw_chunk_has_the_size_that_is_declared() -> None:
+    check_chunk(RAW, memoryview(b"abc"), 3)
+    with pytest.raises(CorruptBlob, match="3 bytes"):
+        check_chunk(RAW, memoryview(b"abc"), 4)
+
+
+def test_an_unknown_codec_is_refused() -> None:
+    with pytest.raises(CorruptBlob, match="codec 2"):
+        check_chunk(2, memoryview(b"abc"), 3)
+
+
+def test_a_chunk_that_blosc2_refuses_is_corrupt() -> None:
+    chunk = sound_chunk()
+    chunk[32:] = b"\xff" * (len(chunk) - 32)
+    with pytest.raises(CorruptBlob, match="blosc2"):
+        decompress_chunk(BLOSC2, memoryview(chunk), memoryview(bytearray(len(RAW_NUMBERS))))
