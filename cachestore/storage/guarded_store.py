@@ -6,7 +6,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from itertools import chain
+from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
@@ -108,9 +108,9 @@ class GuardedStore:
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Iterate over every object whose path begins with `prefix`; only the first page is tried again."""
 
-        def begin() -> tuple[list[ObjectInfo], Iterator[ObjectInfo]]:
+        def begin() -> tuple[Iterable[ObjectInfo], Iterator[ObjectInfo]]:
             objects = self._inner.list(prefix)
-            return [info for info, _ in zip(objects, range(1), strict=False)], objects
+            return [*islice(objects, 1)], objects
 
         first, rest = self._guard(begin, extra=_LISTING)
         return chain(first, rest)

@@ -145,6 +145,8 @@ class LocalStore:
         try:
             file = _open_new(temporary)
         except FileNotFoundError:
+            # The first object of its folder; or the whole directory was removed since it was marked.
+            self._mark()
             self._make_folder(final.parent)
             file = _open_new(temporary)
         try:
@@ -181,9 +183,6 @@ class LocalStore:
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder of the store, and those above it that are missing."""
-        if folder == self._root:
-            self._make_root()
-            return
         location = self._root.stat()
         try:
             _make_directory(folder, location)
@@ -218,6 +217,11 @@ def _scan(root: Path, folder: str) -> list[tuple[str, ObjectInfo | None]]:
         entries = os.scandir(root / folder)
     except FileNotFoundError:
         return found
+    except NotADirectoryError:
+        # Nothing lies below an object. The store itself, though, has to be a directory.
+        if root.is_dir():
+            return found
+        raise
     with entries:
         for entry in entries:
             path = f"{folder}/{entry.name}" if folder else entry.name
