@@ -135,7 +135,7 @@ def _reduce_array(array: numpy.ndarray[Any, Any]) -> Any:
 
     if type(array) is not numpy.ndarray:  # a memmap: its file need not exist where it is read
         array = numpy.asarray(array)
-    if array.dtype.hasobject or not array.nbytes:
+    if array.dtype.hasobject or not array.itemsize:
         return array.__reduce_ex__(_PROTOCOL)
     if not (array.flags.c_contiguous or array.flags.f_contiguous):
         array = numpy.ascontiguousarray(array)
@@ -145,7 +145,7 @@ def _reduce_array(array: numpy.ndarray[Any, Any]) -> Any:
     ):  # dates, alone or in records, have no buffer; the bytes they are have
         plain = plain.view(f"V{array.itemsize}")
     if not array.flags.writeable:
-        plain = _as_if_writable(plain)
+        plain = _as_if_writable(plain) if plain.nbytes else numpy.empty_like(plain)
     reduced: Any = plain.__reduce_ex__(_PROTOCOL)
     function, (buffer, _, *layout), *state = reduced
     return function, (buffer, array.dtype, *layout), *state
