@@ -1,14 +1,26 @@
 """What makes two calls the same call: digests of values, versions of code, bound arguments, keys.
 
-A digest is of a tagged structure, never of a pickle stream, a repr or an identity. The code of the team counts by
-its source and by all that it reaches, that of installed packages by name and version.
-May import `errors` and `settings` only; looks at numpy, pandas and their like only when they are loaded already.
+A digest is of a tagged structure, never of a pickle stream, a repr or an identity. The code of the team
+counts by its source and by all that it reaches, that of installed packages by name and version.
+May import `errors` and `settings` only; looks at numpy, pandas and their like only when they are loaded.
 Never stores, never reads a clock, never goes to the network.
 """
 
 from cachestore.keys.arguments import bind
 from cachestore.keys.call_key import CallKey, call_key
+from cachestore.keys.differing_parts import differing_parts
 from cachestore.keys.function_identity import FunctionIdentity, identify
 from cachestore.keys.hasher import digest, digest_with_parts
+from cachestore.keys.whole_call import key_of_call
 
-__all__ = ["CallKey", "FunctionIdentity", "bind", "call_key", "digest", "digest_with_parts", "identify"]
+__all__ = [
+    "CallKey",
+    "FunctionIdentity",
+    "bind",
+    "call_key",
+    "differing_parts",
+    "digest",
+    "digest_with_parts",
+    "identify",
+    "key_of_call",
+]

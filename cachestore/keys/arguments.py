@@ -30,8 +30,8 @@ def bind(
     Returns
     -------
     dict
-        The value of each parameter by its name, in the order of the signature; `*args` as a tuple and `**kwargs`
-        as a dict under the name of their parameter.
+        The value of each parameter by its name; `*args` as a tuple and `**kwargs` as a dict under the name of
+        their parameter.
 
     Raises
     ------
@@ -47,7 +47,7 @@ def bind(
     {'x': 3, 'factor': 2.0}
     """
     if isinstance(ignore, str):
-        raise ValueError(f"ignore is the text {ignore!r}. Give a list of names: [{ignore!r}].")
+        raise ValueError(f"ignore is the text {ignore!r}. Give a list of names: [{ignore!r}].")  # noqa: TRY004
     if isinstance(function, MethodType):
         args = (function.__self__, *args)
         function = function.__func__
@@ -65,7 +65,15 @@ def bind(
 class _Parameters:
     """Holds what of a signature binding needs, found once."""
 
-    __slots__ = ("_defaults", "_keywords_only", "_positional", "_positional_only", "marker", "name", "surplus")
+    __slots__ = (
+        "_defaults",
+        "_keywords_only",
+        "_positional",
+        "_positional_only",
+        "marker",
+        "name",
+        "surplus",
+    )
 
     def __init__(self, function: Callable[..., Any], marker: tuple[object, ...]) -> None:
         self.marker = marker

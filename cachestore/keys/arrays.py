@@ -46,7 +46,10 @@ def encode_array(walk: Walk, value: Any) -> bytes:
     if type(value) in (numpy.ndarray, numpy.memmap):
         return content
     return record(
-        "arraysubclass", encode_class(walk, type(value)), content, walk.pairs("state", vars(value).items(), attributes=True)
+        "arraysubclass",
+        encode_class(walk, type(value)),
+        content,
+        walk.pairs("state", vars(value).items(), attributes=True),
     )
 
 
@@ -72,13 +75,19 @@ def _bytes(value: numpy.ndarray[Any, Any]) -> bytes:
     if value.nbytes == 0:
         return b"b0:"
     if value.flags.c_contiguous:
-        return buffer(memoryview(value.reshape(-1).view(numpy.uint8)))
+        return buffer(_flat(value))
     hasher = blake3(b"b%d:" % value.nbytes, max_threads=blake3.AUTO if value.nbytes > _BLOCK else 1)
     if value.nbytes <= 64:
         return buffer(value.tobytes())
     for block in _blocks(value):
-        hasher.update(memoryview(numpy.ascontiguousarray(block).reshape(-1).view(numpy.uint8)))
+        hasher.update(_flat(numpy.ascontiguousarray(block)))
     return b"#" + hasher.digest()
+
+
+def _flat(value: Any) -> memoryview:
+    import numpy
+
+    return memoryview(value.reshape(-1).view(numpy.uint8))
 
 
 def _blocks(value: numpy.ndarray[Any, Any]) -> Any:
@@ -119,7 +128,12 @@ def _dtype(walk: Walk, value: Any) -> bytes:
         base, shape = value.subdtype
         return record("dtype", _dtype(walk, base), walk.encode(shape))
     if value.kind == "T":
-        return record("dtype", b"T", walk.encode(getattr(value, "na_object", None)), walk.encode(hasattr(value, "na_object")))
+        return record(
+            "dtype",
+            b"T",
+            walk.encode(getattr(value, "na_object", None)),
+            walk.encode(hasattr(value, "na_object")),
+        )
     return record("dtype", text(value.str))
 
 

@@ -24,7 +24,7 @@ class CallKey:
     function
         The name of the function.
     code_version
-        The version of all the code that counts: the function's, and that of classes and functions among the arguments.
+        The version of all the code that counts: the function's, and that which its arguments bring with them.
     code_parts
         The version of each part of it.
     arguments
@@ -39,7 +39,10 @@ class CallKey:
 
 
 def call_key(
-    function: FunctionIdentity, arguments: Mapping[str, str], *, argument_parts: Mapping[str, str] | None = None
+    function: FunctionIdentity,
+    arguments: Mapping[str, str],
+    *,
+    argument_parts: Mapping[str, str] | None = None,
 ) -> CallKey:
     """Make the key of a call.
 

@@ -126,7 +126,7 @@ def _distributions(root: str) -> tuple[str, ...]:
 
 @cache
 def _own_modules(root: str) -> frozenset[str]:
-    """Return the modules in `root` that were installed from a directory or a repository, not from an index."""
+    """Return the modules in `root` that were installed from a directory or a repository, from no index."""
     own: set[str] = set()
     for folder in Path(root).glob("*.dist-info/direct_url.json"):
         try:
@@ -151,7 +151,9 @@ def _recorded(distribution: Path) -> frozenset[str]:
         return frozenset()
     first = {line.partition(",")[0].partition("/") for line in lines}
     packages = {name for name, slash, _ in first if slash and name.isidentifier()}
-    modules = {name.partition(".")[0] for name, slash, _ in first if not slash and name.endswith((".py", ".so"))}
+    modules = {
+        name.partition(".")[0] for name, slash, _ in first if not slash and name.endswith((".py", ".so"))
+    }
     return frozenset(packages | modules)
 
 

@@ -61,7 +61,7 @@ CONTAINERS: dict[type, Encoder] = {
 
 
 def encode_content(walk: Walk, value: Any) -> bytes | None:
-    """Encode what an instance of a subclass of a built-in type holds as that type; None if it is of no such type.
+    """Encode what an instance of a subclass of a built-in type holds as that type; None if there is none.
 
     The built-in methods are called on purpose: what a subclass makes of its content is its class's business,
     and the class counts beside it.
@@ -70,7 +70,11 @@ def encode_content(walk: Walk, value: Any) -> bytes | None:
         return walk.members("ordereddict", OrderedDict.items(value))
     if isinstance(value, dict):
         content = walk.pairs("dict", dict.items(value))
-        return record("defaultdict", walk.encode(value.default_factory), content) if isinstance(value, defaultdict) else content
+        return (
+            record("defaultdict", walk.encode(value.default_factory), content)
+            if isinstance(value, defaultdict)
+            else content
+        )
     if isinstance(value, list):
         return walk.members("list", list.__iter__(value))
     if isinstance(value, tuple):
@@ -89,7 +93,7 @@ _PLAIN: dict[type, Any] = {
     int: lambda value: int.__add__(value, 0),
     float: lambda value: float.__add__(value, -0.0),
     complex: lambda value: complex(float.__add__(value.real, -0.0), value.imag),
-    str: lambda value: str.__str__(value),
+    str: str.__str__,
     bytes: lambda value: bytes(memoryview(value)),
     bytearray: lambda value: bytearray(memoryview(value)),
 }

@@ -1,4 +1,4 @@
-"""Functions, classes and modules as values: by their name and, where they are the team's own, by what they do."""
+"""Functions, classes and modules as values: by their name and, where they are the team's own, by their code."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import functools
 from collections.abc import Mapping
 from types import (
     BuiltinFunctionType,
-    CellType,
     FunctionType,
     MethodType,
     MethodWrapperType,
@@ -16,30 +15,31 @@ from typing import Any
 
 from cachestore.keys.code_origin import origin_of
 from cachestore.keys.encoding import record, text
-from cachestore.keys.own_version import module_of, own_version, part_name
+from cachestore.keys.own_version import OURS, module_of, own_version, part_name
 from cachestore.keys.walk import Encoder, Walk
+from cachestore.keys.watched import ABSENT, cell_contents
 
 
-def memorised(value: Any) -> FunctionType | None:
-    """Return the function behind a memorised one, which is nothing of its own."""
-    if isinstance(value, FunctionType | type):
+def memorised(value: Any) -> Any:
+    """Return the function behind a memorised one, which does nothing of its own; None for everything else."""
+    cls = type(value)
+    if cls in FUNCTIONS or not any(base.__module__.partition(".")[0] in OURS for base in cls.__mro__):
         return None
-    func = getattr(value, "func", None)
-    if isinstance(func, FunctionType) and getattr(value, "__wrapped__", None) is not None:
-        return func
-    return None
+    if getattr(value, "__wrapped__", None) is None:
+        return None
+    return getattr(value, "func", None)
 
 
 def encode_function(walk: Walk, value: FunctionType) -> bytes:
-    """Encode a function by its name, its source, its defaults and its closure; its code is noted to be followed."""
+    """Encode a function by its name, source, defaults and closure; its code is noted to be followed."""
     origin = origin_of(module_of(value))
     name = text(part_name(value))
-    wrapped = getattr(value, "__wrapped__", None)
+    wrapped = value.__dict__.get("__wrapped__")
     if origin.kind == "package":
         walk.packages.add(origin.package)
     if origin.kind != "first-party":
         if wrapped is not None:
-            # What a foreign decorator keeps for itself (caches, locks) is its own business, what it wraps is not.
+            # What a foreign decorator keeps for itself (caches, locks) is its own business; what it wraps is not.
             members = [walk.named(" -> __wrapped__", wrapped)]
             if isinstance(getattr(value, "registry", None), Mapping):  # functools.singledispatch
                 members.append(walk.named(" -> registry", dict(value.registry)))  # type: ignore[attr-defined]
@@ -50,28 +50,33 @@ def encode_function(walk: Walk, value: FunctionType) -> bytes:
         version = b""
     else:
         walk.code[id(value)] = value
+        walk.watched.function(value)
         version = own_version(value)
+    step = f" -> {value.__name__} -> "
     members = [
-        walk.named(f" -> {value.__name__} -> defaults", list(value.__defaults__ or ())),
-        walk.named(f" -> {value.__name__} -> defaults", dict(value.__kwdefaults__ or {})),
+        record(
+            "defaults", *(_carried(walk, step + "defaults", default) for default in value.__defaults__ or ())
+        )
     ]
-    for variable, cell in zip(value.__code__.co_freevars, value.__closure__ or (), strict=True):
-        members += [text(variable), _cell(walk, f" -> {value.__name__} -> {variable}", cell)]
+    for parameter, default in sorted((value.__kwdefaults__ or {}).items()):
+        members += [text(parameter), _carried(walk, step + parameter, default)]
+    for variable, content in zip(value.__code__.co_freevars, cell_contents(value), strict=True):
+        members += [text(variable), _carried(walk, step + variable, content)]
     if wrapped is not None:
         members.append(walk.named(" -> __wrapped__", wrapped))
     return record("function", name, version, *members)
 
 
-def _cell(walk: Walk, step: str, cell: CellType) -> bytes:
-    try:
-        content = cell.cell_contents
-    except ValueError:
-        return b"{unset 0:"
-    return b"{inert 0:" if is_inert(content) else walk.named(step, content)
+def _carried(walk: Walk, step: str, value: Any) -> bytes:
+    if value is ABSENT or is_inert(value):
+        return b"{inert 0:"
+    encoding = walk.named(step, value)
+    walk.watch_content(value)
+    return encoding
 
 
 def is_inert(value: object) -> bool:
-    """Say whether a value is a tool of the process, such as a logger or a lock, and no part of what is computed."""
+    """Say whether a value is a tool of the process, such as a logger or a lock, no part of what is computed."""
     return type(value).__module__ in {"logging", "_thread", "threading"}
 
 
@@ -130,7 +135,9 @@ def _partial(walk: Walk, value: functools.partial[Any]) -> bytes:
 
 
 def _wrapper_object(walk: Walk, value: Any) -> bytes:
-    return record("wrapper", encode_class(walk, type(value)), walk.named(" -> __wrapped__", value.__wrapped__))
+    return record(
+        "wrapper", encode_class(walk, type(value)), walk.named(" -> __wrapped__", value.__wrapped__)
+    )
 
 
 FUNCTIONS: dict[type, Encoder] = {

@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 import types
-from collections.abc import Callable
-from typing import Any
 from weakref import WeakKeyDictionary
 
 from cachestore.keys import arrays, objects
@@ -23,7 +20,7 @@ _OBJECTS: dict[type, Encoder] = {
     types.MappingProxyType: objects.encode_mapping_view,
 }
 
-# Rules by the name of the module and class, so that none of them is imported for a value that is none of theirs.
+# Rules by the names of module and class, so that none of them is imported for a value that is none of theirs.
 _BY_NAME: dict[tuple[str, str], Encoder] = {
     ("enum", "Enum"): objects.encode_enum,
     ("pathlib", "PurePath"): objects.encode_path,
@@ -120,9 +117,9 @@ def _choose(cls: type) -> Encoder:
         if named is not None:
             return named
     for library in (arrays,):
-        encoder = library.find_encoder(cls)
-        if encoder is not None:
-            return encoder
+        rule = library.find_encoder(cls)
+        if rule is not None:
+            return rule
     if hasattr(cls, "__dask_tokenize__"):
         return objects.encode_dask_token
     return objects.encode_instance

@@ -13,7 +13,7 @@ from cachestore.keys.code_origin import origin_of
 from cachestore.keys.containers import encode_content
 from cachestore.keys.encoding import record, text
 from cachestore.keys.functions import encode_class, encode_function, memorised
-from cachestore.keys.walk import Encoder, Refusal, Walk
+from cachestore.keys.walk import Refusal, Walk
 
 _ONE_WAY = (
     types.GeneratorType,
@@ -41,7 +41,9 @@ def encode_own_digest(walk: Walk, value: Any) -> bytes:
     """Encode an object by what its class says of it."""
     # The name of the class only: who speaks for himself says what counts.
     cls = type(value)
-    return record("own", text(f"{cls.__module__}:{cls.__qualname__}"), walk.named("", value.__cachestore_digest__()))
+    return record(
+        "own", text(f"{cls.__module__}:{cls.__qualname__}"), walk.named("", value.__cachestore_digest__())
+    )
 
 
 def encode_dask_token(walk: Walk, value: Any) -> bytes:
@@ -51,7 +53,9 @@ def encode_dask_token(walk: Walk, value: Any) -> bytes:
 
 def encode_enum(walk: Walk, value: Any) -> bytes:
     """Encode a member of an enumeration by its class, name and value."""
-    return record("enum", encode_class(walk, type(value)), walk.encode(value._name_), walk.named("", value._value_))
+    return record(
+        "enum", encode_class(walk, type(value)), walk.encode(value._name_), walk.named("", value._value_)
+    )
 
 
 def encode_path(walk: Walk, value: Any) -> bytes:
@@ -84,12 +88,17 @@ def encode_time(walk: Walk, value: Any) -> bytes:
     zone = getattr(value, "tzinfo", None)
     if zone is not None and isinstance(value, datetime.datetime | datetime.time):
         naive = value.replace(tzinfo=None, fold=0)
-        return record(type(value).__name__, text(naive.isoformat()), walk.encode(value.fold), walk.named(".tzinfo", zone))
+        return record(
+            type(value).__name__,
+            text(naive.isoformat()),
+            walk.encode(value.fold),
+            walk.named(".tzinfo", zone),
+        )
     return record(type(value).__name__, text(value.isoformat()))
 
 
 def _reduced(walk: Walk, value: Any) -> bytes:
-    """Encode an object by what pickle would rebuild it from, walked as a structure instead of written as a stream."""
+    """Encode an object by what pickle would rebuild it from, walked as a structure, not written as a stream."""
     cls = type(value)
     if walk.constants and not _is_constant(value):
         raise Refusal(f"<{cls.__qualname__}>", "it has a state of its own")
@@ -103,7 +112,8 @@ def _reduced(walk: Walk, value: Any) -> bytes:
     if isinstance(reduced, str):
         module = getattr(value, "__module__", None) or cls.__module__
         return record("global", encode_class(walk, cls), text(str(module)), text(reduced))
-    rebuild, arguments, state, items, pairs, *_ = (*reduced, None, None, None, None)
+    fields: list[Any] = [*reduced, None, None, None]
+    rebuild, arguments, state, items, pairs = fields[:5]
     content = encode_content(walk, value)
     members = [encode_class(walk, cls), content or b"N"]
     if content is None or not _reduces_as_built_in(cls):
@@ -118,15 +128,19 @@ def _reduced(walk: Walk, value: Any) -> bytes:
 
 
 def _state(walk: Walk, cls: type, state: Any) -> bytes:
-    if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):  # noqa: PLR2004
+    if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):
         attributes, slots = state
         if attributes is None or isinstance(attributes, dict):
             state = {**(attributes or {}), **slots}
     if not isinstance(state, dict):
         return walk.named("", state)
-    # What was computed from the rest and kept changes nothing; scikit-learn notes its exact version in the state
-    # of each estimator, where the minor one is a part of the key already.
-    kept = ((name, member) for name, member in state.items() if name != "_sklearn_version" and not _derived(cls, name))
+    # What was computed from the rest and kept changes nothing; scikit-learn notes its exact version in the
+    # state of each estimator, where the minor one is a part of the key already.
+    kept = (
+        (name, member)
+        for name, member in state.items()
+        if name != "_sklearn_version" and not _derived(cls, name)
+    )
     return walk.pairs("state", kept, attributes=True)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import sys
 from collections.abc import Mapping
 from types import CodeType, FunctionType, ModuleType
@@ -10,14 +11,14 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from cachestore.keys.encoding import record, text
-from cachestore.keys.scalars import LEAVES
 from cachestore.keys.source import Decorated, normalise
-from cachestore.keys.source_file import code_structure, find_source, functions_of
+from cachestore.keys.source_file import code_structure, find_source, functions_of, written_methods
 
 # Decorators of these modules never read annotations, but for the one that does.
 _BLIND = frozenset({"functools", "contextlib", "abc", "builtins"})
 _READERS = frozenset({"singledispatch", "singledispatchmethod", "register"})
-_OURS = frozenset({__name__.partition(".")[0], "joblib"})
+# Decorators of these, and objects that they make, only remember what a function returned.
+OURS = frozenset({__name__.partition(".")[0], "joblib"})
 
 # Beside each version the code objects that it was found for: a function's code can be replaced.
 _known: WeakKeyDictionary[Any, tuple[tuple[CodeType, ...], bytes]] = WeakKeyDictionary()
@@ -89,17 +90,10 @@ def _from_source(value: Any) -> bytes | None:
 
 def _file_of_class(value: type, module: ModuleType | None) -> str | None:
     # A class in a notebook has no file but that of its methods.
-    for function in functions_of(value):
-        code = function.__code__
-        if code.co_qualname.startswith(value.__qualname__ + ".") and _written(code):
-            return code.co_filename
+    for code in written_methods(value):
+        return code.co_filename
     file = getattr(module, "__file__", None)
     return file if isinstance(file, str) else None
-
-
-def _written(code: CodeType) -> bool:
-    # <string> and <attrs generated ...> are code that a class decorator made; cells of a notebook have files.
-    return not code.co_filename.startswith("<")
 
 
 def _from_structure(value: Any) -> bytes:
@@ -107,15 +101,9 @@ def _from_structure(value: Any) -> bytes:
         return code_structure(value.__code__)
     if isinstance(value, ModuleType):
         return record("module", text(value.__name__))
-    members = []
-    for function in functions_of(value):
-        members.append(code_structure(function.__code__))
-    for name, attribute in vars(value).items():
-        leaf = LEAVES.get(type(attribute))
-        if leaf is not None and name not in {"__module__", "__doc__", "__firstlineno__"}:
-            members.append(record("attribute", text(name), leaf(attribute)))
+    methods = sorted(map(code_structure, written_methods(value)))
     fields = getattr(value, "_fields", None) or getattr(value, "__dataclass_fields__", ())
-    return record("class", *sorted(members), *(text(str(field)) for field in fields))
+    return record("class", *methods, *(text(str(field)) for field in fields))
 
 
 def _decorators(namespace: Mapping[str, Any]) -> Decorated:
@@ -127,22 +115,18 @@ def _decorators(namespace: Mapping[str, Any]) -> Decorated:
             node = node.value
         if not isinstance(node, ast.Name):
             return "reader"
-        value = namespace.get(node.id, _builtin(node.id))
+        if names and names[0] in {"setter", "getter", "deleter"}:  # of a property of the same class
+            return "blind"
+        value = namespace.get(node.id, getattr(builtins, node.id, None))
         module = getattr(value, "__module__", None) or getattr(value, "__name__", "")
         if isinstance(value, ModuleType):
             module = value.__name__
-        elif type(value).__module__.partition(".")[0] in _OURS:
+        elif type(value).__module__.partition(".")[0] in OURS:
             module = type(value).__module__
         top = str(module).partition(".")[0]
-        if top in _OURS:
+        if top in OURS:
             return "ours"
         last = names[0] if names else node.id
         return "blind" if top in _BLIND and last not in _READERS else "reader"
 
     return judge
-
-
-def _builtin(name: str) -> object:
-    import builtins
-
-    return getattr(builtins, name, None)

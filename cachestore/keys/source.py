@@ -1,8 +1,8 @@
 """What of a source counts: a walk of its syntax tree that skips what cannot change what the code does.
 
-Skipped are comments, blank lines, layout, docstrings and statements without effect, positions, and annotations
-where nothing reads them. Empty fields are skipped as well, and neighbouring constants of f-strings are joined,
-so that one source has one digest on every Python.
+Skipped are comments, blank lines, layout, docstrings and statements without effect, positions, and
+annotations where nothing reads them. Empty fields are skipped as well, and neighbouring constants of f-strings
+are joined, so that one source has one digest on every Python.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from cachestore.keys.encoding import record, text
 from cachestore.keys.scalars import LEAVES
 
 Decorated = Callable[[ast.expr], str]
-"""Says of a decorator whether it is `ours` (does not count), `blind` to annotations, or a `reader` of them."""
+"""Says of a decorator whether it is `ours` (it does not count), `blind` to annotations, or their `reader`."""
 
 _SKIPPED = frozenset({"ctx", "kind", "type_comment", "type_ignores", "lineno", "col_offset", "end_lineno"})
 _FUNCTIONS = (ast.FunctionDef, ast.AsyncFunctionDef)

@@ -40,7 +40,9 @@ class SourceFile:
         return None
 
     def _definition_of(self, code: CodeType) -> Definition | None:
-        nodes = [node for node in self._nodes.get(code.co_qualname, ()) if _first_line(node) == code.co_firstlineno]
+        nodes = [
+            node for node in self._nodes.get(code.co_qualname, ()) if _first_line(node) == code.co_firstlineno
+        ]
         if len(nodes) > 1:
             # Several lambdas on one line: the one whose body the instructions point into.
             nodes = [node for node in nodes if isinstance(node, ast.Lambda) and _covers(node.body, code)]
@@ -95,18 +97,24 @@ def _parsed(source: str, filename: str) -> SourceFile | None:
 
 
 def written_methods(cls: type) -> Iterator[CodeType]:
-    """Give the code of the methods that were written in the body of a class, not generated or put there later."""
+    """Give the code of the methods that were written in the body of a class, not generated or put there."""
     for function in functions_of(cls):
-        code = function.__code__
-        if code.co_qualname.startswith(cls.__qualname__ + ".") and not code.co_filename.startswith("<"):
-            yield code
+        if is_written_in(function, cls):
+            yield function.__code__
+
+
+def is_written_in(function: FunctionType, cls: type) -> bool:
+    """Say whether a function was written in the body of a class: what is generated has another name."""
+    code = function.__code__
+    return function.__globals__.get("__name__") == cls.__module__ and code.co_qualname.startswith(
+        cls.__qualname__ + "."
+    )
 
 
 def functions_of(cls: type) -> Iterator[FunctionType]:
     """Give the functions of a class, those behind properties and class methods as well."""
     for value in vars(cls).values():
-        for function in unwrapped(value):
-            yield function
+        yield from unwrapped(value)
 
 
 def unwrapped(value: Any) -> list[FunctionType]:
@@ -123,20 +131,25 @@ def unwrapped(value: Any) -> list[FunctionType]:
 def code_structure(code: CodeType) -> bytes:
     """Encode what a code object does, without where it stands.
 
-    It is what counts for code that has no source. Instructions are those of one Python version, so such code has
-    another version on another Python.
+    It is what counts for code that has no source. Instructions are those of one Python version, so such code
+    has another version on another Python.
     """
-    constants = [constant for constant in code.co_consts]
-    # A docstring is the first constant, and nothing that runs.
     return record(
         "code",
         text(code.co_name),
         LEAVES[bytes](code.co_code),
         LEAVES[bytes](getattr(code, "co_exceptiontable", b"")),
-        *(LEAVES[int](n) for n in (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)),
-        *(record("names", *map(text, names)) for names in (code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars)),
-        record("constants", *map(_constant, constants)),
+        *(
+            LEAVES[int](n)
+            for n in (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
+        ),
+        *(record("names", *map(text, names)) for names in _names_of(code)),
+        record("constants", *map(_constant, code.co_consts)),
     )
+
+
+def _names_of(code: CodeType) -> tuple[tuple[str, ...], ...]:
+    return code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars
 
 
 def _constant(value: Any) -> bytes:

@@ -13,12 +13,14 @@ from typing import Any
 from cachestore.errors import KeyingError
 from cachestore.keys.encoding import record
 from cachestore.keys.scalars import LEAVES
+from cachestore.keys.watched import Watched
 
 Encoder = Callable[["Walk", Any], bytes]
 
 # An object inside a cycle is walked anew wherever it is met, as its encoding depends on the way to it.
 # Graphs in which everything reaches everything would take for ever.
 _MOST_REPEATS = 200_000
+_NOWHERE = 1 << 62
 
 
 class Refusal(Exception):
@@ -37,7 +39,10 @@ class Refusal(Exception):
 
     def error(self, name: str) -> KeyingError:
         """Turn the refusal into the error that people read."""
-        path = "".join(reversed(self.steps))
+        steps = self.steps[::-1]
+        if len(steps) > 20:
+            steps[8:-8] = [f" -> ({len(steps) - 16} steps) -> "]
+        path = "".join(steps)
         where = " -> ".join(part for part in (name, path.removeprefix(" -> "), self.what) if part)
         return KeyingError(
             f"{where}: {self.reason}, so it has no digest that is the same in every process. Leave it out "
@@ -54,10 +59,21 @@ class Walk:
     find
         Gives the encoder of a type that is no leaf.
     constants
-        Whether only values count whose content is all that they are: objects with a state of their own are refused.
+        Whether only values are taken whose content is all that they are, no objects with a state of their own.
     """
 
-    __slots__ = ("_done", "_find", "_lowest", "_open", "_repeats", "_seen", "code", "constants", "packages")
+    __slots__ = (
+        "_done",
+        "_find",
+        "_lowest",
+        "_open",
+        "_repeats",
+        "_seen",
+        "code",
+        "constants",
+        "packages",
+        "watched",
+    )
 
     def __init__(self, find: Callable[[type], Encoder], *, constants: bool = False) -> None:
         self._find = find
@@ -66,18 +82,31 @@ class Walk:
         self._open: dict[int, int] = {}
         self._seen: dict[int, object] = {}
         self._repeats = 0
-        self._lowest = _MOST_REPEATS
+        self._lowest = _NOWHERE
         # First-party functions, classes and modules that were met, each once, in any order.
         self.code: dict[int, Any] = {}
         # Top-level names of third-party packages that were met.
         self.packages: set[str] = set()
+        self.watched = Watched()
 
     def child(self, *, constants: bool) -> Walk:
         """Begin another walk that reports the code it meets to the same place."""
         walk = Walk(self._find, constants=constants)
         walk.code = self.code
         walk.packages = self.packages
+        walk.watched = self.watched
         return walk
+
+    def watch_content(self, value: object, *, constants: bool = False) -> None:
+        """Note what is inside a value that came with the code."""
+        self.watched.content(value, constants, self._encode_anew)
+
+    def still_holds(self) -> bool:
+        """Say whether everything that was watched is still what it was."""
+        return self.watched.is_unchanged(self._encode_anew)
+
+    def _encode_anew(self, value: object, constants: bool) -> bytes:
+        return Walk(self._find, constants=constants).encode(value)
 
     def encode(self, value: Any) -> bytes:
         """Return the encoding of a value: equal for equal values, in every process.
@@ -102,7 +131,9 @@ class Walk:
         if identity in self._seen:
             self._repeats += 1
             if self._repeats > _MOST_REPEATS:
-                raise Refusal(_article(cls), "it belongs to a web of objects that refer to each other in circles")
+                raise Refusal(
+                    _article(cls), "it belongs to a web of objects that refer to each other in circles"
+                )
         outer, self._lowest = self._lowest, _MOST_REPEATS
         depth = self._open[identity] = len(self._open)
         try:
@@ -160,4 +191,8 @@ def _article(cls: type) -> str:
 
 def _shown(key: object) -> str:
     # Only plain keys are shown: the repr of anything else may be long, slow or wrong.
-    return repr(key)[:60] if type(key) in (str, int, bool, bytes, float, type(None)) else f"<{type(key).__name__}>"
+    return (
+        repr(key)[:60]
+        if type(key) in (str, int, bool, bytes, float, type(None))
+        else f"<{type(key).__name__}>"
+    )

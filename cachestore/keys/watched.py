@@ -1,0 +1,90 @@
+"""What was looked at on the way to a version, so that the version can be seen to hold still."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from types import CodeType, FunctionType, ModuleType
+from typing import Any, cast
+from weakref import ref
+
+from cachestore.keys.scalars import LEAVES
+
+ABSENT: Any = object()
+"""Stands for what a name or a free variable stands for that nobody has set."""
+
+
+class Watched:
+    """Holds names, functions and free variables with what they were.
+
+    Functions are held weakly: what is remembered of a closure must not keep it alive.
+    """
+
+    __slots__ = ("_contents", "_functions", "_names")
+
+    def __init__(self) -> None:
+        self._names: list[tuple[Mapping[str, Any], str, Any]] = []
+        self._functions: list[tuple[ref[FunctionType], CodeType, Any, Any, tuple[Any, ...]]] = []
+        self._contents: list[tuple[Any, bool, bytes]] = []
+
+    def name(self, namespace: Mapping[str, Any], name: str, value: object) -> None:
+        """Note what a name stands for."""
+        self._names.append((namespace, name, _hold(value)))
+
+    def function(self, function: FunctionType) -> None:
+        """Note the code, the defaults and the free variables of a function."""
+        cells = tuple(map(_hold, cell_contents(function)))
+        self._functions.append(
+            (ref(function), function.__code__, function.__defaults__, function.__kwdefaults__, cells)
+        )
+
+    def content(self, value: object, constants: bool, encode: Callable[[Any, bool], bytes]) -> None:
+        """Note what is inside a value, if it can change in place."""
+        if not is_immutable(value):
+            self._contents.append((value, constants, encode(value, constants)))
+
+    def is_unchanged(self, encode: Callable[[Any, bool], bytes]) -> bool:
+        """Say whether everything is still what it was."""
+        for namespace, name, value in self._names:
+            if not _is_held(value, namespace.get(name, ABSENT)):
+                return False
+        for reference, code, defaults, named, cells in self._functions:
+            function = reference()
+            if function is None:
+                continue
+            if (
+                function.__code__ is not code
+                or function.__defaults__ is not defaults
+                or function.__kwdefaults__ is not named
+                or (cells and not all(map(_is_held, cells, cell_contents(function))))
+            ):
+                return False
+        return all(encode(value, constants) == encoding for value, constants, encoding in self._contents)
+
+
+def cell_contents(function: FunctionType) -> list[Any]:
+    """Return what the free variables of a function hold, in the order of their names."""
+    contents = []
+    for cell in function.__closure__ or ():
+        try:
+            contents.append(cell.cell_contents)
+        except ValueError:
+            contents.append(ABSENT)
+    return contents
+
+
+def is_immutable(value: object) -> bool:
+    """Say whether a value stays what it is for as long as it lives, or is watched in another way."""
+    cls = type(value)
+    if cls in (tuple, frozenset):
+        return all(map(is_immutable, cast(Iterable[object], value)))
+    return (cls in LEAVES and cls not in (bytearray, memoryview)) or isinstance(
+        value, FunctionType | type | ModuleType
+    )
+
+
+def _hold(value: Any) -> Any:
+    return ref(value) if type(value) is FunctionType else value
+
+
+def _is_held(held: Any, value: Any) -> bool:
+    return held is value or (type(held) is ref and held() is value)
