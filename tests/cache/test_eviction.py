@@ -38,13 +38,14 @@ entries = st.lists(
     max_size=30,
     unique_by=lambda each: each.key,
 )
-limits = st.builds(
-    Limits,
-    older_than=st.none() | st.timedeltas(timedelta(0), timedelta(days=120)),
-    max_size=st.none() | st.integers(0, 20_000),
-    max_entries=st.none() | st.integers(0, 30),
-    function=st.none() | st.sampled_from(["a.*", "*"]),
-)
+limits = st.fixed_dictionaries(
+    {
+        "older_than": st.none() | st.timedeltas(timedelta(0), timedelta(days=120)),
+        "max_size": st.none() | st.integers(0, 20_000),
+        "max_entries": st.integers(0, 30),
+        "function": st.none() | st.sampled_from(["a.*", "*"]),
+    }
+).map(lambda given: Limits(**given))
 
 
 @given(entries, limits)
@@ -57,15 +58,14 @@ def test_what_stays_is_within_the_limits_and_nothing_goes_without_need(entries, 
     assert keys <= {each.key for each in mine}
     if limits.older_than is not None:
         assert all(NOW - each.last_used_at <= limits.older_than for each in kept)
-    if limits.max_entries is not None:
-        assert len(kept) <= limits.max_entries
+    assert len(kept) <= limits.max_entries
     if limits.max_size is not None:
         assert sum(each.stored_size for each in kept) <= limits.max_size
     for number, eviction in enumerate(gone):
         if eviction.reason.startswith("least recently"):
             # It had to go: with it and all that go after it, a limit would be broken.
             with_rest = [*kept, *(later.entry for later in gone[number:])]
-            assert (limits.max_entries is not None and len(with_rest) > limits.max_entries) or (
+            assert len(with_rest) > limits.max_entries or (
                 limits.max_size is not None and sum(each.stored_size for each in with_rest) > limits.max_size
             )
 
@@ -83,6 +83,11 @@ def test_reasons_say_which_limit_it_was():
         "not used for more than 30 days",
         "least recently used beyond the size limit",
     ]
+
+
+def test_a_function_alone_is_no_limit():
+    with pytest.raises(SettingsError, match="alone is no limit"):
+        Limits(function="a.*")
 
 
 @pytest.mark.parametrize("wrong", [{"older_than": timedelta(-1)}, {"max_size": -1}, {"max_entries": -5}])

@@ -1,0 +1,174 @@
+import pickle
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+
+from cachestore import CachestoreWarning, IndexUnavailable, StorageError
+from cachestore.cache import Hit, Miss, Parent, open_cache
+from cachestore.index import Selection
+from cachestore.settings import Settings
+from cachestore.storage import blob_path
+from tests.cache.conftest import call_of
+
+
+def test_what_was_put_is_found(cache, put):
+    key = put(1, {"a": np.arange(5)})
+    found = cache.get(key)
+    assert isinstance(found, Hit)
+    np.testing.assert_array_equal(found.value["a"], np.arange(5))
+    assert found.metadata.function.endswith("call_of")
+    assert found.metadata.creator == "ana"
+
+
+def test_what_was_not_put_is_a_miss(cache):
+    assert cache.get("0" * 64) == Miss("absent")
+    assert cache.peek("0" * 64) == Miss("absent")
+
+
+def test_a_put_makes_a_row_and_a_hit_counts_as_its_use(cache, put):
+    key = put(1)
+    cache.get(key)
+    cache.get(key)
+    cache.peek(key)
+    cache.merge_uses()
+    row = cache.index.get(key)
+    assert (row.hits, row.creator, row.kind, row.seconds) == (2, "ana", "builtins.str", 2.0)
+    # What a hit saves is net of the time that loading takes.
+    assert 3.0 < row.seconds_saved < 4.0
+
+
+def test_a_second_put_replaces_the_first(cache, put):
+    put(1, "old")
+    key = put(1, "new")
+    assert cache.get(key).value == "new"
+    assert len(cache.index.select(Selection())) == 1
+
+
+def test_drop_removes_row_and_blob(cache, put):
+    key = put(1)
+    cache.drop([key])
+    assert cache.get(key) == Miss("absent")
+    assert cache.index.get(key) is None
+    cache.drop([key])
+
+
+def test_large_arrays_carry_their_digest_and_small_values_none(cache, put):
+    from cachestore import digest
+
+    large = np.arange(100_000)
+    assert cache.peek(put(1, large)).value_digest == digest(large)
+    assert cache.peek(put(2, "small")).value_digest is None
+
+
+def test_parents_are_kept_in_blob_and_row(cache, put):
+    parent = put(1)
+    call = call_of(2)
+    cache.put(call, "child", started_at=datetime.now(UTC), seconds=1.0, parents=[Parent(parent, None)])
+    assert cache.peek(call.key).parents == (Parent(parent, None),)
+    assert cache.index.get(call.key).parents == (parent,)
+
+
+@pytest.mark.parametrize(
+    ("damage", "reason"),
+    [
+        (lambda blob: blob[: len(blob) // 2], "corrupt"),
+        (lambda blob: b"", "corrupt"),
+        (lambda blob: blob[:-40] + bytes([blob[-40] ^ 1]) + blob[-39:], "corrupt"),
+    ],
+    ids=["truncated", "empty", "flipped"],
+)
+def test_a_damaged_blob_is_a_miss_that_is_told_and_mended_by_the_next_put(cache, put, damage, reason):
+    key = put(1, "precious " * 1000)
+    path = cache.store.directory() / blob_path(key)
+    path.write_bytes(damage(path.read_bytes()))
+    with pytest.warns(CachestoreWarning, match=key[:12]) as told:
+        assert cache.get(key) == Miss(reason)
+        assert cache.get(key) == Miss(reason)
+    assert len(told) == 1
+    put(1, "precious")
+    assert cache.get(key).value == "precious"
+
+
+def test_a_blob_under_another_key_is_a_miss(cache, put):
+    one, other = put(1, "one"), put(2, "other")
+    directory = cache.store.directory()
+    (directory / blob_path(one)).write_bytes((directory / blob_path(other)).read_bytes())
+    with pytest.warns(CachestoreWarning, match="cannot be used"):
+        assert cache.get(one) == Miss("corrupt")
+
+
+def test_a_blob_that_is_replaced_between_two_reads_is_read_again(cache, put, monkeypatch):
+    key = put(1, "x" * 100)
+    real, calls = cache.store.get_suffix, []
+
+    def torn_once(path, length):
+        calls.append(path)
+        content = real(path, length)
+        return content[:-1] if len(calls) == 1 else content
+
+    monkeypatch.setattr(type(cache.store), "get_suffix", lambda self, path, length: torn_once(path, length))
+    assert cache.get(key).value == "x" * 100
+
+
+def test_a_value_that_cannot_be_pickled_is_not_stored_and_told_once(cache, put):
+    with pytest.warns(CachestoreWarning, match="call_of is not stored") as told:
+        key = put(1, (number for number in range(3)))
+        put(2, (number for number in range(3)))
+    assert len(told) == 1
+    assert cache.get(key) == Miss("absent")
+
+
+def test_an_index_that_is_ill_stops_nothing(tmp_path, put):
+    (tmp_path / "broken.sqlite").write_bytes(b"this is no database" * 100)
+    cache = open_cache(Settings(location=str(tmp_path / "store"), index=str(tmp_path / "broken.sqlite")))
+    with pytest.warns(CachestoreWarning, match="without its index") as told:
+        key = put(1, into=cache)
+        put(2, into=cache)
+    assert len(told) == 1
+    assert cache.get(key).value == "a value"
+    with pytest.raises(IndexUnavailable):
+        cache.drop([key])
+    assert cache.get(key).value == "a value"
+
+
+def test_a_store_that_is_ill_is_a_miss_and_told_once(tmp_path, put):
+    cache = open_cache(Settings(location=str(tmp_path / "store")))
+    (tmp_path / "store").write_text("a file where the directory should be")
+    with pytest.warns(CachestoreWarning, match="The store is ill") as told:
+        key = put(1, into=cache)
+        assert cache.get(key) in (Miss("unavailable"), Miss("absent"))
+    assert len(told) == 1
+    with pytest.raises(StorageError):
+        cache.store.put("x", [b""])
+
+
+def test_losing_the_index_loses_no_value(cache, put):
+    key = put(1)
+    cache.close()
+    for file in cache.store.directory().glob("index.sqlite*"):
+        file.unlink()
+    fresh = open_cache(Settings(location=cache.location, user="ben"))
+    assert fresh.get(key).value == "a value"
+    # The use of an orphan gives it a row again.
+    fresh.merge_uses()
+    assert fresh.index.get(key).creator == "ana"
+
+
+def test_a_pickled_cache_opens_the_same_place_without_secrets(tmp_path):
+    settings = Settings(location=str(tmp_path / "store"), storage_options={"secret": "hunter2"})
+    cache = open_cache(settings)
+    pickled = pickle.dumps(cache)
+    assert b"hunter2" not in pickled
+    # Here the cache is open already, with all that it needs.
+    assert pickle.loads(pickled) is cache
+
+
+def test_a_store_has_one_name_whoever_puts_first(tmp_path, put):
+    one = open_cache(Settings(location=str(tmp_path / "store"), user="ana"))
+    other = open_cache(Settings(location=str(tmp_path / "store"), user="ben"))
+    assert one.store_id() is None
+    put(1, into=one)
+    named = one.store_id()
+    put(2, into=other)
+    assert one.store_id() == other.store_id() == named

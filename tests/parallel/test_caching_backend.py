@@ -1,0 +1,247 @@
+"""Tasks of any kind, looked up before they are sent."""
+
+import importlib
+import os
+import subprocess
+import sys
+import textwrap
+
+import joblib
+import numpy as np
+import pytest
+
+from cachestore import CachestoreWarning, Memory
+from cachestore.settings import adopted
+
+
+def triple(number):
+    return 3 * number
+
+
+def in_which_process(number):
+    return os.getpid()
+
+
+def run(function, *numbers, **options):
+    return joblib.Parallel(**options)(joblib.delayed(function)(number) for number in numbers)
+
+
+def test_tasks_of_own_functions_are_computed_once(memory, books, inner):
+    with memory.parallel(inner):
+        assert run(triple, *range(6)) == [0, 3, 6, 9, 12, 15]
+        assert run(triple, *range(3, 9)) == [9, 12, 15, 18, 21, 24]
+    assert books() == (9, 3)
+
+
+def test_hits_and_misses_keep_the_order_of_the_tasks(memory, inner):
+    with memory.parallel(inner):
+        run(triple, *range(0, 40, 3))
+        assert run(triple, *range(40), batch_size=7) == [3 * number for number in range(40)]
+
+
+def test_computing_is_done_by_the_inner_backends_workers(memory):
+    with memory.parallel("loky"):
+        assert os.getpid() not in run(in_which_process, 1, 2, 3)
+
+
+def test_a_long_run_of_hits_does_not_recurse(memory):
+    with memory.parallel("threading"):
+        run(triple, *range(50))
+        assert run(triple, *(list(range(50)) * 60), batch_size=1) == [3 * n for n in range(50)] * 60
+
+
+@pytest.mark.parametrize("return_as", ["generator", "generator_unordered"])
+def test_results_can_come_as_they_are_ready(memory, return_as):
+    with memory.parallel("threading"):
+        run(triple, *range(5))
+        results = run(triple, *range(10), return_as=return_as)
+        assert sorted(results) == [3 * n for n in range(10)]
+
+
+def test_an_error_is_raised_where_the_results_are_awaited(memory, books, inner):
+    from tests.parallel.tasks import fail
+
+    with memory.parallel(inner):
+        with pytest.raises(LookupError, match="no 1 here"):
+            run(fail, 1)
+        assert run(triple, 1, 2) == [3, 6]
+    assert books() == (2, 0)
+
+
+def test_a_memory_without_a_location_computes_all():
+    with Memory(None).parallel("threading"):
+        assert run(triple, 1, 2) == [3, 6]
+
+
+def test_joblibs_own_spelling_means_the_same(memory, books):
+    import cachestore
+
+    cachestore.register()
+    for _ in range(2):
+        with joblib.parallel_config(backend="cachestore", memory=memory, inner="threading", n_jobs=2):
+            assert run(triple, 1, 2) == [3, 6]
+    assert books() == (2, 2)
+
+
+def test_memorised_functions_answer_for_themselves(tmp_path, memory, inner):
+    elsewhere = Memory(tmp_path / "elsewhere", verbose=0)
+    cubed = elsewhere.cache(triple)
+    with memory.parallel(inner):
+        assert run(cubed, 1, 2) == [3, 6]
+        assert cubed.check_call_in_cache(1)
+        assert run(cubed, 1, 2) == [3, 6]
+    elsewhere.store_backend.merge_uses()
+    assert elsewhere.store_backend.index.statistics().hits == 2
+
+
+def test_tasks_that_write_into_shared_memory_are_never_answered(memory):
+    total = []
+    with memory.parallel("threading"):
+        for _ in range(2):
+            joblib.Parallel(require="sharedmem")(joblib.delayed(total.append)(n) for n in range(3))
+    assert sorted(total) == [0, 0, 1, 1, 2, 2]
+
+
+def test_tasks_of_installed_libraries_are_not_looked_up(memory, books):
+    with memory.parallel("threading"):
+        assert run(np.negative, 1, 2) == [-1, -2]
+    assert books() == (0, 0)
+
+
+def test_a_task_without_a_stable_digest_is_computed_with_one_warning(memory, books):
+    with memory.parallel("threading"):
+        with pytest.warns(CachestoreWarning, match="computed and not stored") as told:
+            run(type, *(iter([n]) for n in range(3)))
+            run(lambda numbers: list(numbers), *(iter([n]) for n in range(3)))
+            run(lambda numbers: list(numbers), *(iter([n]) for n in range(3)))
+    assert len(told) == 1
+    assert books() == (0, 0)
+
+
+@pytest.mark.parametrize("inner", ["loky", pytest.param("dask", marks=pytest.mark.cluster)], indirect=True)
+def test_workers_have_the_settings_of_the_client(memory, inner):
+    from tests.parallel.tasks import where_is_the_cache
+
+    with memory.parallel(inner):
+        places = run(where_is_the_cache, 1, 2)
+    assert set(places) == {memory.store_backend.location}
+    assert adopted() is None
+
+
+def test_a_module_that_opens_the_cache_when_a_task_is_unpickled_has_them_too(tmp_path):
+    (tmp_path / "opening.py").write_text(
+        "import cachestore\ncache = cachestore.open()\ndef where(n):\n    return cache.location\n"
+    )
+    script = tmp_path / "client.py"
+    script.write_text(
+        textwrap.dedent(
+            """
+            import pathlib
+            import joblib
+            from cachestore import Memory
+            import opening
+
+            with Memory(pathlib.Path("store"), verbose=0).parallel("loky", n_jobs=2):
+                print(set(joblib.Parallel()(joblib.delayed(opening.where)(n) for n in range(2))))
+            """
+        )
+    )
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()])}
+    ran = subprocess.run(
+        [sys.executable, str(script)], check=True, capture_output=True, text=True, env=environ, cwd=tmp_path
+    )
+    assert ran.stdout == f"{{{str(tmp_path / 'store')!r}}}\n"
+
+
+def test_nested_calls_keep_the_cache(memory, books, inner):
+    from tests.parallel.tasks import squares_in_parallel
+
+    with memory.parallel(inner):
+        run(squares_in_parallel, [1, 2, 3])
+    assert books() == (4, 0)
+    with memory.parallel(inner):
+        run(squares_in_parallel, [2, 3, 4])
+    assert books() == (6, 2)
+
+
+def test_a_worker_with_other_code_returns_its_value_and_does_not_store_it(tmp_path, memory, books):
+    """The file changes between the import of the client and that of the worker."""
+    package = tmp_path / "checkout"
+    package.mkdir()
+    (package / "drifting.py").write_text("def answer(n):\n    return ('old', n)\n")
+    script = package / "client.py"
+    script.write_text(
+        textwrap.dedent(
+            f"""
+            import pathlib, sys
+            import joblib
+            from cachestore import Memory
+            import drifting
+
+            memory = Memory(pathlib.Path({str(tmp_path)!r}), verbose=0)
+            if "edit" in sys.argv:
+                pathlib.Path(drifting.__file__).write_text("def answer(n):\\n    return ('new and longer', n)\\n")
+            with memory.parallel("loky", n_jobs=2):
+                print(joblib.Parallel()(joblib.delayed(drifting.answer)(n) for n in range(2)))
+            """
+        )
+    )
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(package), os.getcwd()]), "PYTHONDONTWRITEBYTECODE": "1"}
+    command = [sys.executable, str(script), "edit"]
+    ran = subprocess.run(command, check=True, capture_output=True, text=True, env=environ)
+    assert ran.stdout == "[('new and longer', 0), ('new and longer', 1)]\n"
+    assert "drifting:answer" in ran.stderr
+    assert "returned, and not stored" in ran.stderr
+    assert books() == (0, 0)
+    subprocess.run(command[:2], check=True, capture_output=True, env=environ)
+    assert books() == (2, 0)
+
+
+def test_a_function_of_a_script_is_stored_by_its_workers(tmp_path, memory, books):
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(
+            f"""
+            import pathlib
+            import joblib
+            from cachestore import Memory
+
+            def answer(n):
+                return n + 1
+
+            memory = Memory(pathlib.Path({str(tmp_path)!r}), verbose=0)
+            with memory.parallel("loky", n_jobs=2):
+                print(joblib.Parallel()(joblib.delayed(answer)(n) for n in range(2)))
+            """
+        )
+    )
+    environ = {**os.environ, "PYTHONPATH": os.getcwd()}
+    for expected in [(2, 0), (2, 2)]:
+        ran = subprocess.run(
+            [sys.executable, str(script)], check=True, capture_output=True, text=True, env=environ
+        )
+        assert ran.stdout == "[1, 2]\n"
+        assert books() == expected
+
+
+def test_a_missing_engine_is_answered_with_what_to_install(memory, monkeypatch):
+    real = importlib.util.find_spec
+    monkeypatch.setattr(
+        importlib.util, "find_spec", lambda name, *rest: None if name == "distributed" else real(name, *rest)
+    )
+    with pytest.raises(ImportError, match=r"pip install 'cachestore\[dask\]'"):
+        memory.parallel("dask")
+
+
+def test_large_arrays_are_shared_with_loky_workers_and_cleaned_up(memory, tmp_path):
+    folder = tmp_path / "shared"
+    big = np.arange(400_000.0)
+    with memory.parallel("loky", n_jobs=2, temp_folder=str(folder), max_nbytes=1000):
+        sums = joblib.Parallel()(joblib.delayed(np.multiply.reduce)(big[:2]) for _ in range(1))
+        totals = joblib.Parallel()(joblib.delayed(total_of)(big, n) for n in range(4))
+    assert sums == [0.0]
+    assert totals == [(big.sum() + n, True) for n in range(4)]
+
+
+def total_of(array, number):
+    return float(array.sum() + number), isinstance(array, np.memmap)
