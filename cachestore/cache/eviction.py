@@ -24,7 +24,8 @@ class Limits:
     max_entries
         How many entries there may be.
     function
-        A pattern (`features*`) of the functions that the limits speak of; the entries of others are left alone.
+        A pattern of the functions that the limits speak of; the entries of others are left alone. As in a
+        `Selection`, `features*` finds `team.tables.features_wide`.
     """
 
     older_than: timedelta | None = None
@@ -39,6 +40,12 @@ class Limits:
         for name, value in (("size", self.max_size), ("number of entries", self.max_entries)):
             if value is not None and value < 0:
                 raise SettingsError(f"The limit on the {name}, {value}, is negative. Give 0 or more.")
+        # Neither a wish to remove all of its entries nor one to remove none.
+        if self.function is not None and not self.given:
+            raise SettingsError(
+                f"The function {self.function!r} alone is no limit. Say what of it may stay: --older-than, "
+                "--max-size or --max-entries (0 gives up all of its entries)."
+            )
 
     @property
     def given(self) -> bool:
@@ -71,7 +78,7 @@ def choose(entries: Iterable[Entry], limits: Limits, now: datetime) -> list[Evic
     list of Eviction
         Least recently used first.
     """
-    mine = [entry for entry in entries if limits.function is None or fnmatchcase(entry.function, limits.function)]
+    mine = [each for each in entries if limits.function is None or _matches(each.function, limits.function)]
     mine.sort(key=lambda entry: (entry.last_used_at, entry.key))
     evictions: list[Eviction] = []
     kept: list[Entry] = []
@@ -92,6 +99,12 @@ def choose(entries: Iterable[Entry], limits: Limits, now: datetime) -> list[Evic
         size -= entry.stored_size
         number -= 1
     return evictions
+
+
+def _matches(name: str, pattern: str) -> bool:
+    # Only * and ? are special: `f.<locals>.g[0]` needs no quoting.
+    pattern = pattern.replace("[", "[[]")
+    return fnmatchcase(name, pattern) or fnmatchcase(name, f"*.{pattern}")
 
 
 def _days(age: timedelta) -> str:

@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 
 from cachestore.cache.cache import Cache, entry_of
 from cachestore.cache.eviction import Eviction, Limits, choose
-from cachestore.errors import BlobError, NewerBlob, ObjectNotFound, StorageError
+from cachestore.errors import BlobError, NewerBlob, ObjectNotFound, SettingsError, StorageError
 from cachestore.index import Entry, Selection
 from cachestore.storage import ObjectInfo, is_temporary, key_of
 
@@ -56,6 +56,23 @@ class Plan:
     def empty(self) -> bool:
         """Whether there is nothing to do."""
         return not (self.evictions or self.vanished or self.adoptions or self.sweeps)
+
+
+def refuse_private(cache: Cache) -> None:
+    """Refuse to collect a shared store by what only one of its users knows.
+
+    Raises
+    ------
+    SettingsError
+        If the index is private: it has not seen what colleagues made and use.
+    """
+    if cache.index.private:
+        raise SettingsError(
+            f"The index of {cache.location} is a private one: it knows only what you yourself stored and "
+            "used on this machine, so entries that colleagues use every day would look unused. Name the "
+            "team's index (`--index postgresql://user@host/database`, CACHESTORE_INDEX, or `index = \"...\"` in "
+            "cachestore.toml); if nobody else uses this store, run `cachestore gc --private-index`."
+        )
 
 
 def plan(cache: Cache, limits: Limits, *, now: datetime | None = None) -> Plan:

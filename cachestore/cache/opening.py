@@ -25,13 +25,20 @@ def located(location: str | Path) -> str:
     meant.
     """
     text = str(location)
+    if not text.strip():
+        raise SettingsError("The location is empty. Name a directory or a URL such as s3://bucket/prefix.")
     if isinstance(location, str) and "://" in location:
         return location
     directory = Path.cwd() / Path(text).expanduser()
     inner = directory / "cachestore"
-    if not (directory / STORE_FILE).exists() and (inner / STORE_FILE).exists():
-        return str(inner)
-    return str(directory)
+    return str(inner if _holds_store(inner) and not _holds_store(directory) else directory)
+
+
+def _holds_store(directory: Path) -> bool:
+    try:
+        return (directory / STORE_FILE).exists()
+    except OSError:  # a directory that may not be entered: opening it says so
+        return False
 
 
 def open_cache(settings: Settings) -> Cache:
@@ -50,6 +57,26 @@ def open_cache(settings: Settings) -> Cache:
         if cache is None:
             cache = _opened[name] = _open(settings)
         return cache
+
+
+def open_existing(settings: Settings) -> Cache:
+    """Open the cache that settings name if there is one, and leave nothing behind where there is none.
+
+    Raises
+    ------
+    SettingsError, MissingExtra
+        If the location or the index have no meaning, or need a package that is not installed.
+    StorageError
+        If there is no store at the location, or it cannot be read.
+    """
+    cache = open_cache(settings)
+    if cache.store_id() is None:
+        raise StorageError(
+            f"There is no store at {cache.location}: nothing was ever stored there. Name the place that is "
+            "meant with `--location` or CACHESTORE_LOCATION (`cachestore config` shows what is set), or store "
+            "a first result there."
+        )
+    return cache
 
 
 def opened() -> list[Cache]:

@@ -1,0 +1,89 @@
+"""What every command takes: which cache is meant, and how to answer."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from cachestore.errors import SettingsError
+from cachestore.settings import find_settings
+
+if TYPE_CHECKING:
+    from cachestore.cache import Cache
+    from cachestore.settings import Settings
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Is the cache that a command is about: what was named, and where not, what the settings say."""
+
+    location: str | None
+    index: str | None
+
+    def settings(self) -> tuple[Settings, dict[str, str]]:
+        """Return the settings of this cache, and where each of them came from."""
+        from cachestore.cache import located
+
+        found, origins = find_settings()
+        assert found.location is not None  # it has a default
+        settings = found = replace(found, location=located(found.location))
+        if self.location is not None:
+            settings = settings.at(located(self.location), index=self.index)
+            origins["location"] = "--location"
+        if self.index is not None:
+            settings = replace(settings, index=self.index)
+            origins["index"] = "--index"
+        elif settings.index != found.index:  # what was set belongs to another location
+            origins["index"] = "default"
+        if settings.storage_options != found.storage_options:
+            origins["storage_options"] = "default"
+        return settings, origins
+
+    @contextmanager
+    def existing_cache(self) -> Iterator[Cache]:
+        """Open the cache, which must be there: looking at a place leaves nothing behind."""
+        from cachestore.cache.opening import open_existing
+
+        cache = open_existing(self.settings()[0])
+        try:
+            yield cache
+        finally:
+            cache.close()
+
+
+def on_cache(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options that all have; it is called with a `target` and with `as_json`."""
+
+    @click.option(
+        "--location",
+        metavar="PATH|URL",
+        help="The store: a directory, or a URL such as s3://bucket/prefix.",
+    )
+    @click.option(
+        "--index",
+        metavar="PATH|URL",
+        help="The index: an SQLite file, or postgresql://user@host/database.",
+    )
+    @click.option("--json", "as_json", is_flag=True, help="Answer in JSON: raw numbers, times in UTC.")
+    @functools.wraps(command)
+    def complete(location: str | None, index: str | None, **options: Any) -> None:
+        command(target=Target(location, index), **options)
+
+    return complete
+
+
+def quantity(read: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    """Have an option's text read as `settings` does it; where it has no meaning, name the option too."""
+
+    def convert(_context: click.Context, option: click.Parameter, text: str | None) -> Any:
+        try:
+            return None if text is None else read(text)
+        except SettingsError as error:
+            raise SettingsError(f"{option.opts[0]}: {error}") from error
+
+    return convert
