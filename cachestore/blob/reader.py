@@ -110,6 +110,9 @@ class BlobReader:
     def verify(self) -> None:
         """Check every digest, and neither decompress nor unpickle anything.
 
+        A source does not tell how long its object is. Of an object over 1 MiB, bytes inserted just before the
+        last 1 MiB are never read: who knows its length compares it with `size`.
+
         Raises
         ------
         CorruptBlob

@@ -268,6 +268,21 @@ def test_a_large_blob_that_lost_or_gained_its_beginning_is_found(
     assert not unpickled
 
 
+def test_bytes_that_are_never_asked_for_do_not_change_the_value_and_show_in_the_size(
+    write: Callable[..., bytes], source: Any
+) -> None:
+    """The one kind of damage that a reader without the object's length cannot see; FORMAT.md speaks of it."""
+    data = write(RANDOM[: 3 * MIB])
+    for longer in (data[:-MIB] + b"junk" + data[-MIB:], data + data[-MIB:]):
+        reader = BlobReader.open(source(longer))
+        reader.verify()
+        assert reader.value() == RANDOM[: 3 * MIB]
+        assert reader.size == len(data) < len(longer)
+    for shift in (-1, 1):
+        at = len(data) - MIB + shift
+        refusing(data[:at] + b"junk" + data[at:], source)
+
+
 def test_any_splice_of_two_blobs_is_found(
     write: Callable[..., bytes], source: Any, metadata: Metadata, unpickled: list[object]
 ) -> None:
