@@ -55,6 +55,11 @@ def open_store(
         raise SettingsError(
             f"{location!r} is no location. Give a directory or a URL such as s3://bucket/prefix."
         )
+    if "::" in location and "://" in location:
+        raise SettingsError(
+            f"{shown!r} chains filesystems, and a chained cache may answer with what is long gone. "
+            "Give the plain URL."
+        )
     match = _PROTOCOL.match(location)
     if match is None:
         return _open_directory(location, location)
@@ -64,11 +69,6 @@ def open_store(
     rest = location[match.end() + 1 :]
     if protocol in _LOCAL:
         return _open_directory(rest, location)
-    if "::" in location:
-        raise SettingsError(
-            f"{shown!r} chains filesystems, and a chained cache may answer with what is long gone. "
-            "Give the plain URL."
-        )
     return _open_url(protocol, f"{protocol}://{rest}", storage_options or {}, timeout)
 
 

@@ -44,7 +44,7 @@ class Proxy:
 def _handler(proxy: Proxy, netloc: str) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
-        wbufsize = -1  # head and body in one segment, else each answer takes 40 ms longer
+        disable_nagle_algorithm = True  # else each answer takes 40 ms longer
 
         def log_message(self, *args: object) -> None:
             """Say nothing."""

@@ -1,0 +1,203 @@
+from __future__ import annotations
+
+import itertools
+import threading
+import time
+from datetime import UTC, datetime, timedelta, timezone
+
+import fsspec
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+
+from cachestore.errors import ObjectNotFound, StorageError
+from cachestore.storage import is_temporary
+from cachestore.storage.deadline import deadline
+from cachestore.storage.fsspec_store import Capabilities, FsspecStore, modified_of
+from cachestore.storage.opening import open_store
+from tests.contracts.object_store import ObjectStoreContract
+
+_numbers = itertools.count()
+
+
+class FileServer(LocalFileSystem):
+    """Stands for a file server: half-written files show, and no suffixes or exclusive creates."""
+
+    protocol = "fileserver"
+
+    def __init__(self, *args, **kwargs):
+        # A real one has its errors; a missing directory is one.
+        super().__init__(*args, auto_mkdir=False, **kwargs)
+
+
+@pytest.fixture(autouse=True)
+def file_server():
+    fsspec.register_implementation("fileserver", FileServer, clobber=True)
+
+
+class TestMemory(ObjectStoreContract):
+    shared_by_processes = False
+    exclusive_across_processes = False
+
+    @pytest.fixture
+    def reopen(self):
+        location = f"memory://store-{next(_numbers)}"
+        return lambda: open_store(location)
+
+    def test_it_crosses_no_network(self, store):
+        assert store.remote is False
+        assert store.directory() is None
+
+
+class TestMemoryWithoutAName(ObjectStoreContract):
+    shared_by_processes = False
+    exclusive_across_processes = False
+
+    @pytest.fixture
+    def reopen(self):
+        fsspec.filesystem("memory").store.clear()
+        yield lambda: open_store("memory://")
+        fsspec.filesystem("memory").store.clear()
+
+
+class TestFileServer(ObjectStoreContract):
+    exclusive_across_processes = False
+
+    @pytest.fixture
+    def reopen(self, tmp_path):
+        (tmp_path / "served").mkdir()
+        return lambda: FsspecStore(f"fileserver://{tmp_path}/served/store", capabilities=Capabilities())
+
+    def test_a_put_that_fails_half_way_leaves_nothing(self, store, monkeypatch):
+        store.put("marks/a", [b"first"])
+
+        def fail(self, path, data, **options):
+            with self.open(path, "wb") as stream:
+                stream.write(data[:3])
+            raise OSError("the server went away")
+
+        monkeypatch.setattr(FileServer, "pipe_file", fail)
+        with pytest.raises(StorageError, match="went away"):
+            store.put("marks/a", [b"second"])
+        assert store.get("marks/a") == b"first"
+        assert not any(is_temporary(info.path) for info in store.list(""))
+
+
+@pytest.fixture
+def blocked(tmp_path, monkeypatch):
+    """A file server whose reads never come back, and the event that frees them."""
+    free = threading.Event()
+    monkeypatch.setattr(FileServer, "cat_file", lambda self, path, **options: free.wait(30))
+    yield FsspecStore(f"fileserver://{tmp_path}/store", capabilities=Capabilities(), timeout=0.2)
+    free.set()
+
+
+def test_a_server_that_blocks_is_left_behind(blocked):
+    before = time.monotonic()
+    with pytest.raises(StorageError, match="no answer in time") as caught:
+        blocked.get_range("marks/a", 0, 10)
+    assert caught.value.transient
+    assert time.monotonic() - before < 5
+
+
+def test_no_request_is_begun_after_the_deadline(tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(FileServer, "cat_file", lambda self, path, **options: asked.append(path))
+    store = FsspecStore(f"fileserver://{tmp_path}/store", capabilities=Capabilities())
+    with deadline(0.0), pytest.raises(StorageError, match="no time left"):
+        store.get("marks/a")
+    assert asked == []
+
+
+def test_a_name_that_two_processes_took_belongs_to_the_last(tmp_path, monkeypatch):
+    store = FsspecStore(f"fileserver://{tmp_path}/store", capabilities=Capabilities())
+    real = FileServer.mv
+
+    def overtaken(self, *args, **kwargs):
+        real(self, *args, **kwargs)
+        (tmp_path / "store/marks/lease").write_bytes(b"ben")
+
+    monkeypatch.setattr(FileServer, "mv", overtaken)
+    assert store.create("marks/lease", b"ana") is False
+
+
+def test_folder_markers_are_no_objects(tmp_path, monkeypatch):
+    found = {
+        "/store/marks/": {"name": "/store/marks/", "size": 0, "type": "file"},
+        "/store/marks/a": {"name": "/store/marks/a", "size": 1, "type": "file"},
+        "/store/b": {"name": "/store/b", "size": 0, "type": "directory"},
+    }
+    monkeypatch.setattr(FileServer, "find", lambda self, path, **options: found)
+    store = FsspecStore("fileserver:///store", capabilities=Capabilities())
+    assert [info.path for info in store.list("")] == ["marks/a"]
+
+
+@pytest.mark.parametrize(
+    ("error", "transient", "said"),
+    [
+        (PermissionError(13, "no"), False, "Use other credentials"),
+        (ConnectionResetError("gone"), True, "Look at the network"),
+        (TimeoutError(), True, "no answer in time"),
+        (OSError(16, "busy"), True, "try again"),
+        (OSError(28, "No space left"), False, "Free some space"),
+        (RuntimeError("odd\nthing."), False, "RuntimeError: odd thing. Look at the location"),
+        (NotImplementedError(), False, "NotImplementedError. Look at the location"),
+    ],
+)
+def test_every_error_becomes_one_of_ours(tmp_path, monkeypatch, error, transient, said):
+    def fail(self, path, **options):
+        raise error
+
+    monkeypatch.setattr(FileServer, "cat_file", fail)
+    store = FsspecStore("fileserver:///store", capabilities=Capabilities())
+    with pytest.raises(StorageError) as caught:
+        store.get("marks/a")
+    assert caught.value.transient is transient
+    assert said in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert "Cannot read 'marks/a' in fileserver:///store: " in str(caught.value)
+    assert caught.value.__cause__ is error
+
+
+def test_a_missing_folder_is_no_missing_object_when_writing(tmp_path, monkeypatch):
+    def fail(self, path, data, **options):
+        raise FileNotFoundError(path)
+
+    monkeypatch.setattr(FileServer, "pipe_file", fail)
+    store = FsspecStore(f"fileserver://{tmp_path}/store", capabilities=Capabilities())
+    with pytest.raises(StorageError) as caught:
+        store.put("marks/a", [b"1"])
+    assert not isinstance(caught.value, ObjectNotFound)
+
+
+def test_options_that_the_filesystem_refuses():
+    store = FsspecStore("github://x", capabilities=Capabilities(), storage_options={"nonsense": object()})
+    with pytest.raises(StorageError, match="Cannot open github://x") as caught:
+        store.get("marks/a")
+    assert caught.value.transient is False
+
+
+def test_the_url_shows_no_password():
+    store = FsspecStore("sftp://ana:pa55@host/path", capabilities=Capabilities())
+    assert store.url == "sftp://ana@host/path"
+
+
+MOMENT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    "info",
+    [
+        {"LastModified": MOMENT},
+        {"last_modified": MOMENT.astimezone(timezone(timedelta(hours=2)))},
+        {"mtime": MOMENT.timestamp()},
+        {"updated": "2026-03-01T12:00:00.000Z", "created": "2020-01-01T00:00:00Z"},
+        {"created": MOMENT.replace(tzinfo=None)},
+    ],
+)
+def test_modified_of(info):
+    assert modified_of(info) == MOMENT
+    assert modified_of(info).utcoffset() == timedelta(0)
+
+
+def test_what_has_no_date_is_new():
+    assert datetime.now(UTC) - modified_of({}) < timedelta(minutes=1)

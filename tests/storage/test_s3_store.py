@@ -1,0 +1,286 @@
+from __future__ import annotations
+
+import re
+import time
+
+import pytest
+
+from cachestore.errors import ObjectNotFound, StorageError
+from cachestore.storage import open_store, s3_store
+from tests.contracts.object_store import ObjectStoreContract
+
+
+class TestMoto(ObjectStoreContract):
+    racers = 4
+
+    @pytest.fixture
+    def reopen(self, moto_server, s3_store_url):
+        location, options = s3_store_url(moto_server)
+        return lambda: open_store(location, storage_options=options, timeout=20)
+
+
+@pytest.mark.s3
+class TestSeaweedFS(ObjectStoreContract):
+    # The losers of a race wait for seconds there.
+    racers = 3
+
+    @pytest.fixture
+    def reopen(self, seaweedfs, s3_store_url):
+        location, options = s3_store_url(seaweedfs)
+        return lambda: open_store(location, storage_options=options, timeout=20)
+
+
+def test_a_whole_bucket_can_be_a_store(moto_server):
+    bucket = moto_server.create_bucket()
+    for location in (f"s3://{bucket}", f"s3://{bucket}/", f"s3a://{bucket}"):
+        store = open_store(location, storage_options=moto_server.storage_options)
+        store.put("marks/a", [b"1"])
+        assert store.get("marks/a") == b"1"
+        assert [info.path for info in store.list("")] == ["marks/a"]
+        assert store.create("marks/a", b"2") is False
+        store.delete(["marks/a"])
+        assert list(store.list("")) == []
+
+
+@pytest.fixture
+def through_proxy(s3_server, s3_store_url, proxy_to):
+    """A store on each server, and the proxy that it is reached through."""
+    proxy = proxy_to(s3_server.endpoint_url)
+    location, options = s3_store_url(s3_server)
+    store = open_store(location, storage_options={**options, "endpoint_url": proxy.endpoint_url})
+    return store, proxy
+
+
+def requests_of(proxy, work):
+    before = len(proxy.requests)
+    work()
+    return proxy.methods[before:]
+
+
+def test_each_operation_is_one_request(through_proxy):
+    store, proxy = through_proxy
+
+    def miss(read, *args):
+        with pytest.raises(ObjectNotFound):
+            read("marks/absent", *args)
+
+    assert requests_of(proxy, lambda: store.put("marks/a", [2000 * b"1"])) == ["PUT"]
+    assert requests_of(proxy, lambda: store.get_suffix("marks/a", 2**20)) == ["GET"]
+    assert requests_of(proxy, lambda: store.get_suffix("marks/a", 10)) == ["GET"]
+    assert requests_of(proxy, lambda: miss(store.get_suffix, 2**20)) == ["GET"]
+    assert requests_of(proxy, lambda: store.get_range("marks/a", 5, 10)) == ["GET"]
+    assert requests_of(proxy, lambda: store.get("marks/a")) == ["GET"]
+    assert requests_of(proxy, lambda: miss(store.get)) == ["GET"]
+    assert requests_of(proxy, lambda: list(store.list("marks/"))) == ["GET"]
+    assert requests_of(proxy, lambda: store.delete(f"marks/{n}" for n in range(500))) == ["POST"]
+    assert requests_of(proxy, lambda: store.create("store.json", b"1")) == ["GET", "PUT"]
+
+
+def test_a_listing_has_pages_and_a_delete_has_batches(moto_server, s3_store_url, proxy_to, monkeypatch):
+    from s3fs import S3FileSystem
+
+    real = S3FileSystem._call_s3
+
+    async def in_small_pages(self, method, **arguments):
+        page = {"MaxKeys": 10} if method == "list_objects_v2" else {}
+        return await real(self, method, **arguments, **page)
+
+    monkeypatch.setattr(S3FileSystem, "_call_s3", in_small_pages)
+    monkeypatch.setattr(s3_store, "_PER_REQUEST", 10)
+    proxy = proxy_to(moto_server.endpoint_url)
+    location, options = s3_store_url(moto_server)
+    bucket, prefix = location.removeprefix("s3://").split("/")
+    client = moto_server.client()
+    for number in range(25):
+        client.put_object(Bucket=bucket, Key=f"{prefix}/marks/{number}", Body=b"1")
+    client.put_object(Bucket=bucket, Key=f"{prefix}/marks/", Body=b"")
+    client.put_object(Bucket=bucket, Key=f"{prefix}-other/marks/x", Body=b"1")
+    store = open_store(location, storage_options={**options, "endpoint_url": proxy.endpoint_url})
+    assert sorted(int(info.path.removeprefix("marks/")) for info in store.list("")) == list(range(25))
+    assert proxy.methods == ["GET", "GET", "GET"]
+    store.delete([f"marks/{number}" for number in range(25)])
+    assert proxy.methods[3:] == ["POST", "POST", "POST"]
+    assert list(store.list("")) == []
+
+
+def test_a_lost_reply_to_a_put(through_proxy):
+    store, proxy = through_proxy
+    store.put("marks/warm", [b"1"])
+    lose_once(proxy, "PUT")
+    store.put("marks/a", [b"1"])
+    assert store.get("marks/a") == b"1"
+
+
+def test_a_lost_reply_to_a_create_that_won(through_proxy):
+    store, proxy = through_proxy
+    store.put("marks/warm", [b"1"])
+    lose_once(proxy, "PUT")
+    assert store.create("marks/lease", b"ana") is True
+    assert store.get("marks/lease") == b"ana"
+    assert store.create("marks/lease", b"ben") is False
+
+
+def test_a_broken_read_is_tried_again(through_proxy):
+    store, proxy = through_proxy
+    data = 100_000 * b"1"
+    store.put("marks/a", [data])
+    lose_once(proxy, "GET", how="cut")
+    assert store.get_suffix("marks/a", 2**20) == data
+
+
+def test_a_busy_server_is_tried_again(through_proxy):
+    store, proxy = through_proxy
+    store.put("marks/a", [b"1"])
+    lose_once(proxy, "GET", how=503)
+    assert requests_of(proxy, lambda: store.get("marks/a")) == ["GET", "GET"]
+
+
+def lose_once(proxy, wanted, how="lose"):
+    left = [how]
+    proxy.fault = lambda number, method, path: left.pop() if left and method == wanted else None
+
+
+def test_a_create_that_loses_between_look_and_put(through_proxy, s3_server):
+    store, proxy = through_proxy
+    bucket, prefix = store.url.removeprefix("s3://").split("/")
+
+    def overtake(number, method, path):
+        if method == "PUT":
+            s3_server.client().put_object(Bucket=bucket, Key=f"{prefix}/marks/lease", Body=b"ben")
+
+    proxy.fault = overtake
+    assert store.create("marks/lease", b"ana") is False
+    assert store.get("marks/lease") == b"ben"
+
+
+@pytest.mark.parametrize("status", [500, 502, 503, 429])
+def test_a_server_that_stays_ill(moto_server, s3_store_url, proxy_to, status):
+    proxy = proxy_to(moto_server.endpoint_url)
+    proxy.fault = lambda number, method, path: status
+    location, options = s3_store_url(moto_server)
+    store = open_store(location, storage_options={**options, "endpoint_url": proxy.endpoint_url})
+    before = time.monotonic()
+    with pytest.raises(StorageError, match="busy or ill") as caught:
+        store.get("store.json")
+    assert caught.value.transient is True
+    assert proxy.methods == ["GET", "GET", "GET"]
+    assert time.monotonic() - before < 5
+
+
+OPERATIONS = {
+    "get": lambda store: store.get("store.json"),
+    "get_suffix": lambda store: store.get_suffix("store.json", 2**20),
+    "put": lambda store: store.put("store.json", [b"1"]),
+    "create": lambda store: store.create("store.json", b"1"),
+    "delete": lambda store: store.delete(["store.json"]),
+    "list": lambda store: list(store.list("")),
+}
+
+
+def refused(store, operation):
+    before = time.monotonic()
+    with pytest.raises(StorageError) as caught:
+        OPERATIONS[operation](store)
+    assert not isinstance(caught.value, ObjectNotFound)
+    text = str(caught.value)
+    assert "\n" not in text
+    assert store.url in text
+    return caught.value, text, time.monotonic() - before
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_refused_connection(moto_server, refusing_address, operation):
+    options = {**moto_server.storage_options, "endpoint_url": refusing_address}
+    error, text, seconds = refused(open_store("s3://team/cache", storage_options=options), operation)
+    assert error.transient is True
+    assert refusing_address in text
+    assert "Look at the network, the endpoint" in text
+    assert seconds < 5
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_hung_socket(moto_server, hung_address, operation):
+    options = {**moto_server.storage_options, "endpoint_url": hung_address}
+    store = open_store("s3://team/cache", storage_options=options, timeout=1.0)
+    error, text, seconds = refused(store, operation)
+    assert error.transient is True
+    assert seconds < 2.5
+    assert "Look at the network" in text
+
+
+def test_a_hung_socket_with_the_timeout_that_is_the_default(moto_server, hung_address):
+    options = {**moto_server.storage_options, "endpoint_url": hung_address}
+    _, _, seconds = refused(open_store("s3://team/cache", storage_options=options), "get_suffix")
+    assert 4 < seconds < 7
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
+def test_a_bucket_that_is_not_there(moto_server, operation):
+    store = open_store("s3://no-such-bucket/cache", storage_options=moto_server.storage_options)
+    error, text, _ = refused(store, operation)
+    assert error.transient is False
+    assert re.fullmatch(
+        r"Cannot \w+ '.*' in s3://no-such-bucket/cache: there is no such bucket\. "
+        r"Create it, or correct the location\.",
+        text,
+    )
+
+
+@pytest.mark.s3
+@pytest.mark.parametrize("operation", OPERATIONS)
+@pytest.mark.parametrize("wrong", [{"secret": "wrong"}, {"key": "nobody"}])
+def test_wrong_credentials(seaweedfs, s3_store_url, operation, wrong):
+    location, options = s3_store_url(seaweedfs)
+    store = open_store(location, storage_options={**options, **wrong})
+    error, text, _ = refused(store, operation)
+    assert error.transient is False
+    assert "does not accept the credentials" in text
+    assert "AWS_ACCESS_KEY_ID" in text
+    assert "testtest" not in text
+
+
+def test_no_credentials(moto_server, s3_store_url, monkeypatch, tmp_path):
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_CONFIG_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    location, options = s3_store_url(moto_server)
+    del options["key"], options["secret"]
+    error, text, _ = refused(open_store(location, storage_options=options), "get")
+    assert error.transient is False
+    assert "Set AWS_ACCESS_KEY_ID" in text
+
+
+def test_options_that_mean_nothing(moto_server, s3_store_url):
+    location, options = s3_store_url(moto_server)
+    error, text, _ = refused(open_store(location, storage_options={**options, "colour": "red"}), "get")
+    assert error.transient is False
+    assert "colour" in text
+
+
+def test_the_users_own_timeouts_count(moto_server, hung_address):
+    options = {
+        **moto_server.storage_options,
+        "endpoint_url": hung_address,
+        "config_kwargs": {"read_timeout": 0.5, "connect_timeout": 0.5},
+    }
+    _, _, seconds = refused(open_store("s3://team/cache", storage_options=options), "get_suffix")
+    assert seconds < 4
+
+
+def test_errors_inside_a_good_answer_to_a_delete_are_heard(moto_server, s3_store_url, monkeypatch):
+    from s3fs import S3FileSystem
+
+    real = S3FileSystem._call_s3
+
+    async def denied(self, method, **arguments):
+        if method == "delete_objects":
+            return {"Errors": [{"Key": "store.json", "Code": "AccessDenied", "Message": "Access Denied"}]}
+        return await real(self, method, **arguments)
+
+    monkeypatch.setattr(S3FileSystem, "_call_s3", denied)
+    location, options = s3_store_url(moto_server)
+    error, text, _ = refused(open_store(location, storage_options=options), "delete")
+    assert error.transient is False
+    assert "permission denied" in text
