@@ -75,16 +75,17 @@ def _bytes(value: numpy.ndarray[Any, Any]) -> bytes:
     if value.nbytes == 0:
         return b"b0:"
     if value.flags.c_contiguous:
-        return buffer(_flat(value))
+        return buffer(flat(value))
     hasher = blake3(b"b%d:" % value.nbytes, max_threads=blake3.AUTO if value.nbytes > _BLOCK else 1)
     if value.nbytes <= 64:
         return buffer(value.tobytes())
     for block in _blocks(value):
-        hasher.update(_flat(numpy.ascontiguousarray(block)))
+        hasher.update(flat(numpy.ascontiguousarray(block)))
     return b"#" + hasher.digest()
 
 
-def _flat(value: Any) -> memoryview:
+def flat(value: Any) -> memoryview:
+    """Return the bytes of a C-contiguous array, without copying them."""
     import numpy
 
     return memoryview(value.reshape(-1).view(numpy.uint8))

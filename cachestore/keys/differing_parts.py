@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
-from functools import reduce
 from importlib import import_module
 from typing import Any
 
@@ -18,8 +17,8 @@ from cachestore.keys.watched import ABSENT
 def differing_parts(parts: Mapping[str, str]) -> list[str]:
     """Return the names of the parts whose code in this process is not that of the given versions.
 
-    Only what this process finds by its name is looked at. What came pickled by value (from `__main__`, a notebook
-    or the inside of a function, or of a module that is not here) brought its code along.
+    Only what this process finds by its name is looked at. What came pickled by value (from `__main__`, a
+    notebook, the inside of a function, or a module that is not here) brought its code along.
 
     Parameters
     ----------
@@ -48,15 +47,16 @@ def differing_parts(parts: Mapping[str, str]) -> list[str]:
 
 
 def _find(place: str) -> Any:
-    """Return what stands at `module:qualname`: None if it is gone, ABSENT if it is not looked up by its name."""
+    """Return what stands at `module:qualname`: None if it is gone, ABSENT if it is not found by its name."""
     module_name, _, qualname = place.partition(":")
     if module_name == "__main__" or "<" in qualname:
         return ABSENT
-    module = sys.modules.get(module_name)
-    if module is None:
+    value: Any = sys.modules.get(module_name)
+    if value is None:
         try:
-            module = import_module(module_name)
+            value = import_module(module_name)
         except Exception:  # noqa: BLE001 - a module that does not load is a module that is not here
             return ABSENT
-    names = qualname.split(".") if qualname else []
-    return reduce(lambda holder, name: getattr(holder, name, None), names, module)
+    for name in qualname.split(".") if qualname else ():
+        value = getattr(value, name, None)
+    return value

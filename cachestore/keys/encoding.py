@@ -35,7 +35,7 @@ def buffer(data: bytes | bytearray | memoryview) -> bytes:
     """Encode the bytes of a buffer, with all cores when there are many of them."""
     size = data.nbytes if isinstance(data, memoryview) else len(data)
     if size <= 64:
-        return b"b%d:%b" % (size, data)
+        return b"b%d:%b" % (size, bytes(data))
     hasher = blake3(b"b%d:" % size, max_threads=1 if size <= _ONE_THREAD else blake3.AUTO)
     return b"#" + hasher.update(data).digest()
 

@@ -1,4 +1,4 @@
-"""Functions, classes and modules as values: by their name and, where they are the team's own, by their code."""
+"""Functions, classes and modules as values: by their names and, the team's own, by their code."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def encode_function(walk: Walk, value: FunctionType) -> bytes:
         walk.packages.add(origin.package)
     if origin.kind != "first-party":
         if wrapped is not None:
-            # What a foreign decorator keeps for itself (caches, locks) is its own business; what it wraps is not.
+            # What a foreign decorator keeps for itself (caches, locks) is its own business.
             members = [walk.named(" -> __wrapped__", wrapped)]
             if isinstance(getattr(value, "registry", None), Mapping):  # functools.singledispatch
                 members.append(walk.named(" -> registry", dict(value.registry)))  # type: ignore[attr-defined]
@@ -76,7 +76,7 @@ def _carried(walk: Walk, step: str, value: Any) -> bytes:
 
 
 def is_inert(value: object) -> bool:
-    """Say whether a value is a tool of the process, such as a logger or a lock, no part of what is computed."""
+    """Say whether a value is a tool of the process, a logger or a lock, no part of what is computed."""
     return type(value).__module__ in {"logging", "_thread", "threading"}
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import types
 from weakref import WeakKeyDictionary
 
-from cachestore.keys import arrays, objects
+from cachestore.keys import arrays, arrow, frames, objects, sparse, standard
 from cachestore.keys.containers import CONTAINERS
 from cachestore.keys.encoding import hexadecimal, record, text
 from cachestore.keys.functions import FUNCTIONS, encode_class
@@ -15,24 +14,7 @@ from cachestore.keys.walk import Encoder, Refusal, Walk
 
 FORMAT = 0
 
-_OBJECTS: dict[type, Encoder] = {
-    slice: objects.encode_slice,
-    types.MappingProxyType: objects.encode_mapping_view,
-}
-
-# Rules by the names of module and class, so that none of them is imported for a value that is none of theirs.
-_BY_NAME: dict[tuple[str, str], Encoder] = {
-    ("enum", "Enum"): objects.encode_enum,
-    ("pathlib", "PurePath"): objects.encode_path,
-    ("pathlib._local", "PurePath"): objects.encode_path,
-    ("re", "Pattern"): objects.encode_pattern,
-    ("decimal", "Decimal"): objects.encode_decimal,
-    ("datetime", "datetime"): objects.encode_time,
-    ("datetime", "date"): objects.encode_time,
-    ("datetime", "time"): objects.encode_time,
-}
-
-_EXACT: dict[type, Encoder] = {**CONTAINERS, **FUNCTIONS, **_OBJECTS}
+_EXACT: dict[type, Encoder] = {**CONTAINERS, **FUNCTIONS}
 _found: WeakKeyDictionary[type, Encoder] = WeakKeyDictionary()
 
 
@@ -97,11 +79,9 @@ def _digest(encoding: bytes, parts: dict[str, str]) -> str:
 
 
 def _find(cls: type) -> Encoder:
-    exact = _EXACT.get(cls) or _found.get(cls)
-    if exact is not None:
-        return exact
-    encoder = _choose(cls)
-    _found[cls] = encoder
+    encoder = _EXACT.get(cls) or _found.get(cls)
+    if encoder is None:
+        encoder = _found[cls] = _choose(cls)
     return encoder
 
 
@@ -113,11 +93,8 @@ def _choose(cls: type) -> Encoder:
     for base in cls.__mro__:
         if base in FUNCTIONS:
             return FUNCTIONS[base]
-        named = _BY_NAME.get((base.__module__, base.__qualname__))
-        if named is not None:
-            return named
-    for library in (arrays,):
-        rule = library.find_encoder(cls)
+    for kind in (standard, arrays, frames, arrow, sparse):
+        rule: Encoder | None = kind.find_encoder(cls)
         if rule is not None:
             return rule
     if hasattr(cls, "__dask_tokenize__"):

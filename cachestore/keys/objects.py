@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import copyreg
-import datetime
-import decimal
 import functools
 import types
 from typing import Any
 
-from cachestore.keys.code_origin import origin_of
 from cachestore.keys.containers import encode_content
 from cachestore.keys.encoding import record, text
 from cachestore.keys.functions import encode_class, encode_function, memorised
@@ -23,6 +20,8 @@ _ONE_WAY = (
     filter,
     zip,
 )
+# Modules of the standard library whose objects do not change.
+_VALUES = frozenset({"ipaddress", "operator", "string", "types", "typing", "zoneinfo", "datetime"})
 _NEW_OBJECT = copyreg.__newobj__  # type: ignore[attr-defined]
 
 
@@ -51,54 +50,8 @@ def encode_dask_token(walk: Walk, value: Any) -> bytes:
     return record("dask", encode_class(walk, type(value)), walk.named("", value.__dask_tokenize__()))
 
 
-def encode_enum(walk: Walk, value: Any) -> bytes:
-    """Encode a member of an enumeration by its class, name and value."""
-    return record(
-        "enum", encode_class(walk, type(value)), walk.encode(value._name_), walk.named("", value._value_)
-    )
-
-
-def encode_path(walk: Walk, value: Any) -> bytes:
-    """Encode a path by its text with forward slashes."""
-    return record("path", text(value.as_posix()))
-
-
-def encode_pattern(walk: Walk, value: Any) -> bytes:
-    """Encode a compiled regular expression by what it was compiled from."""
-    return record("pattern", walk.encode(value.pattern), walk.encode(value.flags))
-
-
-def encode_slice(walk: Walk, value: slice) -> bytes:
-    """Encode a slice by its three numbers."""
-    return record("slice", walk.encode(value.start), walk.encode(value.stop), walk.encode(value.step))
-
-
-def encode_decimal(walk: Walk, value: decimal.Decimal) -> bytes:
-    """Encode a decimal number by its digits: 1.0 and 1.00 differ, as they print differently."""
-    return record("decimal", text(str(value)))
-
-
-def encode_mapping_view(walk: Walk, value: Any) -> bytes:
-    """Encode a read-only mapping by its items."""
-    return walk.pairs("mappingproxy", value.items())
-
-
-def encode_time(walk: Walk, value: Any) -> bytes:
-    """Encode a date or time by its text and its zone."""
-    zone = getattr(value, "tzinfo", None)
-    if zone is not None and isinstance(value, datetime.datetime | datetime.time):
-        naive = value.replace(tzinfo=None, fold=0)
-        return record(
-            type(value).__name__,
-            text(naive.isoformat()),
-            walk.encode(value.fold),
-            walk.named(".tzinfo", zone),
-        )
-    return record(type(value).__name__, text(value.isoformat()))
-
-
 def _reduced(walk: Walk, value: Any) -> bytes:
-    """Encode an object by what pickle would rebuild it from, walked as a structure, not written as a stream."""
+    """Encode an object by what pickle would rebuild it from, walked as a structure, not as a stream."""
     cls = type(value)
     if walk.constants and not _is_constant(value):
         raise Refusal(f"<{cls.__qualname__}>", "it has a state of its own")
@@ -163,4 +116,4 @@ def _is_constant(value: Any) -> bool:
         return bool(parameters.frozen)
     if isinstance(value, int | float | complex | str | bytes | tuple | frozenset | list | dict | set):
         return True
-    return origin_of(cls.__module__).kind == "standard"
+    return cls.__module__.partition(".")[0] in _VALUES

@@ -102,7 +102,7 @@ def _from_structure(value: Any) -> bytes:
     if isinstance(value, ModuleType):
         return record("module", text(value.__name__))
     methods = sorted(map(code_structure, written_methods(value)))
-    fields = getattr(value, "_fields", None) or getattr(value, "__dataclass_fields__", ())
+    fields = getattr(value, "_fields", None) or getattr(value, "__dataclass_fields__", None) or ()
     return record("class", *methods, *(text(str(field)) for field in fields))
 
 

@@ -43,7 +43,7 @@ def references(function: FunctionType, packages: set[str]) -> Iterator[Reference
     """Give the global names that a function and the functions inside it read, through first-party modules.
 
     Of `pipeline.clean(x)` it is what `clean` stands for in `pipeline` that counts, whether `pipeline` was
-    imported by the module or by the function itself. Packages that the function imports are added to `packages`.
+    imported by the module or by the function. Packages that the function imports are added to `packages`.
     """
     reader = _Reader(function, packages)
     return reader.read(function.__code__, {})
@@ -55,7 +55,9 @@ class _Reader:
         self._module = module_of(function)
         self._packages = packages
 
-    def read(self, code: CodeType, local: dict[str, ModuleType]) -> Iterator[Reference]:
+    def read(  # noqa: PLR0912 - one branch per kind of instruction
+        self, code: CodeType, local: dict[str, ModuleType]
+    ) -> Iterator[Reference]:
         local = dict(local)
         current: ModuleType | None = None
         imported: ModuleType | None = None

@@ -1,8 +1,8 @@
 """What of a source counts: a walk of its syntax tree that skips what cannot change what the code does.
 
 Skipped are comments, blank lines, layout, docstrings and statements without effect, positions, and
-annotations where nothing reads them. Empty fields are skipped as well, and neighbouring constants of f-strings
-are joined, so that one source has one digest on every Python.
+annotations where nothing reads them. Empty fields are skipped as well, and neighbouring constants of
+f-strings are joined, so that one source has one digest on every Python.
 """
 
 from __future__ import annotations

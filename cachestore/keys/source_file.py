@@ -187,7 +187,7 @@ def _definitions(node: ast.AST, prefix: str) -> Iterator[tuple[str, Definition]]
 
 
 def _first_line(node: Definition) -> int:
-    decorators = getattr(node, "decorator_list", ())
+    decorators = [] if isinstance(node, ast.Lambda) else node.decorator_list
     return min([node.lineno, *(decorator.lineno for decorator in decorators)])
 
 

@@ -59,7 +59,7 @@ class Walk:
     find
         Gives the encoder of a type that is no leaf.
     constants
-        Whether only values are taken whose content is all that they are, no objects with a state of their own.
+        Whether only values are taken that are nothing but their content, no objects with a state.
     """
 
     __slots__ = (

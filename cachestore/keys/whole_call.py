@@ -26,7 +26,7 @@ def key_of_call(
     ignore
         Names of arguments that do not tell calls apart.
     digest
-        Gives the digest of an argument and the code parts inside; in place of `digest_with_parts`, for who remembers.
+        Gives the digest of an argument and the code parts inside, as `digest_with_parts` does.
 
     Raises
     ------

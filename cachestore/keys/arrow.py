@@ -1,0 +1,145 @@
+"""pyarrow arrays and tables: by what they hold, however it is sliced, offset or cut into chunks."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from cachestore.keys.arrays import flat
+from cachestore.keys.encoding import buffer, record, text
+from cachestore.keys.walk import Encoder, Walk
+
+
+def find_encoder(cls: type) -> Encoder | None:
+    """Return the rule for a type of pyarrow, if it is one."""
+    pyarrow = sys.modules.get("pyarrow")
+    if pyarrow is None or not cls.__module__.startswith("pyarrow"):
+        return None
+    rules: tuple[tuple[Any, Encoder], ...] = (
+        ((pyarrow.Table, pyarrow.RecordBatch), _table),
+        ((pyarrow.Array, pyarrow.ChunkedArray), encode_arrow),
+        (pyarrow.Schema, _schema),
+        (pyarrow.Scalar, _scalar),
+        (pyarrow.DataType, _type),
+        (pyarrow.Buffer, _buffer),
+    )
+    return next((encoder for bases, encoder in rules if issubclass(cls, bases)), None)
+
+
+def encode_arrow(walk: Walk, value: Any) -> bytes:
+    """Encode an array or a chunked one by its type, its nulls and its elements."""
+    import pyarrow
+
+    tag = "arrow" if isinstance(value, pyarrow.Array) else "arrowchunks"
+    return record(tag, _type(walk, value.type), arrow_elements(walk, value))
+
+
+def arrow_elements(walk: Walk, value: Any) -> bytes:
+    """Encode the elements of an arrow array, without its type."""
+    import pyarrow
+    import pyarrow.compute
+
+    if isinstance(value, pyarrow.ChunkedArray):
+        value = value.combine_chunks()
+        if isinstance(value, pyarrow.ChunkedArray):  # more than fits into one array, or none at all
+            value = pyarrow.concat_arrays(value.chunks) if value.num_chunks else pyarrow.array([], value.type)
+    if isinstance(value, pyarrow.ExtensionArray):
+        return arrow_elements(walk, value.storage)
+    kind, types = value.type, pyarrow.types
+    nulls = buffer(flat(value.is_null().to_numpy(zero_copy_only=False)))
+    if types.is_null(kind):
+        return record("nulls", walk.encode(len(value)))
+    if types.is_dictionary(kind):
+        return arrow_elements(walk, value.dictionary_decode())
+    if _is_text(kind):
+        return record("texts", nulls, *text_buffers(value))
+    if types.is_struct(kind):
+        fields = [pyarrow.compute.struct_field(value, index) for index in range(kind.num_fields)]
+        return record("structs", nulls, *(arrow_elements(walk, field) for field in fields))
+    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+        lengths = pyarrow.compute.list_value_length(value).fill_null(0).cast("int64").to_numpy()
+        return record("lists", nulls, buffer(flat(lengths)), arrow_elements(walk, value.flatten()))
+    if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_temporal(kind):
+        return record("numbers", nulls, *_numbers(value))
+    return walk.members("elements", value.to_pylist())
+
+
+def text_buffers(value: Any) -> tuple[bytes, bytes]:
+    """Encode the lengths and the bytes of an array of texts or bytes; a null is as long as an empty one."""
+    import pyarrow
+    import pyarrow.compute
+
+    large = "large_string" if value.type in (pyarrow.string(), pyarrow.large_string()) else "large_binary"
+    if pyarrow.types.is_fixed_size_binary(value.type) or str(value.type).endswith("_view"):
+        large = "large_string" if "string" in str(value.type) else "large_binary"
+    filled = value.cast(large)
+    if filled.null_count:
+        filled = filled.fill_null("" if large == "large_string" else b"")
+    lengths = pyarrow.compute.binary_length(filled).cast("int64").to_numpy()
+    offset, size = filled.offset, len(filled)
+    _, offsets, data = filled.buffers()
+    if not size or data is None:
+        return buffer(flat(lengths)), b"b0:"
+    bounds = memoryview(offsets).cast("B").cast("q")
+    return buffer(flat(lengths)), buffer(memoryview(data)[bounds[offset] : bounds[offset + size]])
+
+
+def _numbers(value: Any) -> list[bytes]:
+    import numpy
+
+    kind = value.type
+    if value.null_count:
+        # What lies under a null is an accident.
+        present = value.drop_null()
+    else:
+        present = value
+    width = getattr(kind, "bit_width", 64)
+    if width == 1:
+        return [buffer(flat(present.to_numpy(zero_copy_only=False)))]
+    data = present.buffers()[1]
+    if data is None or not len(present):
+        return [b"b0:"]
+    step = width // 8
+    whole = numpy.frombuffer(data, dtype=numpy.uint8)
+    return [buffer(flat(whole[present.offset * step : (present.offset + len(present)) * step]))]
+
+
+def _is_text(kind: Any) -> bool:
+    import pyarrow
+
+    types = pyarrow.types
+    names = {"string", "large_string", "binary", "large_binary", "string_view", "binary_view"}
+    return str(kind) in names or types.is_fixed_size_binary(kind)
+
+
+def _table(walk: Walk, value: Any) -> bytes:
+    columns = [
+        walk.named(f"[{name!r}]", column)
+        for name, column in zip(value.schema.names, value.columns, strict=True)
+    ]
+    tag = "arrowtable" if hasattr(value, "combine_chunks") else "arrowbatch"
+    return record(tag, _schema(walk, value.schema), walk.encode(value.num_rows), *columns)
+
+
+def _schema(walk: Walk, value: Any) -> bytes:
+    fields = []
+    for field in value:
+        fields += [
+            text(field.name),
+            _type(walk, field.type),
+            walk.encode(field.nullable),
+            walk.encode(field.metadata),
+        ]
+    return record("arrowschema", walk.encode(value.metadata), *fields)
+
+
+def _type(walk: Walk, value: Any) -> bytes:
+    return record("arrowtype", text(str(value)))
+
+
+def _scalar(walk: Walk, value: Any) -> bytes:
+    return record("arrowscalar", _type(walk, value.type), walk.encode(value.as_py()))
+
+
+def _buffer(walk: Walk, value: Any) -> bytes:
+    return record("arrowbuffer", buffer(memoryview(value)))

@@ -1,0 +1,37 @@
+"""scipy's sparse matrices and arrays: by their elements in canonical order."""
+
+from __future__ import annotations
+
+import sys
+from typing import Any
+
+from cachestore.keys.arrays import encode_array
+from cachestore.keys.encoding import record, text
+from cachestore.keys.walk import Encoder, Walk
+
+
+def find_encoder(cls: type) -> Encoder | None:
+    """Return the rule for a sparse matrix or array of scipy, if the type is one."""
+    sparse = sys.modules.get("scipy.sparse")
+    if sparse is None:
+        return None
+    return _sparse if issubclass(cls, sparse.spmatrix | sparse.sparray) else None
+
+
+def _sparse(walk: Walk, value: Any) -> bytes:
+    import numpy
+
+    entries = value.tocoo(copy=True)
+    entries.sum_duplicates()
+    coordinates = entries.coords if hasattr(entries, "coords") else (entries.row, entries.col)
+    # The width of the coordinates depends on how the matrix was built. Entries that are stored zeros count.
+    order = numpy.lexsort(coordinates[::-1])
+    axes = [encode_array(walk, numpy.asarray(axis, dtype=numpy.int64)[order]) for axis in coordinates]
+    name = text(type(value).__name__)
+    return record(
+        "sparse",
+        name,
+        walk.encode(tuple(map(int, value.shape))),
+        *axes,
+        encode_array(walk, entries.data[order]),
+    )

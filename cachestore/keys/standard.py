@@ -1,0 +1,128 @@
+"""Values of the standard library: dates, paths, enums; every Python would take them apart differently."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from cachestore.keys.code_origin import origin_of
+from cachestore.keys.encoding import record, text
+from cachestore.keys.functions import encode_class
+from cachestore.keys.walk import Encoder, Walk
+
+
+def _enum(walk: Walk, value: Any) -> bytes:
+    members = (walk.encode(value._name_), walk.named(".value", value._value_))
+    return record("enum", encode_class(walk, type(value)), *members)
+
+
+def _path(walk: Walk, value: Any) -> bytes:
+    # One path on every system that spells it with forward slashes.
+    return record("path", text(value.as_posix()))
+
+
+def _pattern(walk: Walk, value: Any) -> bytes:
+    return record("pattern", walk.encode(value.pattern), walk.encode(value.flags))
+
+
+def _slice(walk: Walk, value: slice) -> bytes:
+    return record("slice", *map(walk.encode, (value.start, value.stop, value.step)))
+
+
+def _decimal(walk: Walk, value: Any) -> bytes:
+    # 1.0 and 1.00 are equal, but print and divide differently.
+    return record("decimal", text("NaN" if value.is_nan() else str(value)))
+
+
+def _fraction(walk: Walk, value: Any) -> bytes:
+    return record("fraction", walk.encode(value.numerator), walk.encode(value.denominator))
+
+
+def _uuid(walk: Walk, value: Any) -> bytes:
+    return record("uuid", walk.encode(value.int))
+
+
+def _duration(walk: Walk, value: Any) -> bytes:
+    return record("timedelta", *map(walk.encode, (value.days, value.seconds, value.microseconds)))
+
+
+def _date(walk: Walk, value: Any) -> bytes:
+    return record("date", text(value.isoformat()))
+
+
+def _time(walk: Walk, value: Any) -> bytes:
+    """Encode a time or a date with a time by its text and its zone: the same moment in two zones differs."""
+    tag = "datetime" if hasattr(value, "date") else "time"
+    zone, fold = value.tzinfo, value.fold
+    if zone is None:
+        return record(tag, text(value.isoformat()), walk.encode(fold))
+    naive = value.replace(tzinfo=None)
+    return record(tag, text(naive.isoformat()), walk.encode(fold), walk.named(".tzinfo", zone))
+
+
+def _timezone(walk: Walk, value: Any) -> bytes:
+    return record("timezone", walk.encode(value.utcoffset(None)), text(value.tzname(None)))
+
+
+def _zone(walk: Walk, value: Any) -> bytes:
+    return record("zone", walk.encode(value.key))
+
+
+def _deque(walk: Walk, value: Any) -> bytes:
+    return record("deque", walk.encode(value.maxlen), walk.members("elements", value))
+
+
+def _mapping_view(walk: Walk, value: Any) -> bytes:
+    return walk.pairs("mappingproxy", value.items())
+
+
+def _namespace(walk: Walk, value: Any) -> bytes:
+    return walk.pairs("namespace", vars(value).items(), attributes=True)
+
+
+def _random(walk: Walk, value: Any) -> bytes:
+    return record("random", walk.encode(value.getstate()))
+
+
+# By names, so that no module is imported for a value that is none of its own.
+_ENCODERS: dict[tuple[str, str], Encoder] = {
+    ("builtins", "slice"): _slice,
+    ("builtins", "mappingproxy"): _mapping_view,
+    ("collections", "deque"): _deque,
+    ("datetime", "date"): _date,
+    ("datetime", "datetime"): _time,
+    ("datetime", "time"): _time,
+    ("datetime", "timedelta"): _duration,
+    ("datetime", "timezone"): _timezone,
+    ("decimal", "Decimal"): _decimal,
+    ("enum", "Enum"): _enum,
+    ("fractions", "Fraction"): _fraction,
+    ("pathlib", "PurePath"): _path,
+    ("pathlib._local", "PurePath"): _path,
+    ("random", "Random"): _random,
+    ("re", "Pattern"): _pattern,
+    ("types", "SimpleNamespace"): _namespace,
+    ("uuid", "UUID"): _uuid,
+    ("zoneinfo", "ZoneInfo"): _zone,
+}
+
+
+def find_encoder(cls: type) -> Encoder | None:
+    """Return the rule for a type of the standard library, if it or what it is derived from is one."""
+    for base in cls.__mro__:
+        encoder = _ENCODERS.get((base.__module__, base.__qualname__))
+        if encoder is None:
+            continue
+        if encoder is _enum or origin_of(cls.__module__).kind == "standard":
+            return encoder
+        return _derived(encoder)
+    return None
+
+
+def _derived(content: Encoder) -> Encoder:
+    """Return the rule for a class that adds something to one of these."""
+
+    def encode(walk: Walk, value: Any) -> bytes:
+        state = walk.pairs("state", getattr(value, "__dict__", {}).items(), attributes=True)
+        return record("derived", encode_class(walk, type(value)), content(walk, value), state)
+
+    return encode
