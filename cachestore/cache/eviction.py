@@ -91,7 +91,7 @@ def choose(entries: Iterable[Entry], limits: Limits, now: datetime) -> list[Evic
     number = len(kept)
     for entry in kept:
         if limits.max_entries is not None and number > limits.max_entries:
-            evictions.append(Eviction(entry, f"least recently used of more than {limits.max_entries} entries"))
+            evictions.append(Eviction(entry, "least recently used beyond the number of entries"))
         elif limits.max_size is not None and size > limits.max_size:
             evictions.append(Eviction(entry, "least recently used beyond the size limit"))
         else:

@@ -70,8 +70,9 @@ def refuse_private(cache: Cache) -> None:
         raise SettingsError(
             f"The index of {cache.location} is a private one: it knows only what you yourself stored and "
             "used on this machine, so entries that colleagues use every day would look unused. Name the "
-            "team's index (`--index postgresql://user@host/database`, CACHESTORE_INDEX, or `index = \"...\"` in "
-            "cachestore.toml); if nobody else uses this store, run `cachestore gc --private-index`."
+            "team's index (`--index postgresql://user@host/database`, CACHESTORE_INDEX, or `index = "
+            "\"...\"` in cachestore.toml); if nobody else uses this store, run "
+            "`cachestore gc --private-index`."
         )
 
 

@@ -73,8 +73,8 @@ def open_existing(settings: Settings) -> Cache:
     if cache.store_id() is None:
         raise StorageError(
             f"There is no store at {cache.location}: nothing was ever stored there. Name the place that is "
-            "meant with `--location` or CACHESTORE_LOCATION (`cachestore config` shows what is set), or store "
-            "a first result there."
+            "meant with `--location` or CACHESTORE_LOCATION (`cachestore config` shows what is set), or "
+            "store a first result there."
         )
     return cache
 

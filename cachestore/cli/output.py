@@ -75,13 +75,12 @@ def _print_on_terminal(
         # As texts: what is in brackets in a function's name is no markup.
         table.add_row(*map(Text, row))
     console = Console()
-    console.print(
-        table, width=max(console.width, _narrowest(header, rows, folded)), crop=False, soft_wrap=True
-    )
+    console.width = max(console.width, _narrowest(header, rows, folded))
+    console.print(table)
 
 
 def _narrowest(header: Sequence[str], rows: Collection[Sequence[str]], folded: Collection[str]) -> int:
-    """Return the width below which something would be lost; the terminal then wraps whole lines."""
+    """Return the width below which cells would be cut; a terminal that is narrower wraps whole lines."""
     widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
     return sum(
         2 + (min(width, 20) if name in folded else width) for name, width in zip(header, widths, strict=True)
