@@ -143,6 +143,8 @@ class Database(ABC):
         try:
             yield
         except (sa.exc.SQLAlchemyError, OSError) as error:
+            # What was found to be right may have gone: a server may have been set up anew.
+            self._checked = None
             cause = getattr(error, "orig", None) or error
             logger.debug("The index %s failed", self.name, exc_info=True)
             raise IndexUnavailable(self._describe(cause)) from error

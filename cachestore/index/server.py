@@ -92,6 +92,7 @@ class ServerDatabase(Database):
             connection.close()
             if not error.connection_invalidated or self._current.deadline.passed:
                 raise
+            self._checked = None
             connection = engine.connect()
             connection.exec_driver_sql(limit)
         return connection

@@ -1,0 +1,148 @@
+from __future__ import annotations
+
+import gc
+import logging
+import threading
+import time
+import weakref
+
+import pytest
+
+from cachestore.index import Touch, buffer
+from cachestore.index.buffer import TouchBuffer
+from tests.contracts.index import touch
+
+
+class Sink:
+    def __init__(self) -> None:
+        self.batches: list[list[Touch]] = []
+        self.broken = False
+        self.came = threading.Event()
+
+    def __call__(self, touches: list[Touch]) -> None:
+        if self.broken:
+            raise OSError("broken")
+        self.batches.append(touches)
+        self.came.set()
+
+    @property
+    def hits(self) -> int:
+        return sum(touch.hits for batch in self.batches for touch in batch)
+
+
+@pytest.fixture
+def sink() -> Sink:
+    return Sink()
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
+    now = [1000.0]
+    monkeypatch.setattr(buffer.time, "monotonic", lambda: now[0])
+    return now
+
+
+def test_touches_leave_when_there_are_256(sink: Sink) -> None:
+    touches = TouchBuffer(sink, background=False)
+    for number in range(255):
+        touches.add(touch(number))
+    assert sink.batches == []
+    touches.add(touch(255))
+    assert sink.batches == [[touch(number) for number in range(256)]]
+
+
+def test_touches_of_one_entry_by_one_user_leave_as_one(sink: Sink) -> None:
+    touches = TouchBuffer(sink, background=False)
+    for _ in range(3):
+        touches.add(touch(1, "ben", saved=2.0))
+    touches.add(touch(1, "cleo"))
+    touches.flush()
+    assert [(t.user, t.hits, t.seconds_saved) for t in sink.batches[0]] == [("ben", 3, 6.0), ("cleo", 1, 2.5)]
+
+
+def test_touches_leave_when_they_are_two_seconds_old(sink: Sink, clock: list[float]) -> None:
+    touches = TouchBuffer(sink, background=False)
+    touches.add(touch(1))
+    clock[0] += 1.9
+    touches.add(touch(1))
+    assert sink.hits == 0
+    clock[0] += 0.2
+    touches.add(touch(1))
+    assert sink.hits == 3
+
+
+def test_what_cannot_be_delivered_is_kept_and_tried_again_later(
+    sink: Sink, clock: list[float], caplog: pytest.LogCaptureFixture
+) -> None:
+    touches = TouchBuffer(sink, background=False)
+    sink.broken = True
+    with caplog.at_level(logging.WARNING):
+        for _ in range(600):
+            touches.add(touch(1))
+        clock[0] += 3
+        touches.add(touch(2))
+    assert [record.message for record in caplog.records] == [
+        "Uses of the cache could not be noted, and are kept for later: broken"
+    ]
+    with pytest.raises(OSError, match="broken"):
+        touches.flush()
+    sink.broken = False
+    clock[0] += 3
+    touches.add(touch(1))
+    assert sink.hits == 602
+    touches.flush()
+    assert len(sink.batches) == 1
+
+
+def test_a_buffer_nobody_empties_stays_small(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffer, "_MOST_KEPT", 300)
+    sink.broken = True
+    touches = TouchBuffer(sink, background=False)
+    for number in range(2000):
+        touches.add(touch(number))
+    sink.broken = False
+    touches.flush()
+    assert sink.hits == 300
+
+
+def test_in_the_background_another_thread_delivers(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffer, "_MAX_AGE", 0.01)
+    delivered_by: list[int] = []
+
+    def deliver(touches: list[Touch]) -> None:
+        delivered_by.append(threading.get_ident())
+        sink(touches)
+
+    touches = TouchBuffer(deliver, background=True)
+    touches.add(touch(1))
+    assert sink.came.wait(10)
+    assert delivered_by == [touches._thread.ident]  # type: ignore[union-attr]
+
+
+def test_a_full_buffer_wakes_the_thread(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffer, "_MAX_AGE", 1000.0)
+    touches = TouchBuffer(sink, background=True)
+    for number in range(256):
+        touches.add(touch(number))
+    assert sink.came.wait(10)
+
+
+def test_the_thread_ends_with_its_buffer(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(buffer, "_MAX_AGE", 1000.0)
+    touches = TouchBuffer(sink, background=True)
+    touches.add(touch(1))
+    thread, known = touches._thread, weakref.ref(touches)
+    assert thread is not None
+    del touches
+    gc.collect()
+    assert known() is None
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def test_adding_is_cheap(sink: Sink) -> None:
+    touches = TouchBuffer(sink, background=True)
+    start = time.perf_counter()
+    for number in range(1000):
+        touches.add(touch(number % 100))
+    assert time.perf_counter() - start < 0.2

@@ -1,0 +1,214 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import threading
+import time
+from collections.abc import Iterator
+
+import pytest
+
+from cachestore.errors import IndexUnavailable
+from cachestore.index import server
+from cachestore.index.server import ServerDatabase
+from tests.contracts.index import entry, key, touch
+from tests.index.test_index import open_at
+from tests.servers.ports import free_port
+from tests.servers.postgres import PostgresServer
+
+pytestmark = pytest.mark.postgres
+
+
+@pytest.fixture
+def own_server(postgres: PostgresServer) -> Iterator[PostgresServer]:
+    """The server of the session, running again afterwards."""
+    yield postgres
+    try:
+        with socket.create_connection(("127.0.0.1", postgres.port), timeout=1):
+            pass
+    except OSError:
+        postgres.start()
+
+
+@pytest.fixture
+def hung_port() -> Iterator[int]:
+    """A port that accepts connections and never says a word."""
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen(64)
+        yield listening.getsockname()[1]
+
+
+def test_a_refusing_server_is_unavailable_at_once() -> None:
+    index = open_at(f"postgresql://ana:pa55@127.0.0.1:{free_port()}/cache")
+    start = time.monotonic()
+    for _ in range(3):
+        with pytest.raises(IndexUnavailable, match="Check that the server runs") as caught:
+            index.record([entry(1)])
+        assert "pa55" not in str(caught.value)
+        assert "\n" not in str(caught.value)
+    assert time.monotonic() - start < 2.0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "127.0.0.1,127.0.0.2"])
+def test_a_hung_server_is_unavailable_within_the_timeout(hung_port: int, host: str) -> None:
+    ports = ",".join([str(hung_port)] * len(host.split(",")))
+    index = open_at(f"postgresql+psycopg:///cache?host={host}&port={ports}", timeout=0.7)
+    start = time.monotonic()
+    with pytest.raises(IndexUnavailable, match=r"no answer within 0\.7 s"):
+        index.get(key(1))
+    assert 0.6 < time.monotonic() - start < 1.7
+    # It is not asked again for a while: a thousand misses do not wait a thousand times.
+    start = time.monotonic()
+    for _ in range(100):
+        with pytest.raises(IndexUnavailable, match="a moment ago"):
+            index.record([entry(1)])
+    assert time.monotonic() - start < 0.5
+
+
+def test_a_server_that_falls_silent_and_speaks_again(
+    postgres_url: str, hung_backends: HungBackends, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    index = open_at(postgres_url, timeout=0.7)
+    index.record([entry(1)])
+    hung_backends.stop(postgres_url)
+    start = time.monotonic()
+    with pytest.raises(IndexUnavailable, match="no answer within"):
+        index.get(key(1))
+    assert time.monotonic() - start < 1.7
+    hung_backends.go_on()
+    monkeypatch.setattr(server, "_SILENCE", 0.0)
+    index.close()
+    assert open_at(postgres_url).get(key(1)) == entry(1)
+
+
+class HungBackends:
+    """Stops the server's processes that serve a database."""
+
+    def __init__(self) -> None:
+        self._stopped: list[int] = []
+
+    def stop(self, url: str) -> None:
+        import psycopg
+
+        with psycopg.connect(url) as connection:
+            rows = connection.execute(
+                "SELECT pid FROM pg_stat_activity "
+                "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+            ).fetchall()
+        for (pid,) in rows:
+            os.kill(pid, signal.SIGSTOP)
+            self._stopped.append(pid)
+        assert self._stopped
+
+    def go_on(self) -> None:
+        while self._stopped:
+            os.kill(self._stopped.pop(), signal.SIGCONT)
+
+
+@pytest.fixture
+def hung_backends() -> Iterator[HungBackends]:
+    backends = HungBackends()
+    yield backends
+    backends.go_on()
+
+
+def test_a_server_that_was_restarted_is_connected_again(own_server: PostgresServer) -> None:
+    address = own_server.create_database()
+    index = open_at(address)
+    index.record([entry(1)])
+    own_server.stop()
+    index.touch(touch(1))
+    start = time.monotonic()
+    for act in (index.flush, index.statistics, index.merge):
+        with pytest.raises(IndexUnavailable):
+            act()
+    assert time.monotonic() - start < 3.0
+    own_server.start()
+    # The server stopped at once and does not wait for its disk: it may have lost all, tables too.
+    index.merge()
+    index.record([entry(1)])
+    assert index.get(key(1)) == entry(1, hits=1, seconds_saved=2.5, last_used_at=touch(1).at)
+    index.close()
+
+
+def test_connections_killed_behind_its_back_are_replaced(postgres_url: str) -> None:
+    import psycopg
+
+    index = open_at(postgres_url)
+    index.record([entry(1)])
+    with psycopg.connect(postgres_url, autocommit=True) as connection:
+        connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+    index.record([entry(2)])
+    assert index.find("") == [entry(1), entry(2)]
+    index.close()
+
+
+def test_a_lock_held_by_another_ends_within_the_timeout(postgres_url: str) -> None:
+    import psycopg
+
+    index = open_at(postgres_url, timeout=0.5)
+    index.record([entry(1)])
+    with psycopg.connect(postgres_url) as connection:
+        connection.execute("LOCK TABLE entries")
+        start = time.monotonic()
+        with pytest.raises(IndexUnavailable):
+            index.record([entry(2)])
+        assert time.monotonic() - start < 1.5
+
+
+def test_touching_does_not_wait_for_a_hung_server(hung_port: int) -> None:
+    index = open_at(f"postgresql://127.0.0.1:{hung_port}/cache", timeout=0.5)
+    start = time.monotonic()
+    for _ in range(600):
+        index.touch(touch(1))
+    assert time.monotonic() - start < 0.3
+
+
+def test_uses_of_many_threads_do_not_deadlock(postgres_url: str) -> None:
+    index = open_at(postgres_url, timeout=20.0)
+    index.record([entry(0)])
+    failures: list[BaseException] = []
+
+    def work(user: str, direction: int) -> None:
+        own = open_at(postgres_url, timeout=20.0)
+        try:
+            for _ in range(10):
+                numbers = range(60)[::direction]
+                for number in numbers:
+                    own.touch(touch(number, user, saved=1.0))
+                own.record([entry(number) for number in numbers])
+                own.flush()
+                own.merge()
+        except BaseException as error:
+            failures.append(error)
+        own.close()
+
+    threads = [threading.Thread(target=work, args=(f"u{n % 2}", 1 - 2 * (n % 2))) for n in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert failures == []
+    assert index.merge() == []
+    assert [found.hits for found in index.find("")] == [40] * 60
+    index.close()
+
+
+def test_an_operation_when_no_thread_can_be_started_any_more(
+    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't create new thread at interpreter shutdown")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    database = ServerDatabase(
+        postgres_url.replace("postgresql:", "postgresql+psycopg:"), postgres_url, timeout=5.0
+    )
+    with database.writing() as connection:
+        assert connection.exec_driver_sql("SELECT 1").scalar() == 1
+    database.close()
