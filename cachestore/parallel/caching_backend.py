@@ -77,7 +77,7 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
         self._has_workers = False
         self._lookups = _LOOKUPS
         self._call: _Call | None = None
-        self._one_by_one = threading.Lock()
+        self._sending = threading.Lock()
         self._delivering = threading.local()
         self._messages: dict[str, str] = {}
         self._told: set[str] = set()
@@ -217,15 +217,20 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
 
     def _compute(self, batch: BatchedCalls, deliver: Callable[[_Outcome], None]) -> None:
         if not self._has_workers:
-            with self._one_by_one:
+            with self._sending:
                 outcome = _outcome(batch)
             deliver(outcome)
         elif self.inner.supports_retrieve_callback:
-            self.inner.submit(
-                batch, callback=lambda out: deliver(_outcome(lambda: self.inner.retrieve_result_callback(out)))
-            )
+
+            def retrieve(out: Any) -> None:
+                deliver(_outcome(lambda: self.inner.retrieve_result_callback(out)))
+
+            # Backends count on joblib's lock: none of them expects two submissions at once.
+            with self._sending:
+                self.inner.submit(batch, callback=retrieve)
         else:
-            job = self.inner.submit(batch)
+            with self._sending:
+                job = self.inner.submit(batch)
             deliver(_outcome(lambda: self.inner.retrieve_result(job)))
 
     def _deliver(

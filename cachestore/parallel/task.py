@@ -49,30 +49,34 @@ class Task:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute, store and return the value."""
         cache = open_cache(self.settings)
-        with _nested_lookups(cache):
-            if self.looked_up is None:
-                return self.function(*args, **kwargs)
-            started_at, started = datetime.now(UTC), time.perf_counter()
-            before = _random_state()
-            value = self.function(*args, **kwargs)
-            seconds = time.perf_counter() - started
-            drew = _random_state() != before
-        if self._may_store(args, kwargs, value):
-            cache.put(
-                self.looked_up.call, value, started_at=started_at, seconds=seconds, drew_random=drew
-            )
+        try:
+            with _nested_lookups(cache):
+                if self.looked_up is None:
+                    return self.function(*args, **kwargs)
+                return self._compute(self.looked_up, cache, args, kwargs)
+        finally:
+            # A worker may be ended at any moment: what nested calls used is written now.
+            cache.keep_books(cache.index.flush)
+
+    def _compute(self, looked_up: TaskCall, cache: Cache, args: Any, kwargs: Any) -> Any:
+        before = _random_state()
+        started_at, started = datetime.now(UTC), time.perf_counter()
+        value = self.function(*args, **kwargs)
+        seconds = time.perf_counter() - started
+        drew = _random_state() != before
+        if self._may_store(looked_up, args, kwargs, value):
+            cache.put(looked_up.call, value, started_at=started_at, seconds=seconds, drew_random=drew)
         return value
 
-    def _may_store(self, args: Any, kwargs: Any, value: Any) -> bool:
-        assert self.looked_up is not None
-        storable = self.looked_up.storable
+    def _may_store(self, looked_up: TaskCall, args: Any, kwargs: Any, value: Any) -> bool:
+        storable = looked_up.storable
         if storable is not None and not storable(args, kwargs, value):
             return False
-        differing = differing_parts(self.looked_up.call.code_parts)
+        differing = differing_parts(looked_up.call.code_parts)
         if differing:
             warnings.warn(
                 f"The code of {', '.join(differing)} on {socket.gethostname()} differs from that of the client: "
-                f"results of {self.looked_up.call.function} computed here are returned, and not stored. "
+                f"results of {looked_up.call.function} computed here are returned, and not stored. "
                 "Install the client's version on the workers.",
                 CachestoreWarning,
                 stacklevel=3,

@@ -1,0 +1,405 @@
+import pickle
+import warnings
+from datetime import timedelta
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pytest
+
+import cachestore
+from cachestore import CachestoreError, CachestoreWarning, Memory, SettingsError, digest
+
+
+def counted():
+    """Make a function that counts its calls."""
+    calls = []
+
+    def double(x, y=1):
+        calls.append((x, y))
+        return 2 * x * y
+
+    return double, calls
+
+
+# ---- where
+
+
+def test_a_plain_directory_gets_a_subfolder_and_a_path_is_taken_as_it_is(tmp_path):
+    assert Memory(str(tmp_path), verbose=0).store_backend.location == str(tmp_path / "cachestore")
+    assert Memory(tmp_path, verbose=0).store_backend.location == str(tmp_path)
+
+
+def test_a_path_of_which_only_the_subfolder_holds_a_store_means_that(tmp_path):
+    memory = Memory(str(tmp_path), verbose=0)
+    memory.eval(abs, -1)
+    assert Memory(tmp_path, verbose=0).store_backend.location == str(tmp_path / "cachestore")
+    assert cachestore.open(tmp_path).store_backend.location == str(tmp_path / "cachestore")
+    (tmp_path / "store.json").write_text((tmp_path / "cachestore" / "store.json").read_text())
+    assert Memory(tmp_path, verbose=0).store_backend.location == str(tmp_path)
+
+
+def test_a_relative_directory_stays_where_it_was_when_the_process_moves(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    memory = Memory("here", verbose=0)
+    (tmp_path / "there").mkdir()
+    monkeypatch.chdir(tmp_path / "there")
+    memory.eval(abs, -1)
+    assert (tmp_path / "here" / "cachestore" / "store.json").exists()
+
+
+def test_nothing_is_cached_without_a_location():
+    double, calls = counted()
+    memory = Memory(None)
+    memorised = memory.cache(double)
+    assert memorised(2) == memorised(2) == 4
+    assert len(calls) == 2
+    assert memorised.call_and_shelve(3).get() == 6
+    assert memorised.call(3) == (6, {})
+    assert not memorised.check_call_in_cache(3)
+    memory.clear()
+    memory.reduce_size(bytes_limit=0)
+    assert memory.store_backend is None
+    assert "None" in repr(memory)
+
+
+def test_a_location_of_another_type_warns_and_does_not_cache():
+    with pytest.warns(UserWarning, match="int as location"):
+        assert Memory(3).store_backend is None
+
+
+@pytest.mark.parametrize("location", ["", "nonsense://bucket", "s3://"])
+def test_a_location_without_a_meaning_is_refused_at_once(location):
+    with pytest.raises((SettingsError, CachestoreError)) as caught:
+        Memory(location)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unknown_backend_is_refused_as_joblib_does(tmp_path):
+    with pytest.raises(TypeError, match="Unknown location"):
+        Memory(str(tmp_path), backend="unknown")
+
+
+def test_mmap_mode_is_not_followed_and_says_so(tmp_path):
+    with pytest.warns(CachestoreWarning, match="mmap_mode"):
+        Memory(tmp_path, mmap_mode="r")
+
+
+# ---- everyday use
+
+
+@pytest.fixture
+def memory(tmp_path):
+    return Memory(tmp_path, verbose=0)
+
+
+def test_equal_calls_are_computed_once_however_they_are_spelled(memory):
+    double, calls = counted()
+    double = memory.cache(double)
+    assert double(2) == double(x=2) == double(2, 1) == double(2, y=1) == 4
+    assert len(calls) == 1
+    assert double(2, 2) == 8
+    assert len(calls) == 2
+
+
+def test_the_decorator_takes_arguments(memory):
+    calls = []
+
+    @memory.cache(ignore=["verbose"])
+    def work(x, verbose=False):
+        calls.append(x)
+        return x
+
+    assert work(1, verbose=True) == work(1) == 1
+    assert len(calls) == 1
+    assert work.__name__ == "work"
+
+
+def test_an_ignored_name_that_is_no_parameter_is_an_error(memory):
+    with pytest.raises(ValueError, match="nonsense"):
+        memory.cache(abs_of, ignore=["nonsense"])(1)
+
+
+def abs_of(x):
+    return abs(x)
+
+
+def test_a_wrong_call_raises_as_python_does(memory):
+    with pytest.raises(TypeError, match="abs_of"):
+        memory.cache(abs_of)(1, 2, 3)
+
+
+def test_an_argument_without_a_stable_digest_is_named(memory):
+    with pytest.raises(cachestore.KeyingError, match="'x'"):
+        memory.cache(abs_of)(n for n in [1])
+
+
+def test_the_users_own_errors_surface_and_nothing_is_stored(memory):
+    calls = []
+
+    @memory.cache
+    def fail(x):
+        calls.append(x)
+        raise LookupError(x)
+
+    for _ in range(2):
+        with pytest.raises(LookupError):
+            fail(1)
+    assert len(calls) == 2
+
+
+def test_shelving_gives_a_small_picklable_reference(memory):
+    big = memory.cache(np.zeros)
+    reference = big.call_and_shelve(100_000)
+    assert len(pickle.dumps(reference)) < 2_000
+    again = pickle.loads(pickle.dumps(reference))
+    np.testing.assert_array_equal(again.get(), np.zeros(100_000))
+    assert reference.func == reference.func_id == "numpy.zeros"
+    assert reference.duration >= 0
+    assert reference.args_id in repr(reference)
+    reference.clear()
+    with pytest.raises(KeyError, match="absent"):
+        again.get()
+
+
+def test_shelving_what_cannot_be_stored_holds_the_value(memory):
+    with pytest.warns(CachestoreWarning, match="not stored"):
+        reference = memory.cache(iter_of).call_and_shelve([1, 2])
+    assert list(reference.get()) == [1, 2]
+    reference.clear()
+    with pytest.raises(KeyError):
+        reference.get()
+
+
+def iter_of(items):
+    return (item for item in items)
+
+
+def test_check_call_in_cache_looks_without_computing(memory):
+    double, calls = counted()
+    double = memory.cache(double)
+    assert not double.check_call_in_cache(1)
+    double(1)
+    assert double.check_call_in_cache(1)
+    assert len(calls) == 1
+
+
+def test_call_computes_anew_and_stores(memory):
+    double, calls = counted()
+    double = memory.cache(double)
+    double(1)
+    value, metadata = double.call(1)
+    assert (value, len(calls)) == (2, 2)
+    assert set(metadata) == {"duration", "input_args", "time"}
+
+
+def test_a_callback_that_says_no_has_the_entry_computed_anew(memory):
+    double, calls = counted()
+    told = []
+    answer = [True]
+    double = memory.cache(double, cache_validation_callback=lambda metadata: told.append(metadata) or answer[0])
+    double(1)
+    double(1)
+    assert (len(calls), len(told)) == (1, 1)
+    answer[0] = False
+    assert not double.check_call_in_cache(1)
+    double(1)
+    assert len(calls) == 2
+    with pytest.raises(ValueError, match="callable"):
+        memory.cache(cache_validation_callback=3)
+
+
+def test_results_expire(memory):
+    double, calls = counted()
+    double = memory.cache(double, cache_validation_callback=cachestore.expires_after(seconds=0))
+    double(1)
+    double(1)
+    assert len(calls) == 2
+
+
+def test_methods_can_be_decorated_in_a_class_body(memory):
+    class Model:
+        def __init__(self, factor):
+            self.factor = factor
+
+        @memory.cache
+        def scaled(self, x):
+            return self.factor * x
+
+    assert Model(2).scaled(3) == Model(2).scaled(x=3) == 6
+    assert Model(5).scaled(3) == 15
+
+
+def test_coroutine_functions_are_awaited_then_stored(memory):
+    import asyncio
+
+    calls = []
+
+    @memory.cache
+    async def fetch(x):
+        calls.append(x)
+        await asyncio.sleep(0)
+        return x + 1
+
+    async def twice():
+        shelved = await fetch.call_and_shelve(1)
+        return await fetch(1), await fetch(1), shelved.get(), (await fetch.call(1))[0]
+
+    assert asyncio.run(twice()) == (2, 2, 2, 2)
+    assert len(calls) == 2
+    assert asyncio.run(Memory(None).cache(fetch).call_and_shelve(1)).get() == 2
+
+
+def test_what_a_result_was_made_from_is_known(memory):
+    @memory.cache
+    def raw(n):
+        return list(range(n))
+
+    @memory.cache
+    def total(n):
+        return sum(raw(n))
+
+    shelved = total.call_and_shelve(4)
+    assert shelved.parents == (raw.call_and_shelve(4).key,)
+    assert raw.call_and_shelve(4).parents == ()
+
+
+# ---- keeping it small
+
+
+def test_clear_of_a_function_leaves_the_others(memory):
+    first, calls = counted()
+    first = memory.cache(first)
+    other = memory.cache(abs_of)
+    first(1), other(-1)
+    first.clear()
+    assert not first.check_call_in_cache(1)
+    assert other.check_call_in_cache(-1)
+
+
+def test_clear_empties_the_cache(memory):
+    memory.eval(abs_of, -1)
+    memory.clear(warn=False)
+    assert not memory.cache(abs_of).check_call_in_cache(-1)
+    assert memory.eval(abs_of, -1) == 1
+
+
+@pytest.mark.parametrize(
+    ("limits", "left"),
+    [
+        ({"items_limit": 2}, 2),
+        ({"bytes_limit": 0}, 0),
+        ({"bytes_limit": "1G"}, 5),
+        ({"age_limit": timedelta(0)}, 0),
+        ({"age_limit": timedelta(days=1)}, 5),
+        ({}, 5),
+    ],
+)
+def test_reduce_size_keeps_what_was_used_last(memory, limits, left):
+    stored = memory.cache(abs_of)
+    for x in range(5):
+        stored(x)
+    memory.reduce_size(**limits)
+    assert [stored.check_call_in_cache(x) for x in range(5)] == [x >= 5 - left for x in range(5)]
+
+
+def test_limits_without_a_meaning_are_refused(memory):
+    with pytest.raises(SettingsError, match="lots"):
+        memory.reduce_size(bytes_limit="lots")
+    with pytest.raises(ValueError, match="negative"):
+        memory.reduce_size(age_limit=timedelta(-1))
+
+
+# ---- as an object
+
+
+def test_a_memory_can_be_pickled_without_secrets(tmp_path):
+    memory = Memory(tmp_path, verbose=0, backend_options={"storage_options": {"secret": "hunter2", "anon": True}})
+    memorised = memory.cache(abs_of)
+    pickled = pickle.dumps((memory, memorised))
+    assert b"hunter2" not in pickled
+    again, function = pickle.loads(pickled)
+    assert again.store_backend.location == memory.store_backend.location
+    assert function(-1) == 1
+    assert memorised.check_call_in_cache(-1)
+
+
+def test_as_an_argument_it_is_a_constant(tmp_path):
+    one, other = Memory(tmp_path / "one", verbose=0), Memory(tmp_path / "other", verbose=1)
+    assert digest(one) == digest(other)
+    assert joblib.hash(one) == joblib.hash(pickle.loads(pickle.dumps(one)))
+
+
+def test_verbose_prints_what_joblib_prints(tmp_path, capsys):
+    for kind, location in ((joblib.Memory, str(tmp_path / "theirs")), (Memory, str(tmp_path / "ours"))):
+        for _ in range(2):
+            kind(location, verbose=1).cache(abs_of)(-1)
+        printed = without_times(capsys.readouterr().out)
+        if kind is joblib.Memory:
+            theirs = printed
+    assert printed == theirs
+    assert "abs_of(-1)" in printed
+
+
+def without_times(text):
+    import re
+
+    return re.sub(r"_*abs_of - [\d.]+s, [\d.]+min", "abs_of", text)
+
+
+def test_scikit_learn_takes_it_for_a_pipeline(memory):
+    from sklearn.base import clone
+    from sklearn.datasets import load_iris
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+    from sklearn.svm import SVC
+
+    X, y = load_iris(return_X_y=True)
+    pipeline = make_pipeline(StandardScaler(), SVC(), memory=memory)
+    expected = make_pipeline(StandardScaler(), SVC()).fit(X, y).predict(X)
+    for _ in range(2):
+        np.testing.assert_array_equal(clone(pipeline).fit(X, y).predict(X), expected)
+    cache = memory.store_backend
+    cache.merge_uses()
+    statistics = cache.index.statistics()
+    assert (statistics.entries, statistics.hits) == (1, 1)
+
+
+# ---- cachestore.open()
+
+
+def test_open_takes_the_settings_next_to_the_calling_module(tmp_path, monkeypatch):
+    project = tmp_path / "project"
+    project.mkdir()
+    (project / "cachestore.toml").write_text('location = "shared"\n')
+    (project / "calling.py").write_text("import cachestore\ncache = cachestore.open()\n")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(project))
+    import calling
+
+    assert calling.cache.store_backend.location == str(project / "shared")
+    assert cachestore.open().store_backend.location == str(tmp_path / ".cachestore")
+
+
+def test_open_takes_a_location_in_place_of_the_settings(tmp_path, monkeypatch):
+    monkeypatch.setenv("CACHESTORE_INDEX", str(tmp_path / "team.sqlite"))
+    monkeypatch.setenv("CACHESTORE_LOCATION", str(tmp_path / "team"))
+    assert cachestore.open().store_backend.settings.index == str(tmp_path / "team.sqlite")
+    other = cachestore.open(Path(tmp_path / "other"))
+    assert other.store_backend.location == str(tmp_path / "other")
+    # The team's index belongs to the team's store.
+    assert other.store_backend.settings.index is None
+
+
+def test_the_environment_has_no_say_where_a_place_was_named_in_code(tmp_path, monkeypatch):
+    monkeypatch.setenv("CACHESTORE_LOCATION", str(tmp_path / "team"))
+    monkeypatch.setenv("CACHESTORE_USER", "ana")
+    memory = Memory(tmp_path / "mine", verbose=0)
+    assert memory.store_backend.location == str(tmp_path / "mine")
+    assert memory.store_backend.user == "ana"
+
+
+def test_no_warning_in_everyday_use(memory):
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert memory.cache(abs_of)(-1) == memory.cache(abs_of)(-1) == 1
