@@ -2,12 +2,23 @@ from __future__ import annotations
 
 import re
 import time
+from functools import cache
 
 import pytest
 
 from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.storage import open_store, s3_store
 from tests.contracts.object_store import ObjectStoreContract
+
+
+@pytest.fixture(scope="module", autouse=True)
+def described_once():
+    """AWS's description of its services is read once, not for each of a hundred clients."""
+    import botocore.session
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+        yield
 
 
 class TestMoto(ObjectStoreContract):
@@ -73,6 +84,7 @@ def test_each_operation_is_one_request(through_proxy):
     assert requests_of(proxy, lambda: miss(store.get)) == ["GET"]
     assert requests_of(proxy, lambda: list(store.list("marks/"))) == ["GET"]
     assert requests_of(proxy, lambda: store.delete(f"marks/{n}" for n in range(500))) == ["POST"]
+    assert requests_of(proxy, lambda: store.delete(["marks/a"])) == ["DELETE"]
     assert requests_of(proxy, lambda: store.create("store.json", b"1")) == ["GET", "PUT"]
 
 
@@ -215,6 +227,19 @@ def test_a_hung_socket_with_the_timeout_that_is_the_default(moto_server, hung_ad
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
+def test_who_may_not_list_gets_403_for_what_is_absent(moto_server, s3_store_url, proxy_to, operation):
+    proxy = proxy_to(moto_server.endpoint_url)
+    proxy.fault = lambda number, method, path: 403
+    location, options = s3_store_url(moto_server)
+    store = open_store(location, storage_options={**options, "endpoint_url": proxy.endpoint_url})
+    error, text, _ = refused(store, operation)
+    assert error.transient is False
+    assert "permission denied" in text
+    assert "without s3:ListBucket on the bucket even an absent object answers so" in text
+    assert len(proxy.requests) == 1
+
+
+@pytest.mark.parametrize("operation", OPERATIONS)
 def test_a_bucket_that_is_not_there(moto_server, operation):
     store = open_store("s3://no-such-bucket/cache", storage_options=moto_server.storage_options)
     error, text, _ = refused(store, operation)
@@ -281,6 +306,8 @@ def test_errors_inside_a_good_answer_to_a_delete_are_heard(moto_server, s3_store
 
     monkeypatch.setattr(S3FileSystem, "_call_s3", denied)
     location, options = s3_store_url(moto_server)
-    error, text, _ = refused(open_store(location, storage_options=options), "delete")
-    assert error.transient is False
+    with pytest.raises(StorageError) as caught:
+        open_store(location, storage_options=options).delete(["store.json", "marks/a"])
+    text = str(caught.value)
+    assert caught.value.transient is False
     assert "permission denied" in text
