@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import weakref
 from dataclasses import replace
@@ -27,7 +28,8 @@ def located(location: str | Path) -> str:
     text = str(location)
     if not text.strip():
         raise SettingsError("The location is empty. Name a directory or a URL such as s3://bucket/prefix.")
-    if isinstance(location, str) and "://" in location:
+    # A URL with one slash too few is left to the storage room, which says so.
+    if isinstance(location, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", location):
         return location
     directory = Path.cwd() / Path(text).expanduser()
     inner = directory / "cachestore"

@@ -1,0 +1,56 @@
+import json
+from pathlib import Path
+
+
+def test_each_setting_and_where_it_came_from(run, monkeypatch, tmp_path):
+    (tmp_path / "empty" / "cachestore.toml").write_text(
+        'location = "s3://team/cache"\nindex = "postgresql://ana:pa55@db.example/cache"\n'
+        "[storage_options]\nkey = 'AKIA'\nsecret = 'hush'\nendpoint_url = 'http://s3.example'\n"
+    )
+    monkeypatch.setenv("CACHESTORE_USER", "ana")
+    result = run("config")
+    assert result.exit_code == 0
+    lines = {line.split()[0]: line for line in result.stdout.splitlines()}
+    file = str(Path.cwd() / "cachestore.toml")
+    assert lines["location"].split() == ["location", "s3://team/cache", file]
+    assert lines["index"].split()[1] == "postgresql://ana@db.example/cache"
+    assert lines["user"].split() == ["user", "ana", "CACHESTORE_USER"]
+    assert lines["timeout"].split() == ["timeout", "5.0", "default"]
+    assert "and, not shown, key, secret" in lines["storage_options"]
+    assert not {"pa55", "hush", "AKIA"} & set(result.stdout.replace("'", " ").replace('"', " ").split())
+    answer = json.loads(run("config", "--json").stdout)
+    assert answer["location"] == {"value": "s3://team/cache", "origin": file}
+    assert answer["storage_options"] == {
+        "value": {"endpoint_url": "http://s3.example"},
+        "origin": file,
+        "hidden": ["key", "secret"],
+    }
+    assert "hush" not in json.dumps(answer)
+
+
+def test_what_belongs_to_another_location_is_not_kept(run, monkeypatch, tmp_path):
+    monkeypatch.setenv("CACHESTORE_LOCATION", "s3://team/cache")
+    monkeypatch.setenv("CACHESTORE_INDEX", "postgresql://db.example/cache")
+    monkeypatch.setenv("CACHESTORE_STORAGE_OPTIONS", '{"anon": true}')
+    here = json.loads(run("config", "--json", "--location", "s3://team/cache").stdout)
+    assert here["index"] == {"value": "postgresql://db.example/cache", "origin": "CACHESTORE_INDEX"}
+    assert here["storage_options"]["value"] == {"anon": True}
+    other = json.loads(run("config", "--json", "--location", tmp_path).stdout)
+    assert other["location"] == {"value": str(tmp_path), "origin": "--location"}
+    assert other["index"] == {"value": None, "origin": "default"}
+    assert other["storage_options"] == {"value": {}, "origin": "default", "hidden": []}
+    named = json.loads(run("config", "--json", "--index", "other.sqlite").stdout)
+    assert named["location"]["origin"] == "CACHESTORE_LOCATION"
+    assert named["index"] == {"value": "other.sqlite", "origin": "--index"}
+
+
+def test_it_helps_where_the_location_is_wrong(run):
+    assert (
+        json.loads(run("config", "--json", "--location", "foo://x").stdout)["location"]["value"] == "foo://x"
+    )
+
+
+def test_a_wrong_setting_names_its_file(refused, tmp_path):
+    (tmp_path / "empty" / "cachestore.toml").write_text("colour = 'red'\n")
+    said = refused("config")
+    assert "cachestore.toml sets 'colour', which is no setting" in said
