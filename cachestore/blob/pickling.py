@@ -140,9 +140,8 @@ def _reduce_array(array: numpy.ndarray[Any, Any]) -> Any:
     if not (array.flags.c_contiguous or array.flags.f_contiguous):
         array = numpy.ascontiguousarray(array)
     plain = array
-    if (
-        array.dtype.kind not in "biufcSU"
-    ):  # dates, alone or in records, have no buffer; the bytes they are have
+    # Dates, alone or in records, have no buffer; the bytes that they are have one.
+    if array.dtype.kind not in "biufcSU":
         plain = plain.view(f"V{array.itemsize}")
     if not array.flags.writeable:
         plain = _as_if_writable(plain) if plain.nbytes else numpy.empty_like(plain)

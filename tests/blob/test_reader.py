@@ -258,6 +258,16 @@ def test_any_truncation_is_found(write: Callable[..., bytes], source: Any, unpic
     assert not unpickled
 
 
+@pytest.mark.parametrize("cut", [1, 24, 30])
+def test_not_even_the_metadata_of_a_small_blob_without_its_beginning_are_believed(
+    cut: int, write: Callable[..., bytes], source: Any
+) -> None:
+    asked = source(write({"a": 1, "b": "text"})[cut:])
+    with pytest.raises(CorruptBlob, match="declares"):
+        BlobReader.open(asked)
+    assert asked.requests == [("suffix", MIB)]
+
+
 @pytest.mark.parametrize("cut", [1, 24, MIB, 2 * MIB])
 def test_a_large_blob_that_lost_or_gained_its_beginning_is_found(
     cut: int, write: Callable[..., bytes], source: Any, unpickled: list[object]
