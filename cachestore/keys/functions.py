@@ -25,9 +25,8 @@ def memorised(value: Any) -> Any:
     cls = type(value)
     if cls in FUNCTIONS or not any(base.__module__.partition(".")[0] in OURS for base in cls.__mro__):
         return None
-    if getattr(value, "__wrapped__", None) is None:
-        return None
-    return getattr(value, "func", None)
+    func = getattr(value, "func", None)
+    return func if callable(value) and callable(func) else None
 
 
 def encode_function(walk: Walk, value: FunctionType) -> bytes:

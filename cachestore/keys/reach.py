@@ -5,10 +5,10 @@ from __future__ import annotations
 from types import FunctionType, ModuleType
 from typing import Any
 
-from cachestore.keys.code_origin import package_version
+from cachestore.keys.code_origin import origin_of, package_version
 from cachestore.keys.encoding import hexadecimal, record, text
 from cachestore.keys.functions import is_inert, memorised
-from cachestore.keys.own_version import own_version, part_name
+from cachestore.keys.own_version import module_of, own_version, part_name
 from cachestore.keys.references import Reference, references
 from cachestore.keys.scalars import LEAVES
 from cachestore.keys.source_file import functions_of, is_written_in
@@ -44,17 +44,17 @@ def _follow(walk: Walk, code: Any, found: Found) -> bytes:
         if is_written_in(function, code):
             written.append(function)
             walk.watched.function(function)
-        elif not _is_generated(function):
+        elif _comes_from_elsewhere(function):
             members.append(walk.encode(function))
     return record("code", *members, *_bindings(walk, written, found))
 
 
-def _is_generated(function: FunctionType) -> bool:
-    """Say whether a method was made by a decorator from what the class body says, as by `dataclass`."""
-    innermost = function
-    while isinstance(innermost.__dict__.get("__wrapped__"), FunctionType):
-        innermost = innermost.__dict__["__wrapped__"]
-    return innermost.__code__.co_filename.startswith("<")
+def _comes_from_elsewhere(function: FunctionType) -> bool:
+    """Say whether a method was written by the team, but not in the class: one that is made of the class is not."""
+    return (
+        not function.__code__.co_filename.startswith("<")
+        and origin_of(module_of(function)).kind == "first-party"
+    )
 
 
 def _attributes(walk: Walk, cls: type) -> list[bytes]:

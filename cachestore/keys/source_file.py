@@ -118,14 +118,17 @@ def functions_of(cls: type) -> Iterator[FunctionType]:
 
 
 def unwrapped(value: Any) -> list[FunctionType]:
-    """Return the functions that a class attribute consists of."""
-    if isinstance(value, FunctionType):
-        return [value]
+    """Return the functions that a class attribute consists of, those that decorators wrapped included."""
     if isinstance(value, property):
-        return [part for part in (value.fget, value.fset, value.fdel) if isinstance(part, FunctionType)]
-    # staticmethod, classmethod, cached_property, partialmethod, singledispatchmethod
-    inner = getattr(value, "__func__", None) or getattr(value, "func", None)
-    return [inner] if isinstance(inner, FunctionType) else []
+        return [function for part in (value.fget, value.fset, value.fdel) for function in unwrapped(part)]
+    if isinstance(value, FunctionType):
+        return [value, *unwrapped(value.__dict__.get("__wrapped__"))]
+    # staticmethod and classmethod; cached_property and memorised methods; what lru_cache made
+    for name in ("__func__", "func", "__wrapped__"):
+        inner = getattr(value, name, None)
+        if isinstance(inner, FunctionType):
+            return unwrapped(inner)
+    return []
 
 
 def code_structure(code: CodeType) -> bytes:

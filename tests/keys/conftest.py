@@ -1,0 +1,59 @@
+"""Small modules of a team, written to disk and imported anew for each version of them."""
+
+import importlib
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def load(tmp_path, monkeypatch):
+    """Import modules of the given sources from a new folder; return the first of them."""
+    before = set(sys.modules)
+    checkouts = iter(range(1000))
+
+    def forget():
+        for name in set(sys.modules) - before:
+            if not name.partition(".")[0].startswith(("numpy", "pandas", "sklearn", "scipy", "cachestore")):
+                del sys.modules[name]
+
+    def load(**sources):
+        forget()
+        folder = tmp_path / f"checkout{next(checkouts)}"
+        folder.mkdir()
+        for name, source in sources.items():
+            file = folder / f"{name}.py"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_text(textwrap.dedent(source))
+        monkeypatch.syspath_prepend(folder)
+        importlib.invalidate_caches()
+        return importlib.import_module(next(iter(sources)).removesuffix("/__init__").replace("/", "."))
+
+    yield load
+    forget()
+
+
+@pytest.fixture
+def run(tmp_path):
+    """Run a program in a process of its own, and return what it prints."""
+
+    def run(program, *, python=sys.executable, cwd=None, path=(), **environment):
+        paths = [str(REPOSITORY), *map(str, path)]
+        result = subprocess.run(
+            [python, *(["-c", textwrap.dedent(program)] if isinstance(program, str) else map(str, program))],
+            cwd=cwd or tmp_path,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), **environment},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert result.returncode == 0, result.stderr
+        return result.stdout.strip()
+
+    return run
