@@ -6,14 +6,16 @@ import logging
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
-from cachestore.errors import StorageError
+from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.storage.breaker import Breaker
 from cachestore.storage.deadline import allowance, deadline
 from cachestore.storage.object_store import ObjectInfo, ObjectStore
+from cachestore.storage.paths import STORE_FILE
 
 _log = logging.getLogger(__name__)
 
@@ -22,6 +24,7 @@ _FIRST_PAUSE = 0.1
 # A whole object is of unknown size, and a first page may come after thousands of others on the server.
 _UNKNOWN_SIZE = 64 * 2**20
 _LISTING = 30.0
+_LARGE = 4 * 2**20
 
 T = TypeVar("T")
 
@@ -92,6 +95,9 @@ class GuardedStore:
         """Store the parts at `path`."""
         # Joined here, for a second try needs them again; putting the same bytes twice does no harm.
         data = b"".join(parts)
+        if len(data) > _LARGE:
+            # A store that hangs takes in some megabytes at once: find out before the long wait for the rest.
+            self._guard(self._answer)
         self._guard(lambda: self._inner.put(path, [data]), extra=allowance(len(data)))
 
     def create(self, path: str, data: bytes) -> bool:
@@ -114,6 +120,10 @@ class GuardedStore:
 
         first, rest = self._guard(begin, extra=_LISTING)
         return chain(first, rest)
+
+    def _answer(self) -> None:
+        with suppress(ObjectNotFound):
+            self._inner.get_suffix(STORE_FILE, 1)
 
     def _guard(self, operation: Callable[[], T], *, extra: float = 0.0) -> T:
         pause = self._breaker.refuses()

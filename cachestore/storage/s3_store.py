@@ -129,7 +129,7 @@ class S3Store(FsspecStore):
                 f"{attempt}: {error}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, "
                 "or give `key` and `secret` in the storage options."
             )
-        if name in _UNREACHABLE:
+        if any(kind.__name__ in _UNREACHABLE for kind in type(error).__mro__):
             return StorageError(
                 f"{attempt}: {' '.join(str(error).split())} Look at the network, the endpoint "
                 "(`endpoint_url` in the storage options, or AWS_ENDPOINT_URL) and the server.",

@@ -20,10 +20,12 @@ class Proxy:
     """Passes HTTP requests on, noting each; `fault` decides per request what goes wrong.
 
     `fault(number, method, path)` returns None to pass the request on, a status to answer instead, "lose" to
-    pass it on and hang up instead of answering, or "cut" to hang up in the middle of the answer.
+    pass it on and hang up instead of answering, "cut" to hang up in the middle of the answer, or "stall"
+    to say no more from there.
     """
 
     def __init__(self, target: str) -> None:
+        self.closed = threading.Event()
         self.requests: list[tuple[str, str]] = []
         self.fault: Callable[[int, str, str], int | str | None] = lambda number, method, path: None
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self, urlsplit(target).netloc))
@@ -37,6 +39,7 @@ class Proxy:
         return [method for method, _ in self.requests]
 
     def close(self) -> None:
+        self.closed.set()
         self._server.shutdown()
         self._server.server_close()
 
@@ -64,11 +67,13 @@ def _handler(proxy: Proxy, netloc: str) -> type[BaseHTTPRequestHandler]:
             connection.close()
             if fault == "lose":
                 self._hang_up()
-            elif fault == "cut":
+            elif fault in {"cut", "stall"}:
                 self.send_response(answer.status)
                 self.send_header("Content-Length", str(len(data)))
                 self.end_headers()
                 self.wfile.write(data[: len(data) // 2])
+                if fault == "stall":
+                    proxy.closed.wait(60)
                 self._hang_up()
             else:
                 self._answer(answer.status, answer.getheaders(), data)

@@ -140,6 +140,28 @@ def test_a_broken_read_is_tried_again(through_proxy):
     assert store.get_suffix("marks/a", 2**20) == data
 
 
+@pytest.mark.parametrize("operation", ["get", "get_suffix"])
+def test_an_answer_that_stops_half_way(moto_server, s3_store_url, proxy_to, operation):
+    proxy = proxy_to(moto_server.endpoint_url)
+    proxy.fault = lambda number, method, path: "stall" if method == "GET" else None
+    location, options = s3_store_url(moto_server)
+    store = open_store(location, storage_options={**options, "endpoint_url": proxy.endpoint_url}, timeout=1.0)
+    store.put("store.json", [1000 * b"1"])
+    error, _, seconds = refused(store, operation)
+    assert error.transient is True
+    assert seconds < 4
+
+
+def test_a_large_put_does_not_wait_long_for_a_store_that_hangs(moto_server, hung_address):
+    options = {**moto_server.storage_options, "endpoint_url": hung_address}
+    store = open_store("s3://team/cache", storage_options=options, timeout=1.0)
+    before = time.monotonic()
+    with pytest.raises(StorageError) as caught:
+        store.put("marks/large", [50 * 2**20 * b"x"])
+    assert caught.value.transient is True
+    assert time.monotonic() - before < 3
+
+
 def test_a_busy_server_is_tried_again(through_proxy):
     store, proxy = through_proxy
     store.put("marks/a", [b"1"])
