@@ -89,12 +89,6 @@ class Cache:
         """Show where the cache is, without secrets."""
         return f"Cache({self.location!r})"
 
-    def __reduce__(self) -> tuple[Callable[[Settings], Cache], tuple[Settings]]:
-        """Pickle the address without its secrets: a stored estimator may hold a cache."""
-        from cachestore.cache.opening import reopen_cache
-
-        return reopen_cache, (self.settings.without_secrets(),)
-
     @property
     def location(self) -> str:
         """The store's directory or URL, without secrets."""
@@ -229,7 +223,7 @@ class Cache:
         return BlobReader.open(_BlobSource(self.store, blob_path(key)), key=key)
 
     def merge_uses(self) -> None:
-        """Take in the uses that other processes noted, and adopt the orphans among them.
+        """Take in the uses that other processes noted; adopt the orphans among them, forget what is gone.
 
         Raises
         ------
@@ -237,20 +231,22 @@ class Cache:
             If the index cannot be written.
         """
         self.index.flush()
-        self.adopt(self.index.merge())
+        self.index.forget(self.adopt(self.index.merge()))
 
     def adopt(self, keys: Iterable[str]) -> list[str]:
-        """Give rows to blobs that have none; return the keys that could not be read."""
-        adopted, failed = [], []
+        """Give rows to blobs that have none; return the keys that have no blob."""
+        adopted, gone = [], []
         for key in keys:
             try:
                 metadata, size = self.read_metadata(key)
+            except ObjectNotFound:
+                gone.append(key)
             except (StorageError, BlobError):
-                failed.append(key)
+                continue  # looked at again the next time
             else:
                 adopted.append(entry_of(metadata, size))
         self.index.record(adopted)
-        return failed
+        return gone
 
     def store_id(self) -> str | None:
         """Read the random id of the store; None before its first put."""
