@@ -201,6 +201,18 @@ def test_a_server_that_stays_ill(moto_server, s3_store_url, proxy_to, status):
     assert time.monotonic() - before < 5
 
 
+def test_nobody_but_the_guard_tries_again(moto_server, s3_store_url, proxy_to):
+    proxy = proxy_to(moto_server.endpoint_url)
+    proxy.fault = lambda number, method, path: "lose"
+    location, options = s3_store_url(moto_server)
+    store = open_store(location, storage_options={**options, "endpoint_url": proxy.endpoint_url})
+    with pytest.raises(StorageError) as caught:
+        store.get("store.json")
+    assert caught.value.transient is True
+    # aiohttp asks once more by itself when a connection breaks; botocore and s3fs would, many times over.
+    assert 3 <= len(proxy.requests) <= 6
+
+
 OPERATIONS = {
     "get": lambda store: store.get("store.json"),
     "get_suffix": lambda store: store.get_suffix("store.json", 2**20),
