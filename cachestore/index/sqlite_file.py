@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -33,7 +34,13 @@ class FileDatabase(Database):
             if identity is None:
                 return None
             if self._engine is None:
-                self._engine = _engine(str(self._path), self.timeout)
+                self._engine = _engine(
+                    str(self._path),
+                    self._prepare,
+                    connect_args={"timeout": self.timeout, "check_same_thread": False},
+                    poolclass=sa.pool.QueuePool,
+                    pool_timeout=self.timeout,
+                )
             return self._engine
 
     def _engine_of_made(self) -> sa.Engine:
@@ -47,22 +54,36 @@ class FileDatabase(Database):
 
     def _make_file(self) -> None:
         make_folder(self._path.parent)
-        # The folder's lock leaves no file behind. It keeps two processes from making the file at once: the
-        # second would delete the journals of the first.
+        # Otherwise a second process would delete the journals that the first has just made.
+        with self._folder_locked():
+            if self._path.exists():
+                return
+            # A process that still has the deleted file open has these open too. A new database that shared
+            # them with it would be damaged.
+            for journal in ("-wal", "-shm", "-journal"):
+                self._path.with_name(self._path.name + journal).unlink(missing_ok=True)
+            file = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
+            share(file, self._path.parent)
+            os.close(file)
+
+    def _prepare(self, connection: sqlite3.Connection, _record: object) -> None:
+        _leave_transactions_alone(connection)
+        if connection.execute("PRAGMA journal_mode").fetchone() != ("wal",):
+            # Of two that change it at once one is told "locked", whatever its timeout.
+            with self._folder_locked():
+                connection.execute("PRAGMA journal_mode = WAL")
+        # Safe in WAL mode: a power cut may lose the last transactions, and never damages the file.
+        connection.execute("PRAGMA synchronous = NORMAL")
+
+    @contextmanager
+    def _folder_locked(self) -> Iterator[None]:
+        # This lock leaves no file behind.
         folder = os.open(self._path.parent, os.O_RDONLY)
         try:
             with locked(folder, timeout=self.timeout) as held:
                 if not held:
                     raise TimeoutError(f"the folder {self._path.parent} is locked by another process")
-                if self._path.exists():
-                    return
-                # A process that still has the deleted file open has these open too. A new database that
-                # shared them with it would be damaged.
-                for journal in ("-wal", "-shm", "-journal"):
-                    self._path.with_name(self._path.name + journal).unlink(missing_ok=True)
-                file = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
-                share(file, self._path.parent)
-                os.close(file)
+                yield
         finally:
             os.close(folder)
 
@@ -82,7 +103,12 @@ class MemoryDatabase(Database):
     def _engine_of_made(self) -> sa.Engine:
         with self._lock:
             if self._engine is None:
-                self._engine = _engine(":memory:", self.timeout)
+                self._engine = _engine(
+                    ":memory:",
+                    _leave_transactions_alone,
+                    connect_args={"check_same_thread": False},
+                    poolclass=sa.pool.StaticPool,
+                )
             return self._engine
 
     def close(self) -> None:
@@ -139,25 +165,18 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return found.st_dev, found.st_ino
 
 
-def _engine(database: str, timeout: float) -> sa.Engine:
-    in_memory = database == ":memory:"
-    engine = sa.create_engine(
-        sa.URL.create("sqlite", database=database),
-        connect_args={"timeout": timeout, "check_same_thread": False},
-        poolclass=sa.pool.StaticPool if in_memory else sa.pool.QueuePool,
-        **({} if in_memory else {"pool_timeout": timeout}),
-    )
-    sa.event.listen(engine, "connect", _prepare)
+def _engine(
+    database: str, prepare: Callable[[sqlite3.Connection, object], None], **options: Any
+) -> sa.Engine:
+    engine = sa.create_engine(sa.URL.create("sqlite", database=database), **options)
+    sa.event.listen(engine, "connect", prepare)
     sa.event.listen(engine, "begin", _begin)
     return engine
 
 
-def _prepare(connection: sqlite3.Connection, _record: object) -> None:
-    # The driver would begin transactions on its own, and only before some statements.
+def _leave_transactions_alone(connection: sqlite3.Connection, _record: object = None) -> None:
+    # The driver would begin them on its own, and only before some statements.
     connection.isolation_level = None
-    connection.execute("PRAGMA journal_mode = WAL")
-    # Safe in WAL mode: a power cut may lose the last transactions, and never damages the file.
-    connection.execute("PRAGMA synchronous = NORMAL")
 
 
 def _begin(connection: sa.Connection) -> None:

@@ -9,6 +9,7 @@ import textwrap
 import time
 import weakref
 from collections.abc import Callable, Iterator
+from multiprocessing.synchronize import Barrier
 from pathlib import Path
 
 import pytest
@@ -53,11 +54,11 @@ class TestInMemory(IndexContract):
 @pytest.mark.postgres
 class TestOnPostgres(IndexContract):
     @pytest.fixture
-    def again(self, postgres_url: str) -> Iterator[Callable[[], Index]]:
+    def again(self, empty_postgres: str) -> Iterator[Callable[[], Index]]:
         opened: list[Index] = []
 
         def again() -> Index:
-            opened.append(open_at(postgres_url))
+            opened.append(open_at(empty_postgres))
             return opened[-1]
 
         yield again
@@ -73,7 +74,7 @@ class TestOnPostgres(IndexContract):
 def address(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     """An index that processes can share."""
     if request.param == "postgres":
-        url: str = request.getfixturevalue("postgres_url")
+        url: str = request.getfixturevalue("empty_postgres")
         return url
     return str(tmp_path / "team" / "index.sqlite")
 
@@ -135,6 +136,29 @@ def test_processes_create_and_write_at_once(address: str) -> None:
     users = {f"user{me}": 60 for me in (1, 2, 3, 4)}
     assert reused(index) == {"ana": 0, "ben": 80, **users}
     index.close()
+
+
+@pytest.mark.parametrize("round_", range(5))
+def test_processes_make_one_index_at_the_same_moment(tmp_path: Path, round_: int) -> None:
+    forking = multiprocessing.get_context("fork")
+    barrier = forking.Barrier(6)
+    children = [
+        forking.Process(target=_record_at_once, args=(tmp_path / "store", barrier, n)) for n in range(6)
+    ]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+    assert [child.exitcode for child in children] == [0] * 6
+    index = open_at(None, tmp_path / "store")
+    assert index.find("") == [entry(number) for number in range(6)]
+    index.close()
+
+
+def _record_at_once(folder: Path, barrier: Barrier, number: int) -> None:
+    index = open_at(None, folder)
+    barrier.wait()
+    index.record([entry(number)])
 
 
 def test_touches_leave_at_exit(address: str) -> None:

@@ -68,11 +68,11 @@ def test_a_hung_server_is_unavailable_within_the_timeout(hung_port: int, host: s
 
 
 def test_a_server_that_falls_silent_and_speaks_again(
-    postgres_url: str, hung_backends: HungBackends, monkeypatch: pytest.MonkeyPatch
+    empty_postgres: str, hung_backends: HungBackends, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    index = open_at(postgres_url, timeout=0.7)
+    index = open_at(empty_postgres, timeout=0.7)
     index.record([entry(1)])
-    hung_backends.stop(postgres_url)
+    hung_backends.stop(empty_postgres)
     start = time.monotonic()
     with pytest.raises(IndexUnavailable, match="no answer within"):
         index.get(key(1))
@@ -80,7 +80,7 @@ def test_a_server_that_falls_silent_and_speaks_again(
     hung_backends.go_on()
     monkeypatch.setattr(server, "_SILENCE", 0.0)
     index.close()
-    assert open_at(postgres_url).get(key(1)) == entry(1)
+    assert open_at(empty_postgres).get(key(1)) == entry(1)
 
 
 class HungBackends:
@@ -133,12 +133,12 @@ def test_a_server_that_was_restarted_is_connected_again(own_server: PostgresServ
     index.close()
 
 
-def test_connections_killed_behind_its_back_are_replaced(postgres_url: str) -> None:
+def test_connections_killed_behind_its_back_are_replaced(empty_postgres: str) -> None:
     import psycopg
 
-    index = open_at(postgres_url)
+    index = open_at(empty_postgres)
     index.record([entry(1)])
-    with psycopg.connect(postgres_url, autocommit=True) as connection:
+    with psycopg.connect(empty_postgres, autocommit=True) as connection:
         connection.execute(
             "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
             "WHERE datname = current_database() AND pid <> pg_backend_pid()"
@@ -148,12 +148,12 @@ def test_connections_killed_behind_its_back_are_replaced(postgres_url: str) -> N
     index.close()
 
 
-def test_a_lock_held_by_another_ends_within_the_timeout(postgres_url: str) -> None:
+def test_a_lock_held_by_another_ends_within_the_timeout(empty_postgres: str) -> None:
     import psycopg
 
-    index = open_at(postgres_url, timeout=0.5)
+    index = open_at(empty_postgres, timeout=0.5)
     index.record([entry(1)])
-    with psycopg.connect(postgres_url) as connection:
+    with psycopg.connect(empty_postgres) as connection:
         connection.execute("LOCK TABLE entries")
         start = time.monotonic()
         with pytest.raises(IndexUnavailable):
@@ -169,13 +169,13 @@ def test_touching_does_not_wait_for_a_hung_server(hung_port: int) -> None:
     assert time.monotonic() - start < 0.3
 
 
-def test_uses_of_many_threads_do_not_deadlock(postgres_url: str) -> None:
-    index = open_at(postgres_url, timeout=20.0)
+def test_uses_of_many_threads_do_not_deadlock(empty_postgres: str) -> None:
+    index = open_at(empty_postgres, timeout=20.0)
     index.record([entry(0)])
     failures: list[BaseException] = []
 
     def work(user: str, direction: int) -> None:
-        own = open_at(postgres_url, timeout=20.0)
+        own = open_at(empty_postgres, timeout=20.0)
         try:
             for _ in range(10):
                 numbers = range(60)[::direction]
@@ -200,14 +200,14 @@ def test_uses_of_many_threads_do_not_deadlock(postgres_url: str) -> None:
 
 
 def test_an_operation_when_no_thread_can_be_started_any_more(
-    postgres_url: str, monkeypatch: pytest.MonkeyPatch
+    empty_postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(thread: threading.Thread) -> None:
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     database = ServerDatabase(
-        postgres_url.replace("postgresql:", "postgresql+psycopg:"), postgres_url, timeout=5.0
+        empty_postgres.replace("postgresql:", "postgresql+psycopg:"), empty_postgres, timeout=5.0
     )
     with database.writing() as connection:
         assert connection.exec_driver_sql("SELECT 1").scalar() == 1

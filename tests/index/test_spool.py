@@ -8,10 +8,12 @@ import sys
 import textwrap
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from cachestore.index import Index, open_index
+from cachestore.index import spool as spool_module
 from cachestore.index.spool import Spool
 from tests.contracts.index import entry, key, touch
 
@@ -120,23 +122,27 @@ def test_two_takers_of_one_file_count_it_once(path: Path) -> None:
         assert others is None
 
 
-def test_a_taker_that_waited_finds_the_file_gone(path: Path) -> None:
+def test_a_taker_that_waited_finds_the_file_gone(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     first, second = Spool(path, timeout=5.0), Spool(path, timeout=5.0)
     first.append([touch(1)])
     (claimed,) = first.claim()
-    waiting, others = threading.Event(), list[object]()
+    opened_too, others = threading.Event(), list[object]()
 
     def wait() -> None:
-        descriptor = os.open(claimed, os.O_RDONLY)
-        waiting.set()
-        os.close(descriptor)
         with second.taking(claimed) as touches:
             others.append(touches)
 
     with first.taking(claimed):
+        lock = spool_module.locked
+
+        def noticed(*arguments: Any, **options: Any) -> Any:
+            opened_too.set()
+            return lock(*arguments, **options)
+
+        monkeypatch.setattr(spool_module, "locked", noticed)
         thread = threading.Thread(target=wait)
         thread.start()
-        waiting.wait()
+        assert opened_too.wait(10)
     thread.join()
     assert others == [None]
 
