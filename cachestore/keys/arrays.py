@@ -54,7 +54,10 @@ def encode_array(walk: Walk, value: Any) -> bytes:
 
 
 def _array(walk: Walk, value: numpy.ndarray[Any, Any]) -> bytes:
-    dtype = value.dtype
+    # Pickling turns the bytes of a foreign order round, and the values are the same.
+    dtype = value.dtype if value.dtype.kind == "T" else value.dtype.newbyteorder("<")
+    if dtype != value.dtype:
+        value = value.astype(dtype)
     members = [_dtype(walk, dtype), walk.encode(value.shape)]
     if dtype.hasobject or dtype.kind == "T":
         if dtype.names:

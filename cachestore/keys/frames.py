@@ -68,7 +68,7 @@ def _array(walk: Walk, value: Any) -> bytes:
     dtype = getattr(value, "dtype", None)
     numbers = getattr(value, "_ndarray", None)
     if type(value).__name__ == "NumpyExtensionArray":
-        return encode_array(walk, value.to_numpy())
+        return record("column", encode_array(walk, value.to_numpy()))
     members = [_dtype(walk, dtype)]
     if isinstance(dtype, pandas.CategoricalDtype):
         import numpy

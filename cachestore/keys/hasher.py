@@ -12,7 +12,8 @@ from cachestore.keys.reach import code_parts
 from cachestore.keys.scalars import LEAVES
 from cachestore.keys.walk import Encoder, Refusal, Walk
 
-FORMAT = 0
+# Nothing but the digest of a value begins so, and another format begins in another way.
+_PREFIX = b"cachestore value 0\n"
 
 _EXACT: dict[type, Encoder] = {**CONTAINERS, **FUNCTIONS}
 _found: WeakKeyDictionary[type, Encoder] = WeakKeyDictionary()
@@ -50,7 +51,8 @@ def digest(value: object, *, name: str = "value") -> str:
     >>> digest([1]) == digest((1,))
     False
     """
-    return digest_with_parts(value, name=name)[0]
+    leaf = LEAVES.get(type(value))
+    return hexadecimal(_PREFIX + leaf(value)) if leaf else digest_with_parts(value, name=name)[0]
 
 
 def digest_with_parts(value: object, *, name: str = "value") -> tuple[str, dict[str, str]]:
@@ -74,8 +76,10 @@ def digest_with_parts(value: object, *, name: str = "value") -> tuple[str, dict[
 
 
 def _digest(encoding: bytes, parts: dict[str, str]) -> str:
+    if not parts:
+        return hexadecimal(_PREFIX + encoding)
     named = [text(part) + text(version) for part, version in sorted(parts.items())]
-    return hexadecimal(record("value", LEAVES[int](FORMAT), encoding, *named))
+    return hexadecimal(_PREFIX + record("parts", encoding, *named))
 
 
 def _find(cls: type) -> Encoder:

@@ -50,11 +50,9 @@ def _follow(walk: Walk, code: Any, found: Found) -> bytes:
 
 
 def _comes_from_elsewhere(function: FunctionType) -> bool:
-    """Say whether a method was written by the team, but not in the class: one that is made of the class is not."""
-    return (
-        not function.__code__.co_filename.startswith("<")
-        and origin_of(module_of(function)).kind == "first-party"
-    )
+    """Say whether a method was written by the team outside the class, and not generated from the class."""
+    generated = function.__code__.co_filename.startswith("<")
+    return not generated and origin_of(module_of(function)).kind == "first-party"
 
 
 def _attributes(walk: Walk, cls: type) -> list[bytes]:

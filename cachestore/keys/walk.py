@@ -158,7 +158,9 @@ class Walk:
         position = 0
         try:
             for value in values:
-                members.append(encode(value))
+                # Most members are leaves: those do not pay for another call.
+                leaf = LEAVES.get(type(value))
+                members.append(leaf(value) if leaf else encode(value))
                 position += 1
         except Refusal as refusal:
             raise refusal.step(f"[{position}]") from None
@@ -171,7 +173,8 @@ class Walk:
         key: object = None
         try:
             for key, value in items:
-                members.append((encode(key), encode(value)))
+                leaf = LEAVES.get(type(value))
+                members.append((encode(key), leaf(value) if leaf else encode(value)))
         except Refusal as refusal:
             raise refusal.step(f".{key}" if attributes else f"[{_shown(key)}]") from None
         members.sort()

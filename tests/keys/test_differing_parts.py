@@ -24,7 +24,11 @@ def main(x): return helper(x) + Model().fit()
 PARTS = (
     "import json, team; from cachestore.keys import identify; print(json.dumps(identify(team.main).parts))"
 )
-DIFFERING = "import json, sys; from cachestore.keys import differing_parts; print(json.dumps(differing_parts(json.loads({!r}))))"
+DIFFERING = """
+    import json
+    from cachestore.keys import differing_parts
+    print(json.dumps(differing_parts(json.loads({!r}))))
+"""
 
 
 @pytest.mark.parametrize(

@@ -74,7 +74,8 @@ TEAM = """
             return helpers.power(y, SCALE) + half(y)
         with opened(x):
             logger.info("go")
-            return nested(clean(x)) + decorated(x) + Model().predict(x) + TABLE["a"][0] + OPTIONS.depth + remembered(x)
+            numbers = TABLE["a"][0] + OPTIONS.depth + remembered(x)
+            return nested(clean(x)) + decorated(x) + Model().predict(x) + numbers
 """
 HELPERS = """
     LEVEL = 5

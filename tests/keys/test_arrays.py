@@ -1,0 +1,142 @@
+"""numpy arrays: every dtype, any strides, and nothing that cannot be seen."""
+
+import copy
+import pickle
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+
+from cachestore.keys import digest
+
+DTYPES = [
+    "?", "i1", "<i8", "u2", "f2", "f4", "f8", "longdouble",
+    "c8", "c16", "M8[ns]", "M8[D]", "m8[s]", "S3", "U3", "V5", "O",
+    "i4,f8", [("a", "i1"), ("b", "f8", (2,)), ("c", "O")],
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_every_dtype(dtype):
+    array = np.zeros((2, 3), dtype=dtype)
+    assert digest(array) == digest(array.copy()) == digest(pickle.loads(pickle.dumps(array)))
+    assert digest(array) == digest(copy.deepcopy(array))
+    assert digest(array) != digest(array[:, :2])
+    assert digest(array.ravel()) != digest(array)
+    assert digest(array[0, 0]) == digest(copy.deepcopy(array)[0, 0])
+
+
+def test_byte_order_does_not_count():
+    array = np.arange(3, dtype=">i8")
+    assert digest(array) == digest(pickle.loads(pickle.dumps(array))) == digest(np.arange(3, dtype="<i8"))
+
+
+def test_dtypes_differ():
+    made = [np.zeros(2, dtype=dtype) for dtype in DTYPES]
+    assert len(set(map(digest, made))) == len(made)
+    assert len({digest(array[:0]) for array in made}) == len(made)
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    arrays.arrays(
+        st.sampled_from(["i2", "f8", "U2", "?"]),
+        arrays.array_shapes(min_dims=0, max_dims=3),
+        elements=None,
+        fill=st.nothing(),
+    ).filter(lambda array: array.size),
+    st.data(),
+)
+def test_one_changed_element_differs(array, data):
+    other = array.copy()
+    place = data.draw(st.integers(0, array.size - 1))
+    old = other.flat[place]
+    changes = {"i": (0, 1), "f": (1.5, 2.5), "U": ("x", "y"), "b": (False, True)}
+    one, two = changes[array.dtype.kind]
+    other.flat[place] = two if old == one else one
+    assert digest(other) != digest(array)
+    assert digest(array.copy()) == digest(array)
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.permutations(range(3)), st.tuples(*[st.sampled_from([1, 2, -1])] * 3))
+def test_views_equal_their_c_copies(axes, steps):
+    array = np.arange(60.0).reshape(3, 4, 5).transpose(axes)[tuple(slice(None, None, step) for step in steps)]
+    expected = array if array.flags.f_contiguous else np.ascontiguousarray(array)
+    assert digest(array) == digest(expected) == digest(copy.deepcopy(expected))
+
+
+def test_large_views_are_digested_in_blocks():
+    big = np.random.default_rng(0).random((3000, 2000))
+    assert digest(big[:, ::2]) == digest(big[:, ::2].copy())
+    wide = np.random.default_rng(0).random((2, 3, 2_000_000))[:, :, ::2]
+    assert digest(wide) == digest(np.ascontiguousarray(wide))
+
+
+def test_no_dimension_is_not_one():
+    assert len({digest(np.array(5)), digest(np.array([5])), digest(np.int64(5)), digest(5)}) == 4
+    assert digest(np.zeros((0, 3))) != digest(np.zeros((3, 0)))
+
+
+def test_arrays_are_not_their_bytes():
+    assert digest(np.array([1.5])) != digest(np.array([1.5]).tobytes()) != digest(memoryview(np.array([1.5])))
+
+
+def test_scalars():
+    assert digest(np.float32("nan")) == digest(-np.float32("nan")) != digest(np.float64("nan"))
+    assert len(set(map(digest, [np.float64(1), 1.0, np.int64(1), np.int32(1), 1, np.bool_(True), True]))) == 7
+    assert digest(np.float64(0.0)) != digest(np.float64(-0.0))
+
+
+def test_padding_does_not_count():
+    array = np.zeros(3, dtype=np.dtype([("a", "i1"), ("b", "f8")], align=True))
+    other = array.copy()
+    other.view(np.uint8)[3] = 7
+    assert digest(other) == digest(array)
+    other["b"][1] = 1
+    assert digest(other) != digest(array)
+
+
+def test_masked_arrays():
+    one = np.ma.array([1, 2, 3], mask=[0, 1, 0])
+    hidden = np.ma.array([1, 9, 3], mask=[0, 1, 0])
+    assert digest(one) == digest(hidden)
+    others = [one, one.data, np.ma.array([1, 2, 3], mask=[0, 1, 1]), np.ma.array([1, 2, 4], mask=[0, 1, 0])]
+    assert len(set(map(digest, others))) == 4
+
+
+def test_a_memmap_is_its_array(tmp_path):
+    array = np.arange(10.0)
+    np.save(tmp_path / "a.npy", array)
+    assert digest(np.load(tmp_path / "a.npy", mmap_mode="r")) == digest(array)
+
+
+def test_subclasses_count():
+    values = [np.array([[1, 2]]), np.matrix([[1, 2]]), np.array([[1, 2]]).view(np.recarray)]
+    assert len(set(map(digest, values))) == 3
+
+
+def test_objects_inside_arrays():
+    array = np.array([1, "a", None, [1]], dtype=object)
+    other = np.array([1, "a", None, [2]], dtype=object)
+    assert digest(array) == digest(copy.deepcopy(array)) != digest(other)
+
+
+def test_texts_of_any_length():
+    dtype = np.dtypes.StringDType()
+    assert digest(np.array(["a", "bb"], dtype)) == digest(np.array(["a", "bb"], dtype))
+    assert digest(np.array(["a", "bb"], dtype)) != digest(np.array(["ab", "b"], dtype))
+
+
+def test_random_generators_count_by_their_state():
+    one, two = np.random.default_rng(1), np.random.default_rng(1)
+    assert digest(one) == digest(two) != digest(np.random.default_rng(2))
+    one.random()
+    assert digest(one) != digest(two)
+    assert (
+        digest(np.random.RandomState(1))
+        == digest(np.random.RandomState(1))
+        != digest(np.random.RandomState(2))
+    )

@@ -1,0 +1,62 @@
+"""pyarrow: slices, offsets and chunks do not matter, elements do."""
+
+import decimal
+
+import pyarrow as pa
+import pytest
+
+from cachestore.keys import digest
+
+ARRAYS = {
+    "int": pa.array([1, 2, None, 4]),
+    "float": pa.array([1.5, None, 2.5, 0.0]),
+    "bool": pa.array([True, None, False, True]),
+    "text": pa.array(["a", None, "", "dd"]),
+    "bytes": pa.array([b"a", None, b"", b"dd"]),
+    "fixed": pa.array([b"ab", None, b"cd", b"ef"], pa.binary(2)),
+    "view": pa.array(["a", None, "", "dd"], pa.string_view()),
+    "list": pa.array([[1], None, [], [2, 3]]),
+    "struct": pa.array([{"a": 1}, None, {"a": None}, {"a": 2}]),
+    "dictionary": pa.array(["u", None, "v", "u"]).dictionary_encode(),
+    "time": pa.array([1, None, 2, 3], pa.timestamp("us", "UTC")),
+    "decimal": pa.array([decimal.Decimal("1.1"), None, decimal.Decimal("2.2"), None]),
+    "null": pa.nulls(4),
+    "map": pa.array([[("a", 1)], None, [], [("b", 2)]], pa.map_(pa.string(), pa.int64())),
+}
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_slices_and_chunks_do_not_matter(name):
+    array = ARRAYS[name]
+    twice = pa.chunked_array([array, array])
+    assert digest(twice.slice(2, 4)) == digest(pa.chunked_array([array.slice(2), array.slice(0, 2)]))
+    assert digest(pa.concat_arrays([array, array]).slice(4)) == digest(array)
+    assert digest(pa.chunked_array([], array.type)) == digest(pa.chunked_array([array.slice(4)]))
+
+
+@pytest.mark.parametrize("name", [name for name in ARRAYS if name not in {"null", "view"}])
+def test_elements_count(name):
+    array = ARRAYS[name]
+    assert digest(array) != digest(array.take(pa.array([3, 1, 2, 0]))) or array[0] == array[3]
+    assert digest(array) != digest(array.take(pa.array([1, 0, 2, 3])))
+    assert digest(array) != digest(array.take(pa.array([0, 1, 1, 3])))
+
+
+def test_lengths_count():
+    assert digest(pa.array(["ab", "c"])) != digest(pa.array(["a", "bc"]))
+    assert digest(pa.array([[1, 2], [3]])) != digest(pa.array([[1], [2, 3]]))
+    assert digest(pa.array(["", None])) != digest(pa.array([None, ""]))
+
+
+def test_tables():
+    table = pa.table(ARRAYS)
+    assert digest(pa.concat_tables([table.slice(0, 1), table.slice(1)])) == digest(table)
+    others = [
+        table,
+        table.drop_columns(["int"]),
+        table.rename_columns([f"{name}_" for name in table.column_names]),
+        table.slice(1),
+        table.replace_schema_metadata({"a": "b"}),
+        table.to_batches()[0],
+    ]
+    assert len(set(map(digest, others))) == len(others)

@@ -1,0 +1,132 @@
+"""pandas: equal frames are equal however they were built."""
+
+import pickle
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cachestore.errors import KeyingError
+from cachestore.keys import digest
+
+COLUMNS = {
+    "int": [1, 2, 3],
+    "float": [1.0, np.nan, 3.0],
+    "bool": [True, False, True],
+    "text": ["x", None, "z"],
+    "object": pd.Series([1, "a", [2]], dtype=object),
+    "time": pd.to_datetime(["2020-01-01", None, "2020-01-03"]),
+    "zone": pd.date_range("2020", periods=3, tz="Europe/Berlin"),
+    "span": pd.to_timedelta([1, 2, 3], unit="s"),
+    "category": pd.Categorical(["u", "v", "u"]),
+    "nullable": pd.array([1, None, 3], dtype="Int64"),
+    "flag": pd.array([True, None, False], dtype="boolean"),
+    "period": pd.period_range("2020", periods=3, freq="M"),
+    "interval": pd.interval_range(0, 3),
+    "sparse": pd.arrays.SparseArray([0, 1, 0]),
+    "arrow": pd.array(["a", None, "c"], dtype=pd.ArrowDtype(__import__("pyarrow").string())),
+    "python": pd.array(["x", None, "z"], dtype="string[python]"),
+}
+
+
+@pytest.fixture
+def frame():
+    return pd.DataFrame(COLUMNS)
+
+
+def test_built_in_other_ways(frame):
+    expected = digest(frame)
+    assert digest(frame.copy()) == expected
+    assert digest(pickle.loads(pickle.dumps(frame))) == expected
+    assert digest(pd.concat([frame.iloc[:1], frame.iloc[1:]])) == expected
+    one_by_one = pd.DataFrame(index=frame.index)
+    for name in frame.columns:
+        one_by_one[name] = frame[name]
+    assert digest(one_by_one) == expected
+    numbers = pd.DataFrame(np.arange(6.0).reshape(3, 2), columns=["a", "b"])
+    assert digest(numbers) == digest(pd.DataFrame({"a": [0.0, 2.0, 4.0], "b": [1.0, 3.0, 5.0]}))
+
+
+@pytest.mark.parametrize("name", COLUMNS)
+def test_every_column_counts(frame, name):
+    other = frame.copy()
+    other[name] = frame[name].iloc[[1, 0, 2]].set_axis(frame.index)
+    assert digest(other) != digest(frame)
+    assert digest(frame[name]) == digest(frame[name].copy()) != digest(other[name])
+    assert digest(frame[name].array) == digest(frame[name].copy().array)
+    if name not in {"object", "sparse"}:
+        assert (
+            digest(pd.Index(frame[name]))
+            == digest(pd.Index(frame[name].copy()))
+            != digest(pd.Index(other[name]))
+        )
+
+
+def test_names_index_and_attributes_count(frame):
+    others = [
+        frame,
+        frame.rename(columns={"int": "i"}),
+        frame.set_axis([3, 4, 5]),
+        frame.iloc[::-1],
+        frame[frame.columns[::-1]],
+        frame.rename_axis("n"),
+        frame.set_index("int"),
+        frame.set_index(["int", "text"]),
+        frame.astype({"int": "int32"}),
+        frame["int"],
+        frame["int"].rename("j"),
+        frame["int"].array,
+        frame["int"].to_numpy(),
+    ]
+    noted = frame.copy()
+    noted.attrs["from"] = "here"
+    others.append(noted)
+    assert len(set(map(digest, others))) == len(others)
+
+
+def test_indexes():
+    assert digest(pd.RangeIndex(3)) == digest(pd.Index([0, 1, 2]))
+    pairs = [("a", 1), ("b", 2)]
+    assert digest(pd.MultiIndex.from_tuples(pairs)) == digest(pd.MultiIndex.from_arrays([["a", "b"], [1, 2]]))
+    assert digest(pd.MultiIndex.from_tuples(pairs)) != digest(pd.MultiIndex.from_tuples(pairs[::-1]))
+
+
+def test_categories_count():
+    values = [
+        pd.Categorical(["a"], ["a", "b"]),
+        pd.Categorical(["a"], ["a"]),
+        pd.Categorical(["a"], ["a", "b"], ordered=True),
+    ]
+    assert len(set(map(digest, values))) == 3
+
+
+def test_what_lies_under_a_mask_does_not_count():
+    one = pd.arrays.IntegerArray(np.array([1, 2]), np.array([False, True]))
+    assert digest(one) == digest(pd.arrays.IntegerArray(np.array([1, 9]), np.array([False, True])))
+
+
+def test_texts_are_alike_in_every_storage():
+    python, arrow = (
+        pd.array(["x", None, "zü"], dtype=f"string[{storage}]") for storage in ("python", "pyarrow")
+    )
+    assert digest(python) == digest(arrow)
+
+
+def test_scalars():
+    values = [
+        pd.Timestamp("2020"),
+        pd.Timestamp("2020", tz="UTC"),
+        pd.NaT,
+        pd.NA,
+        pd.Timedelta(1),
+        pd.Period("2020"),
+        None,
+    ]
+    assert len(set(map(digest, values))) == len(values)
+    assert digest(pd.Timestamp("2020")) == digest(pd.Timestamp("2020"))
+
+
+def test_the_way_to_a_culprit_in_a_frame():
+    frame = pd.DataFrame({"ok": [1, 2], "bad": [1, (i for i in range(3))]})
+    with pytest.raises(KeyingError, match=r"argument 'df' -> \['bad'\]\[1\] -> <generator>"):
+        digest(frame, name="argument 'df'")

@@ -1,0 +1,30 @@
+"""scipy's sparse matrices: canonical, whatever the order of their entries."""
+
+import numpy as np
+import pytest
+from scipy import sparse
+
+from cachestore.keys import digest
+
+FORMATS = ["csr", "csc", "coo", "bsr", "dok", "lil", "dia"]
+
+
+@pytest.mark.parametrize("kind", FORMATS)
+def test_every_format(kind):
+    matrix = sparse.random_array((6, 5), density=0.4, format=kind, rng=np.random.default_rng(0))
+    assert digest(matrix) == digest(matrix.copy())
+    assert digest(matrix) != digest(matrix * 2)
+    assert digest(matrix) != digest(matrix.T)
+
+
+def test_formats_differ():
+    matrix = sparse.csr_array(np.eye(3))
+    made = [matrix.asformat(kind) for kind in FORMATS] + [sparse.csr_matrix(np.eye(3)), np.eye(3)]
+    assert len(set(map(digest, made))) == len(made)
+
+
+def test_order_duplicates_and_widths_do_not_matter():
+    one = sparse.csr_array(([1.0, 2.0, 3.0], ([0, 0, 1], [1, 0, 2])), shape=(2, 3))
+    two = sparse.csr_array(([3.0, 2.0, 0.5, 0.5], ([1, 0, 0, 0], [2, 0, 1, 1])), shape=(2, 3))
+    two.indices, two.indptr = two.indices.astype(np.int64), two.indptr.astype(np.int64)
+    assert digest(one) == digest(two)

@@ -1,0 +1,76 @@
+"""Values of the standard library."""
+
+import copy
+import datetime as dt
+import decimal
+import enum
+import fractions
+import pathlib
+import random
+import re
+import uuid
+import zoneinfo
+
+import pytest
+
+from cachestore.keys import digest
+
+
+class Colour(enum.Enum):
+    RED = 1
+    BLUE = 2
+
+
+class Shape(enum.Enum):
+    RED = 1
+
+
+class Flags(enum.Flag):
+    A = 1
+    B = 2
+
+
+BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
+MOMENT = dt.datetime(2020, 10, 25, 2, 30)
+
+DIFFERENT = [
+    Colour.RED, Colour.BLUE, Shape.RED, 1, Flags.A, Flags.B, Flags.A | Flags.B, Colour, Shape,
+    MOMENT, MOMENT.replace(tzinfo=BERLIN),
+    MOMENT.replace(tzinfo=BERLIN, fold=1), MOMENT.replace(tzinfo=dt.UTC),
+    MOMENT.replace(microsecond=1), MOMENT.date(), MOMENT.time(), dt.timedelta(1), dt.timedelta(0, 1),
+    decimal.Decimal(1), decimal.Decimal("1.0"), decimal.Decimal("NaN"), fractions.Fraction(1, 2), uuid.UUID(int=1),
+    pathlib.PurePosixPath("a"), pathlib.PurePosixPath("a/b"), "a",
+    re.compile("a"), re.compile("a", re.I), re.compile(b"a"),
+    slice(1), slice(1, None), range(1), range(2),
+    random.Random(1), random.Random(2), BERLIN, zoneinfo.ZoneInfo("UTC"),
+    dt.UTC, dt.timezone(dt.timedelta(hours=1)), type(None), None, list[int], list[str],
+]  # fmt: skip
+
+
+def test_all_differ():
+    assert len(set(map(digest, DIFFERENT))) == len(DIFFERENT)
+
+
+@pytest.mark.parametrize("value", DIFFERENT, ids=repr)
+def test_copies_are_equal(value):
+    assert digest(copy.deepcopy(value)) == digest(value)
+
+
+def test_paths_count_by_their_posix_text():
+    assert (
+        digest(pathlib.PureWindowsPath("a\\b"))
+        == digest(pathlib.PurePosixPath("a/b"))
+        == digest(pathlib.Path("a/b"))
+    )
+
+
+def test_ranges_count_by_their_numbers():
+    assert digest(range(0, 3, 2)) == digest(range(0, 4, 2))
+    assert digest(range(0)) == digest(range(5, 5))
+
+
+def test_subclasses_count():
+    class Day(dt.date):
+        pass
+
+    assert digest(Day(2020, 1, 1)) != digest(dt.date(2020, 1, 1))
