@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +77,10 @@ def _open_directory(path: str, location: str) -> LocalStore:
     if not path:
         raise SettingsError(f"{location!r} names no directory. Write file:///path/to/it.")
     root = Path(path).expanduser()
-    if root.exists() and not root.is_dir():
-        raise SettingsError(f"{root} is a file, and a store is a directory. Choose another location.")
+    # Where nobody may look, the first operation says so, as a failure of the store.
+    with suppress(OSError):
+        if root.exists() and not root.is_dir():
+            raise SettingsError(f"{root} is a file, and a store is a directory. Choose another location.")
     return LocalStore(root)
 
 

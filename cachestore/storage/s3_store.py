@@ -131,7 +131,7 @@ class S3Store(FsspecStore):
             )
         if any(kind.__name__ in _UNREACHABLE for kind in type(error).__mro__):
             return StorageError(
-                f"{attempt}: {' '.join(str(error).split())} Look at the network, the endpoint "
+                f"{attempt}: {' '.join(str(error).split()).rstrip('.')}. Look at the network, the endpoint "
                 "(`endpoint_url` in the storage options, or AWS_ENDPOINT_URL) and the server.",
                 transient=True,
             )

@@ -39,6 +39,34 @@ def umask():
     os.umask(before)
 
 
+@pytest.fixture
+def as_nobody(tmp_path):
+    """A function that runs a statement about `store` as an unprivileged user and returns the error it prints."""
+    # pytest's directories are the test user's alone.
+    for folder in (tmp_path, tmp_path.parent, tmp_path.parent.parent):
+        folder.chmod(folder.stat().st_mode | 0o011)
+
+    def run(root: Path, statement: str) -> str:
+        # Checkout and interpreter may lie where only root gets: read the modules first, then change the user.
+        code = (
+            "import os\n"
+            "from cachestore.errors import StorageError\n"
+            "from cachestore.storage import LocalStore, open_store\n"
+            "os.setgroups([]); os.setgid(65534); os.setuid(65534); os.umask(0o022)\n"
+            f"store = LocalStore({str(root)!r})\n"
+            "try:\n"
+            f"    {statement}\n"
+            "except StorageError as error:\n"
+            "    print(f'{type(error).__name__}(transient={error.transient}): {error}')\n"
+        )
+        command = [sys.executable, "-c", code]
+        ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert ran.returncode == 0, ran.stderr
+        return ran.stdout
+
+    return run
+
+
 def mode_of(path: Path) -> int:
     return stat.S_IMODE(path.stat().st_mode)
 
@@ -115,7 +143,7 @@ def test_a_new_store_in_a_shared_directory_is_shared(tmp_path, umask):
 
 
 @as_root
-def test_no_rights_for_a_group_that_is_not_the_locations(tmp_path):
+def test_no_rights_for_a_group_that_is_not_the_locations(tmp_path, as_nobody):
     tmp_path.chmod(0o755)
     root = tmp_path / "store"
     root.mkdir()
@@ -128,7 +156,7 @@ def test_no_rights_for_a_group_that_is_not_the_locations(tmp_path):
 
 
 @as_root
-def test_a_directory_that_may_not_be_read(store, tmp_path):
+def test_a_directory_that_may_not_be_read(store, tmp_path, as_nobody):
     store.put("marks/a", [b"1"])
     (tmp_path / "store").chmod(0o700)
     said = as_nobody(tmp_path / "store", "store.get('marks/a')")
@@ -137,30 +165,7 @@ def test_a_directory_that_may_not_be_read(store, tmp_path):
     assert "\n" not in said.strip()
     assert "Permission denied" in as_nobody(tmp_path / "store", "store.put('marks/b', [b'1'])")
     assert "Permission denied" in as_nobody(tmp_path / "store", "list(store.list(''))")
-
-
-def as_nobody(root: Path, statement: str) -> str:
-    """Run a statement with `store` as an unprivileged user and return the error that it prints."""
-    # Checkout and interpreter may lie where only root gets: read the modules first, then change the user.
-    code = (
-        "import os\n"
-        "from cachestore.errors import StorageError\n"
-        "from cachestore.storage import LocalStore, ObjectInfo\n"
-        "os.setgroups([]); os.setgid(65534); os.setuid(65534); os.umask(0o022)\n"
-        f"store = LocalStore({str(root)!r})\n"
-        "try:\n"
-        f"    {statement}\n"
-        "except StorageError as error:\n"
-        "    print(f'{type(error).__name__}(transient={error.transient}): {error}')\n"
-    )
-    for parent in root.parents[:4]:
-        if str(parent).startswith("/tmp/") or "pytest" in parent.name:
-            parent.chmod(parent.stat().st_mode | 0o011)
-    ran = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert ran.returncode == 0, ran.stderr
-    return ran.stdout
+    assert "Permission denied" in as_nobody(tmp_path / "store/inner", "open_store(store.url).get('marks/a')")
 
 
 def test_a_file_in_place_of_the_directory(store, tmp_path):

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cachestore.errors import MissingExtra, SettingsError
+from cachestore.errors import MissingExtra, SettingsError, StorageError
 from cachestore.storage import LocalStore, open_store
 from cachestore.storage.guarded_store import GuardedStore
 
@@ -73,6 +73,12 @@ def test_a_file_is_no_store(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(SettingsError, match="is a file, and a store is a directory"):
         open_store(str(tmp_path / "file"))
+
+
+def test_a_name_too_long_is_a_failure_of_the_store(tmp_path):
+    store = open_store(str(tmp_path / (300 * "x")))
+    with pytest.raises(StorageError, match="File name too long"):
+        store.get("marks/a")
 
 
 def test_a_missing_package(monkeypatch):
