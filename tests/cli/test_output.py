@@ -41,7 +41,7 @@ def on_terminal(start, *arguments, columns=80):
     terminal, other_end = pty.openpty()
     process = start(
         *arguments, stdin=subprocess.DEVNULL, stdout=other_end, stderr=subprocess.STDOUT,
-        env={"COLUMNS": str(columns), "TERM": "dumb", "NO_COLOR": "1"},
+        env={"COLUMNS": str(columns), "TERM": "xterm"},
     )  # fmt: skip
     os.close(other_end)
     shown = b""
