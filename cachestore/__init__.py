@@ -59,7 +59,7 @@ _HOMES = {
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 
-__all__ = ["__version__", "open", *_HOME]
+__all__ = ["__version__", "open", *_HOME]  # noqa: PLE0604 - all are names
 
 
 def __getattr__(name: str) -> object:

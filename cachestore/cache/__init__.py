@@ -8,7 +8,18 @@ Never raises inside a memorised call because a store or an index is ill: it says
 
 from cachestore.blob import Metadata, Parent
 from cachestore.cache.cache import Cache, Hit, Miss
-from cachestore.cache.opening import located, open_cache, opened
+from cachestore.cache.opening import absolute, located, open_cache, opened
 from cachestore.keys import CallKey
 
-__all__ = ["Cache", "CallKey", "Hit", "Metadata", "Miss", "Parent", "located", "open_cache", "opened"]
+__all__ = [
+    "Cache",
+    "CallKey",
+    "Hit",
+    "Metadata",
+    "Miss",
+    "Parent",
+    "absolute",
+    "located",
+    "open_cache",
+    "opened",
+]

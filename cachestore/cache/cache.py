@@ -182,7 +182,9 @@ class Cache:
         try:
             encoded = encode(value, metadata, compress=self.settings.compress)
         except BlobError as error:
-            self.trouble.tell(f"value of {call.function}", f"A result of {call.function} is not stored.", error)
+            self.trouble.tell(
+                f"value of {call.function}", f"A result of {call.function} is not stored.", error
+            )
             return None
         try:
             self._mark_store()
@@ -258,7 +260,9 @@ class Cache:
             write()
         except (IndexUnavailable, SchemaMismatch) as error:
             self.trouble.tell(
-                "index", "The cache goes on without its index: results are stored and found, but not listed.", error
+                "index",
+                "The cache goes on without its index: results are stored and found, but not listed.",
+                error,
             )
 
     def close(self) -> None:

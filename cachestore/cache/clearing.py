@@ -17,7 +17,11 @@ def clear_function(cache: Cache, identity: FunctionIdentity) -> int:
     rows, blobs = _rows_and_blobs(cache)
     cache.adopt(blobs - rows)
     named = [entry for entry in cache.index.select(Selection()) if entry.function == identity.name]
-    mine = [entry.key for entry in named if entry.code_version == identity.version or _is_of(cache, entry, identity)]
+    mine = [
+        entry.key
+        for entry in named
+        if entry.code_version == identity.version or _is_of(cache, entry, identity)
+    ]
     cache.drop(mine)
     return len(mine)
 

@@ -26,29 +26,30 @@ class Finding:
 
 
 def inspect_blobs(
-    cache: Cache, look: Callable[[str], _T], progress: Callable[[int, int], object]
+    cache: Cache, look: Callable[[str, int], _T], progress: Callable[[int, int], object]
 ) -> Iterator[tuple[str, _T | Finding]]:
     """Look at every blob of a store, several at a time; what cannot be read is a finding.
 
     Parameters
     ----------
     look
-        Given a key; may raise StorageError or BlobError.
+        Given a key and the size of its object in bytes; may raise StorageError or BlobError.
     progress
         Told how many of how many blobs were looked at.
     """
 
-    def outcome(key: str) -> _T | Finding | None:
+    def outcome(key: str, size: int) -> _T | Finding | None:
         try:
-            return look(key)
+            return look(key, size)
         except ObjectNotFound:
             return None  # removed while we look: not wrong
         except (BlobError, StorageError) as error:
             return Finding(key, str(error))
 
-    keys = sorted(key for info in cache.store.list("blobs") if (key := key_of(info.path)) is not None)
+    sizes = {key: info.size for info in cache.store.list("blobs") if (key := key_of(info.path)) is not None}
     with ThreadPoolExecutor(_CONCURRENCY) as pool:
-        for done, (key, result) in enumerate(zip(keys, pool.map(outcome, keys), strict=True), start=1):
-            progress(done, len(keys))
+        outcomes = pool.map(outcome, sizes.keys(), sizes.values())
+        for done, (key, result) in enumerate(zip(sizes, outcomes, strict=True), start=1):
+            progress(done, len(sizes))
             if result is not None:
                 yield key, result

@@ -71,7 +71,7 @@ def refuse_private(cache: Cache) -> None:
             f"The index of {cache.location} is a private one: it knows only what you yourself stored and "
             "used on this machine, so entries that colleagues use every day would look unused. Name the "
             "team's index (`--index postgresql://user@host/database`, CACHESTORE_INDEX, or `index = "
-            "\"...\"` in cachestore.toml); if nobody else uses this store, run "
+            '"..."` in cachestore.toml); if nobody else uses this store, run '
             "`cachestore gc --private-index`."
         )
 
@@ -97,7 +97,9 @@ def plan(cache: Cache, limits: Limits, *, now: datetime | None = None) -> Plan:
         # Rows are read before blobs are listed: a row without a blob here is no put under way.
         vanished = sorted(rows - blobs.keys())
         entries = [entry for entry in entries if entry.key in blobs]
-        old = [(key, info) for key, info in blobs.items() if key not in rows and now - info.modified > ORPHAN_AGE]
+        old = [
+            (key, info) for key, info in blobs.items() if key not in rows and now - info.modified > ORPHAN_AGE
+        ]
         adoptions, sweeps = _judge(cache, old)
         sweeps += [info for info in listed if is_temporary(info.path) and now - info.modified > ORPHAN_AGE]
     evictions = choose(entries, limits, now) if limits.given else []

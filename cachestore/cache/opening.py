@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import copyreg
+import os
 import re
 import threading
 import weakref
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -31,9 +34,14 @@ def located(location: str | Path) -> str:
     # A URL with one slash too few is left to the storage room, which says so.
     if isinstance(location, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", location):
         return location
-    directory = Path.cwd() / Path(text).expanduser()
+    directory = absolute(text)
     inner = directory / "cachestore"
     return str(inner if _holds_store(inner) and not _holds_store(directory) else directory)
+
+
+def absolute(directory: str | Path) -> Path:
+    """Return a directory's absolute path: the process may change its working directory later."""
+    return Path(os.path.abspath(Path(directory).expanduser()))  # noqa: PTH100 - takes `..` out, leaves links
 
 
 def _holds_store(directory: Path) -> bool:
@@ -85,6 +93,15 @@ def opened() -> list[Cache]:
     """Return the caches that this process has open."""
     with _lock:
         return list(_opened.values())
+
+
+def _reduce(cache: Cache) -> tuple[Callable[[Settings], Cache], tuple[Settings]]:
+    # The address without its secrets: a stored estimator may hold a cache.
+    return reopen_cache, (cache.settings.without_secrets(),)
+
+
+# Not a method of Cache, which does not know how it is opened.
+copyreg.pickle(Cache, _reduce)
 
 
 def reopen_cache(public: Settings) -> Cache:

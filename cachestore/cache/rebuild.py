@@ -12,7 +12,7 @@ from cachestore.index import Selection
 
 @dataclass(frozen=True, slots=True)
 class Rebuilt:
-    """Says what a rebuild did: rows written, rows removed because their blobs are gone, blobs that it could not read."""
+    """Says what a rebuild did: rows written, rows of lost blobs removed, and blobs that it could not read."""
 
     recorded: int
     forgotten: int
@@ -39,7 +39,7 @@ def rebuild(cache: Cache, *, progress: Callable[[int, int], object] = lambda don
     rows = {entry.key for entry in cache.index.select(Selection())}
     seen: set[str] = set()
     entries, unreadable = [], []
-    for key, outcome in inspect_blobs(cache, cache.read_metadata, progress):
+    for key, outcome in inspect_blobs(cache, lambda key, size: cache.read_metadata(key), progress):
         seen.add(key)
         if isinstance(outcome, Finding):
             unreadable.append(outcome)

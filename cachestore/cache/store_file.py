@@ -28,7 +28,8 @@ def read_store_id(store: ObjectStore) -> str | None:
         identifier, layout = named["id"], named["format"]
     except (ValueError, KeyError, TypeError):
         raise StorageError(
-            f"{store.url}/{STORE_FILE} is damaged. Remove that one file: the next put writes it anew, and no entry is lost."
+            f"{store.url}/{STORE_FILE} is damaged. Remove that one file: the next put writes it anew, and no entry "
+            "is lost."
         ) from None
     if layout > _FORMAT:
         raise StorageError(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from cachestore.cache.cache import Cache
 from cachestore.cache.finding import Finding, inspect_blobs
+from cachestore.errors import CorruptBlob
 from cachestore.index import Selection
 
 
@@ -41,8 +42,12 @@ def verify(cache: Cache, *, progress: Callable[[int, int], object] = lambda done
         If the index cannot be read or the store cannot be listed.
     """
 
-    def check(key: str) -> str:
-        cache.open_blob(key).verify()
+    def check(key: str, size: int) -> str:
+        reader = cache.open_blob(key)
+        reader.verify()
+        # A reader fetches the end of an object and what that names: bytes put in between are only seen by the size.
+        if reader.size != size:
+            raise CorruptBlob(f"The object has {size} bytes, and its blob {reader.size}.")
         return key
 
     cache.merge_uses()
@@ -55,7 +60,7 @@ def verify(cache: Cache, *, progress: Callable[[int, int], object] = lambda done
         else:
             whole.add(key)
     present = whole | {finding.key for finding in damaged}
-    # Others put and drop while we look: a row counts as lost if it was there before, a blob as orphan if none came since.
+    # Others put and drop while we look: a row is lost if it was there before too, a blob an orphan if no row came.
     after = {entry.key for entry in cache.index.select(Selection())}
     return Verified(
         checked=len(whole),

@@ -9,12 +9,12 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping
-from contextlib import nullcontext
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
-from cachestore.demo.s3_server import s3_store
+from cachestore.demo.seaweedfs import KEY, REGION, SECRET, running_seaweedfs, s3_client
 
 _TEAM = {
     "ana": ["--C", "0.1", "1", "10", "--depth", "2", "3"],
@@ -27,12 +27,15 @@ def main() -> None:
     """Have two teammates work, one after the other, and print what the index says of it."""
     parser = argparse.ArgumentParser(prog="python -m cachestore.demo", description=main.__doc__)
     parser.add_argument(
-        "--store", choices=["local", "s3"], default="local", help="a directory, or a real S3 server on loopback"
+        "--store",
+        choices=["local", "s3"],
+        default="local",
+        help="a directory, or a real S3 server on loopback",
     )
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cachestore-demo-") as folder:
         team = Path(folder)
-        with s3_store(team) if chosen.store == "s3" else nullcontext({}) as store:
+        with _s3_store(team) if chosen.store == "s3" else nullcontext({}) as store:
             before = _Books()
             for name, grid in _TEAM.items():
                 checkout = _checkout(team, name)
@@ -62,7 +65,7 @@ class _Books:
         listed = subprocess.run(
             _command(["ls", "--json"]), cwd=checkout, env=env, check=True, stdout=subprocess.PIPE
         )
-        entries = json.loads(listed.stdout)
+        entries = json.loads(listed.stdout)["entries"]
         folds = [entry for entry in entries if entry["function"].endswith("._fit_and_score")]
         others = [entry for entry in entries if entry not in folds]
         return cls(
@@ -84,12 +87,32 @@ class _Books:
         )
 
 
+@contextmanager
+def _s3_store(team: Path) -> Iterator[dict[str, str]]:
+    """Run an S3 server, and name its store and the team's index in the environment."""
+    print("Starting SeaweedFS, a real S3 server, on loopback ...", flush=True)
+    server = team / "s3"
+    server.mkdir()
+    with running_seaweedfs(server) as url:
+        s3_client(url).create_bucket(Bucket="team")
+        options = {
+            "key": KEY, "secret": SECRET, "endpoint_url": url, "client_kwargs": {"region_name": REGION}
+        }  # fmt: skip
+        yield {
+            "CACHESTORE_LOCATION": "s3://team/cache",
+            "CACHESTORE_STORAGE_OPTIONS": json.dumps(options),
+            "CACHESTORE_INDEX": str(team / "index.sqlite"),
+        }
+
+
 def _checkout(team: Path, name: str) -> Path:
     """Give a teammate a checkout of the project, with a comment of their own in the code."""
     checkout = team / name
     shutil.copytree(Path(__file__).parent / "project", checkout, ignore=shutil.ignore_patterns("__pycache__"))
     code = checkout / "digits" / "features.py"
-    code.write_text(f"# {name} was here: a comment does not change what the code computes.\n{code.read_text()}")
+    code.write_text(
+        f"# {name} was here: a comment does not change what the code computes.\n{code.read_text()}"
+    )
     return checkout
 
 

@@ -218,7 +218,9 @@ class MemorizedFunc:
     def _store(
         self, call: CallKey, value: Any, started_at: datetime, seconds: float, parents: Iterable[Parent]
     ) -> Metadata | None:
-        metadata = self.store_backend.put(call, value, started_at=started_at, seconds=seconds, parents=parents)
+        metadata = self.store_backend.put(
+            call, value, started_at=started_at, seconds=seconds, parents=parents
+        )
         if metadata is not None:
             self._note(metadata)
         if self._verbose > 0:
@@ -226,7 +228,9 @@ class MemorizedFunc:
         return metadata
 
     def _shelved(self, value: Any, metadata: Metadata | None) -> MemorizedResult | NotMemorizedResult:
-        return NotMemorizedResult(value) if metadata is None else MemorizedResult(self.store_backend, metadata)
+        return (
+            NotMemorizedResult(value) if metadata is None else MemorizedResult(self.store_backend, metadata)
+        )
 
     def _note(self, metadata: Metadata) -> None:
         call_stack.note(Parent(metadata.key, metadata.value_digest))

@@ -14,7 +14,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from cachestore.cache import Cache, located, open_cache
+from cachestore.cache import Cache, absolute, located, open_cache
 from cachestore.errors import CachestoreWarning, SettingsError
 from cachestore.memory.memorized_func import (
     AsyncNotMemorizedFunc,
@@ -113,7 +113,7 @@ class Memory:
         if location == "":
             raise SettingsError("The location is empty. Give a directory or a URL, or None to cache nothing.")
         if isinstance(location, str) and "://" not in location:
-            place = str(Path.cwd() / Path(location).expanduser() / "cachestore")
+            place = str(absolute(location) / "cachestore")
         else:
             place = located(location)
         known = adopted() or find_settings()[0]

@@ -6,13 +6,20 @@ import functools
 import logging
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from joblib.parallel import BatchedCalls, FallbackToBackend, ParallelBackendBase, SequentialBackend
+from joblib.parallel import (
+    BatchedCalls,
+    FallbackToBackend,
+    ParallelBackendBase,
+    SequentialBackend,
+    get_active_backend,
+    parallel_config,
+)
 
 from cachestore.cache import Cache, Hit, Metadata
 from cachestore.errors import CachestoreWarning, KeyingError
@@ -251,18 +258,20 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
     def _look_up(self, call: _Call, item: Item) -> Hit | Item:
         """Return the answer to a task, or the task as it is sent."""
         function, args, kwargs = item
-        settings = self.cache.settings
         memorised = getattr(unwrapped(function), "lookup", None)
         if memorised is not None:
             found = memorised(*args, **kwargs)
-            return found if isinstance(found, Hit) else (Task(function, None, settings), args, kwargs)
+            return found if isinstance(found, Hit) else (self._task(function, None), args, kwargs)
         looked_up = self._key(call, item)
         if looked_up is not None:
             found = self.cache.get(looked_up.call.key, accept=self._acceptance(looked_up))
             if isinstance(found, Hit):
                 self._mention_unseeded(looked_up, found)
                 return found
-        return Task(function, looked_up, settings), args, kwargs
+        return self._task(function, looked_up), args, kwargs
+
+    def _task(self, function: Any, looked_up: TaskCall | None) -> Task:
+        return Task(function, looked_up, self.cache.settings, around_active_backend)
 
     def _key(self, call: _Call, item: Item) -> TaskCall | None:
         try:
@@ -286,6 +295,20 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
                 f"Folds of {names} are reused, though random_state=None would draw other random numbers each time. "
                 "Give a random_state, or set reuse_unseeded = false to compute such folds anew.",
             )
+
+
+@contextmanager
+def around_active_backend(cache: Cache) -> Iterator[None]:
+    """Put a cache around the joblib backend that is active in this thread.
+
+    In a worker joblib's batches open their inner backend by its own name: nested calls would lose the cache.
+    """
+    backend, _ = get_active_backend()
+    if isinstance(backend, CachingBackend):
+        yield
+        return
+    with parallel_config(backend=CachingBackend(backend, cache)):
+        yield
 
 
 def _with_items(batch: BatchedCalls, items: list[Item], reducer: Callable[[], None] | None) -> BatchedCalls:

@@ -78,4 +78,7 @@ def unseeded(estimator: Any) -> list[str]:
 
 def _ignores_seed(estimator: Any) -> bool:
     # libsvm is given a seed by every fit, and uses it for probability estimates alone.
-    return type(estimator).__module__ == "sklearn.svm._classes" and getattr(estimator, "probability", None) is not True
+    return (
+        type(estimator).__module__ == "sklearn.svm._classes"
+        and getattr(estimator, "probability", None) is not True
+    )

@@ -7,8 +7,8 @@ import socket
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +17,8 @@ from cachestore.errors import CachestoreWarning
 from cachestore.keys import differing_parts
 from cachestore.parallel.task_call import TaskCall
 from cachestore.settings import Settings, adopt
+
+Nested = Callable[[Cache], AbstractContextManager[object]]
 
 
 class Task:
@@ -32,25 +34,31 @@ class Task:
         The key that was looked up and missed; None where the value is not to be stored.
     settings
         Of the client, with the secrets that its workers need. They travel with the task, never into a blob.
+    nested
+        Puts the cache around the joblib backend that is active in the worker.
     """
 
-    def __init__(self, function: Callable[..., Any], looked_up: TaskCall | None, settings: Settings) -> None:
+    def __init__(
+        self, function: Callable[..., Any], looked_up: TaskCall | None, settings: Settings, nested: Nested
+    ) -> None:
         self.function = function
         self.looked_up = looked_up
         self.settings = settings
+        self.nested = nested
         # Dashboards show it.
         self.__name__ = getattr(function, "__name__", type(function).__name__)
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the settings first: loading the function may import a module that calls `cachestore.open()`."""
         origin = (socket.gethostname(), os.getpid())
-        return _arrived, (_Luggage(self.settings, origin), self.function, self.looked_up, self.settings)
+        luggage = _Luggage(self.settings, origin)
+        return _arrived, (luggage, self.function, self.looked_up, self.settings, self.nested)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute, store and return the value."""
         cache = open_cache(self.settings)
         try:
-            with _nested_lookups(cache):
+            with self.nested(cache):
                 if self.looked_up is None:
                     return self.function(*args, **kwargs)
                 return self._compute(self.looked_up, cache, args, kwargs)
@@ -101,27 +109,8 @@ def _unpack(settings: Settings, origin: tuple[str, int]) -> None:
         adopt(settings)
 
 
-def _arrived(_: None, function: Callable[..., Any], looked_up: TaskCall | None, settings: Settings) -> Task:
-    return Task(function, looked_up, settings)
-
-
-@contextmanager
-def _nested_lookups(cache: Cache) -> Iterator[None]:
-    """Put the cache around the backend that is active in the worker.
-
-    joblib's batches open their inner backend by its own name, so the cache would be lost for nested calls.
-    """
-    import joblib
-    from joblib.parallel import get_active_backend
-
-    from cachestore.parallel.caching_backend import CachingBackend
-
-    backend, _ = get_active_backend()
-    if isinstance(backend, CachingBackend):
-        yield
-        return
-    with joblib.parallel_config(backend=CachingBackend(backend, cache)):
-        yield
+def _arrived(_: None, *parts: Any) -> Task:
+    return Task(*parts)
 
 
 def _random_state() -> Any:

@@ -35,7 +35,9 @@ class TaskCall:
     storable: Callable[[tuple[Any, ...], dict[str, Any], Any], bool] | None = None
 
 
-def task_call(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], digests: Digests) -> TaskCall | None:
+def task_call(
+    function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], digests: Digests
+) -> TaskCall | None:
     """Return the key of a task; None where it is not looked up.
 
     Raises

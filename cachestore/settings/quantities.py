@@ -30,11 +30,15 @@ def parse_duration(text: str) -> timedelta:
     """
     match = _DURATION.fullmatch(text)
     if match is None:
-        raise SettingsError(f"{text!r} is not a duration. Write a number and a unit: 90s, 15m, 12h, 30d or 2w.")
+        raise SettingsError(
+            f"{text!r} is not a duration. Write a number and a unit: 90s, 15m, 12h, 30d or 2w."
+        )
     try:
         return timedelta(seconds=float(match[1]) * _SECONDS[match[2].lower()])
     except OverflowError:
-        raise SettingsError(f"{text!r} is longer than time goes back. Write at most some thousand years.") from None
+        raise SettingsError(
+            f"{text!r} is longer than time goes back. Write at most some thousand years."
+        ) from None
 
 
 def parse_size(text: str) -> int:
@@ -54,6 +58,8 @@ def parse_size(text: str) -> int:
     """
     match = _SIZE.fullmatch(text)
     if match is None or (match[2] == "" and match[3] is not None and match[3].lower() == "ib"):
-        raise SettingsError(f"{text!r} is not a size. Write bytes or a number and a unit: 500MB, 10GB or 400GiB.")
+        raise SettingsError(
+            f"{text!r} is not a size. Write bytes or a number and a unit: 500MB, 10GB or 400GiB."
+        )
     units = _DECIMAL if match[3] is not None and match[3].lower() == "b" else _BINARY
     return int(float(match[1]) * units[match[2].upper()])

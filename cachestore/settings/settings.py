@@ -65,7 +65,11 @@ class Settings:
             raise SettingsError(
                 f"storage_options is {self.storage_options!r}. Give a mapping of the filesystem's options."
             )
-        if isinstance(self.timeout, bool) or not isinstance(self.timeout, int | float) or not self.timeout > 0:
+        if (
+            isinstance(self.timeout, bool)
+            or not isinstance(self.timeout, int | float)
+            or not self.timeout > 0
+        ):
             raise SettingsError(f"timeout is {self.timeout!r}. Give a number of seconds above 0.")
         if isinstance(self.verbose, bool) or not isinstance(self.verbose, int | float):
             raise SettingsError(f"verbose is {self.verbose!r}. Give a number, 0 for silence.")

@@ -160,4 +160,4 @@ def _anchored(name: str, value: Any, folder: Path) -> Any:
     """Make a relative path absolute: the process may change its directory later."""
     if name not in {"location", "index"} or not isinstance(value, str) or not value or "://" in value:
         return value
-    return str(folder / Path(value).expanduser())
+    return os.path.normpath(folder / Path(value).expanduser())

@@ -123,7 +123,9 @@ def test_a_private_index_never_sweeps(tmp_path, put, monkeypatch):
 def test_a_collection_that_is_cut_short_can_be_done_again(cache, put, monkeypatch):
     keys = [put(number) for number in range(3)]
     decided = gc.plan(cache, Limits(max_entries=0))
-    monkeypatch.setattr(type(cache.store), "delete", lambda self, paths: (_ for _ in ()).throw(KeyboardInterrupt))
+    monkeypatch.setattr(
+        type(cache.store), "delete", lambda self, paths: (_ for _ in ()).throw(KeyboardInterrupt)
+    )
     with pytest.raises(KeyboardInterrupt):
         gc.run(cache, decided)
     monkeypatch.undo()

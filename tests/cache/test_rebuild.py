@@ -67,3 +67,13 @@ def test_verify_finds_damage_lost_blobs_and_orphans_and_changes_nothing(cache, p
     assert found.orphans == (orphan,)
     assert path.read_bytes() == content
     assert cache.get(whole).value == "x" * 5000
+
+
+def test_verify_sees_bytes_that_no_reader_fetches(cache, put):
+    key = put(1, np.random.default_rng(0).bytes(3 * 2**20))
+    path = cache.store.directory() / blob_path(key)
+    content = path.read_bytes()
+    path.write_bytes(content[: -(2**20)] + b"inserted" + content[-(2**20) :])
+    [finding] = verify(cache).damaged
+    assert finding.key == key
+    assert str(path.stat().st_size) in finding.problem

@@ -6,7 +6,10 @@ import sys
 
 import pytest
 
-HEAVY = ["sqlalchemy", "alembic", "s3fs", "fsspec", "pandas", "numpy", "blosc2", "distributed", "sklearn", "joblib", "rich", "click"]  # fmt: skip
+HEAVY = [
+    "sqlalchemy", "alembic", "s3fs", "fsspec", "pandas", "numpy",
+    "blosc2", "distributed", "sklearn", "joblib", "rich", "click",
+]  # fmt: skip
 
 
 def modules_after(code):
@@ -24,7 +27,7 @@ def test_importing_it_imports_nothing_heavy():
 
 
 def test_importing_it_imports_far_less_than_joblib():
-    # What an import costs is counted in modules here: seconds are noise on a shared machine (see benchmarks/imports.py).
+    # Counted in modules: seconds are noise on a shared machine (benchmarks/imports.py has them).
     bare = modules_after("")
     ours = modules_after("import cachestore") - bare
     theirs = modules_after("import joblib") - bare
@@ -49,7 +52,9 @@ def test_a_hit_in_a_local_store_imports_nothing_heavy(tmp_path):
     assert loaded.isdisjoint([*HEAVY, "importlib.metadata", "platformdirs"])
 
 
-@pytest.mark.parametrize("room", ["settings", "keys", "blob", "storage", "index", "cache", "memory", "parallel"])
+@pytest.mark.parametrize(
+    "room", ["settings", "keys", "blob", "storage", "index", "cache", "memory", "parallel"]
+)
 def test_no_room_brings_a_heavy_library_along(room):
     heavy = set(HEAVY) - ({"joblib"} if room == "parallel" else set())
     assert modules_after(f"import cachestore.{room}").isdisjoint(heavy)

@@ -17,7 +17,7 @@ def test_every_public_name_can_be_had():
 
 def test_an_unknown_name_is_an_attribute_error():
     with pytest.raises(AttributeError, match="no attribute 'memory_of_an_elephant'"):
-        cachestore.memory_of_an_elephant  # noqa: B018
+        cachestore.memory_of_an_elephant
 
 
 def test_errors_are_one_tree():

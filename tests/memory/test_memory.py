@@ -197,7 +197,9 @@ def test_a_callback_that_says_no_has_the_entry_computed_anew(memory):
     double, calls = counted()
     told = []
     answer = [True]
-    double = memory.cache(double, cache_validation_callback=lambda metadata: told.append(metadata) or answer[0])
+    double = memory.cache(
+        double, cache_validation_callback=lambda metadata: told.append(metadata) or answer[0]
+    )
     double(1)
     double(1)
     assert (len(calls), len(told)) == (1, 1)
@@ -314,7 +316,9 @@ def test_limits_without_a_meaning_are_refused(memory):
 
 
 def test_a_memory_can_be_pickled_without_secrets(tmp_path):
-    memory = Memory(tmp_path, verbose=0, backend_options={"storage_options": {"secret": "hunter2", "anon": True}})
+    memory = Memory(
+        tmp_path, verbose=0, backend_options={"storage_options": {"secret": "hunter2", "anon": True}}
+    )
     memorised = memory.cache(abs_of)
     pickled = pickle.dumps((memory, memorised))
     assert b"hunter2" not in pickled

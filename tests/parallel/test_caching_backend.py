@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import textwrap
+from pathlib import Path
 
 import joblib
 import numpy as np
@@ -113,10 +114,10 @@ def test_tasks_of_installed_libraries_are_not_looked_up(memory, books):
 
 
 def test_a_task_without_a_stable_digest_is_computed_with_one_warning(memory, books):
-    with memory.parallel("threading"):
-        with pytest.warns(CachestoreWarning, match=r"computed and not stored.*'numbers'") as told:
-            for _ in range(2):
-                assert run(sum_of, *((n for n in [m]) for m in range(3))) == [0, 1, 2]
+    expected = pytest.warns(CachestoreWarning, match=r"computed and not stored.*'numbers'")
+    with memory.parallel("threading"), expected as told:
+        for _ in range(2):
+            assert run(sum_of, *((n for n in [m]) for m in range(3))) == [0, 1, 2]
     assert len(told) == 1
     assert books() == (0, 0)
 
@@ -149,7 +150,7 @@ def test_a_module_that_opens_the_cache_when_a_task_is_unpickled_has_them_too(tmp
             """
         )
     )
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), os.getcwd()])}
+    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), str(Path.cwd())])}
     ran = subprocess.run(
         [sys.executable, str(script)], check=True, capture_output=True, text=True, env=environ, cwd=tmp_path
     )
@@ -189,7 +190,11 @@ def test_a_worker_with_other_code_returns_its_value_and_does_not_store_it(tmp_pa
             """
         )
     )
-    environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(package), os.getcwd()]), "PYTHONDONTWRITEBYTECODE": "1"}
+    environ = {
+        **os.environ,
+        "PYTHONPATH": os.pathsep.join([str(package), str(Path.cwd())]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
     command = [sys.executable, str(script), "edit"]
     ran = subprocess.run(command, check=True, capture_output=True, text=True, env=environ)
     assert ran.stdout == "[('new and longer', 0), ('new and longer', 1)]\n"
@@ -218,7 +223,7 @@ def test_a_function_of_a_script_is_stored_by_its_workers(tmp_path, memory, books
             """
         )
     )
-    environ = {**os.environ, "PYTHONPATH": os.getcwd()}
+    environ = {**os.environ, "PYTHONPATH": str(Path.cwd())}
     for expected in [(2, 0), (2, 2)]:
         ran = subprocess.run(
             [sys.executable, str(script)], check=True, capture_output=True, text=True, env=environ

@@ -26,7 +26,9 @@ def assert_same_results(ours, theirs):
     assert ours.keys() == theirs.keys()
     for column in theirs:
         if not column.endswith("_time"):
-            np.testing.assert_array_equal(np.asarray(ours[column]), np.asarray(theirs[column]), err_msg=column)
+            np.testing.assert_array_equal(
+                np.asarray(ours[column]), np.asarray(theirs[column]), err_msg=column
+            )
 
 
 def test_an_overlapping_search_computes_only_what_is_new(memory, books, inner):
@@ -76,7 +78,14 @@ def test_folds_are_the_same_whoever_searches_however(memory, books):
 def test_whatever_changes_a_score_is_another_fold(memory, books, change):
     with memory.parallel("threading"):
         GridSearchCV(SVC(), {"C": [1]}, cv=5).fit(X, y)
-        given = {"estimator": SVC(), "X": X, "y": y, "cv": 5, "scoring": None, "return_train_score": False} | change
+        given = {
+            "estimator": SVC(),
+            "X": X,
+            "y": y,
+            "cv": 5,
+            "scoring": None,
+            "return_train_score": False,
+        } | change
         data, target = given.pop("X"), given.pop("y")
         GridSearchCV(param_grid={"C": [1]}, **given).fit(data, target)
     assert books() == (10, 0)
@@ -179,7 +188,9 @@ def test_a_setting_has_unseeded_folds_computed_anew(tmp_path):
     assert memory.store_backend.index.statistics().hits == 5
 
 
-@pytest.mark.parametrize("estimator", [SVC(), LogisticRegression(max_iter=200)], ids=["SVC", "LogisticRegression"])
+@pytest.mark.parametrize(
+    "estimator", [SVC(), LogisticRegression(max_iter=200)], ids=["SVC", "LogisticRegression"]
+)
 def test_estimators_whose_results_no_random_number_decides_are_reused_silently(memory, estimator, recwarn):
     with memory.parallel("threading"):
         cross_val_score(estimator, X, y)
