@@ -116,7 +116,6 @@ class Database(ABC):
         self._lock = threading.RLock()
         if self._engine is not None:
             _inherited.append(self._engine)
-            self._engine.dispose(close=False)
         self._engine = None
 
     @abstractmethod

@@ -153,8 +153,8 @@ def _touch(key: str, user: str, at: int, seconds_saved: float, hits: int) -> Tou
 
 
 def _touches(data: bytes, file: Path) -> Iterator[Touch]:
-    # What follows the last end of a line was cut off: a prefix of JSON could still have a meaning.
-    for line in data.split(b"\n")[:-1]:
+    # Of a list in JSON no beginning is JSON: a line that was cut off is never taken for another.
+    for line in data.split(b"\n"):
         if not line:
             continue
         try:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import gc
 import multiprocessing
 import os
+import sqlite3
 import subprocess
 import sys
 import textwrap
@@ -88,7 +89,7 @@ def run(address: str, script: str, *arguments: str, wait: bool = True) -> subpro
     """
     process = subprocess.Popen(
         [sys.executable, "-c", textwrap.dedent(head) + textwrap.dedent(script), address, *arguments],
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     if wait:
         finish(process)
@@ -99,9 +100,9 @@ def reused(index: Index) -> dict[str, int]:
     return {user.user: user.reused for user in index.statistics().by_user}
 
 
-def finish(*processes: subprocess.Popen[str]) -> None:
+def finish(*processes: subprocess.Popen[str], said: str = "") -> None:
     for process in processes:
-        _, errors = process.communicate(timeout=100)
+        _, errors = process.communicate(said, timeout=100)
         assert process.returncode == 0, errors
 
 
@@ -250,6 +251,29 @@ def test_a_deleted_index_is_made_again(tmp_path: Path, what: str) -> None:
     assert [found.key for found in theirs.find("")] == [key(2), key(3)]
     theirs.close()
     assert [found.key for found in open_at(None, folder).find("")] == [key(2), key(3)]
+
+
+def test_a_process_that_has_a_deleted_index_open_does_not_damage_the_new_one(tmp_path: Path) -> None:
+    script = """
+    index.record(entry(number) for number in range(50))
+    print("ready", flush=True)
+    sys.stdin.readline()
+    index.record(entry(number) for number in range(100, 150))
+    assert len(index.find("")) == 100
+    """
+    file = tmp_path / "index.sqlite"
+    process = run(str(file), script, wait=False)
+    assert process.stdout is not None
+    process.stdout.readline()
+    file.unlink()
+    index = open_at(str(file))
+    index.record(entry(number) for number in range(200, 250))
+    assert len(index.find("")) == 50
+    finish(process, said="go\n")
+    assert len(index.find("")) == 100
+    index.close()
+    with sqlite3.connect(file) as connection:
+        assert connection.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
 def test_an_index_replaced_by_another_is_noticed(tmp_path: Path) -> None:

@@ -8,9 +8,10 @@ import time
 from collections.abc import Iterator
 
 import pytest
+import sqlalchemy as sa
 
 from cachestore.errors import IndexUnavailable
-from cachestore.index import server
+from cachestore.index import Touch, server, tables, uses
 from cachestore.index.server import ServerDatabase
 from tests.contracts.index import entry, key, touch
 from tests.index.test_index import open_at
@@ -199,6 +200,97 @@ def test_uses_of_many_threads_do_not_deadlock(empty_postgres: str) -> None:
     index.close()
 
 
+def test_transactions_lock_rows_in_one_order(empty_postgres: str) -> None:
+    database = opened(empty_postgres)
+    with database.writing() as ours:
+        uses.apply(ours, [touch(1)])
+        other = threading.Thread(target=apply_to, args=(database, [touch(2), touch(1)]))
+        other.start()
+        wait_for_a_waiter(empty_postgres)
+        # Had the other taken 2 before it waits for 1, both would now wait for each other.
+        uses.apply(ours, [touch(2)])
+    other.join()
+    with database.reading() as connection:
+        assert connection is not None
+        assert connection.scalars(sa.select(tables.uses.c.hits)).all() == [2, 2]
+    database.close()
+
+
+def test_a_use_noted_while_its_row_is_recorded_counts(empty_postgres: str) -> None:
+    database = opened(empty_postgres)
+    apply_to(database, [touch(1, "ben")])
+    index = open_at(empty_postgres)
+    with database.writing() as ours:
+        uses.apply(ours, [touch(1, "cleo")])
+        recording = threading.Thread(target=index.record, args=([entry(1)],))
+        recording.start()
+        wait_for_a_waiter(empty_postgres)
+    recording.join()
+    found = index.get(key(1))
+    assert found is not None
+    assert found.hits == 2
+    index.close()
+    database.close()
+
+
+def opened(address: str) -> ServerDatabase:
+    return ServerDatabase(address.replace("postgresql:", "postgresql+psycopg:"), address, timeout=20.0)
+
+
+def apply_to(database: ServerDatabase, touches: list[Touch]) -> None:
+    with database.writing() as connection:
+        uses.apply(connection, touches)
+
+
+def wait_for_a_waiter(address: str) -> None:
+    import psycopg
+
+    query = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with psycopg.connect(address, autocommit=True) as connection:
+        while connection.execute(query).fetchone() is None:
+            time.sleep(0.01)
+
+
+def test_tables_dropped_under_an_index_are_made_again(empty_postgres: str) -> None:
+    import psycopg
+
+    index = open_at(empty_postgres)
+    index.record([entry(1)])
+    with psycopg.connect(empty_postgres, autocommit=True) as connection:
+        connection.execute("DROP SCHEMA public CASCADE; CREATE SCHEMA public")
+    with pytest.raises(IndexUnavailable, match="does not exist"):
+        index.record([entry(1)])
+    index.record([entry(2)])
+    assert index.find("") == [entry(2)]
+    index.close()
+
+
+def test_a_server_that_hangs_after_its_greeting() -> None:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        listening.listen()
+        accepted: list[socket.socket] = []
+
+        def greet() -> None:
+            connection, _ = listening.accept()
+            accepted.append(connection)
+            connection.recv(4096)
+            # "Authentication is done", "ready for a query".
+            connection.sendall(b"R\0\0\0\x08\0\0\0\0" + b"Z\0\0\0\x05I")
+
+        threading.Thread(target=greet, daemon=True).start()
+        port = listening.getsockname()[1]
+        index = open_at(
+            f"postgresql://ana@127.0.0.1:{port}/cache?sslmode=disable&gssencmode=disable", timeout=0.7
+        )
+        start = time.monotonic()
+        with pytest.raises(IndexUnavailable, match="no answer within"):
+            index.get(key(1))
+        assert time.monotonic() - start < 1.7
+        for connection in accepted:
+            connection.close()
+
+
 def test_an_operation_when_no_thread_can_be_started_any_more(
     empty_postgres: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -206,9 +298,7 @@ def test_an_operation_when_no_thread_can_be_started_any_more(
         raise RuntimeError("can't create new thread at interpreter shutdown")
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
-    database = ServerDatabase(
-        empty_postgres.replace("postgresql:", "postgresql+psycopg:"), empty_postgres, timeout=5.0
-    )
+    database = opened(empty_postgres)
     with database.writing() as connection:
         assert connection.exec_driver_sql("SELECT 1").scalar() == 1
     database.close()

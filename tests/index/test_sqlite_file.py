@@ -129,6 +129,7 @@ for act in (lambda: index.record([entry(1)]), index.flush):
         finish(
             subprocess.Popen(
                 [sys.executable, "-c", script, str(folder)],
+                stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 text=True,
