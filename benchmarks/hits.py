@@ -1,0 +1,47 @@
+"""What a hit costs in a process that is warm, beside joblib's, keys and digests counted."""
+
+import tempfile
+from pathlib import Path
+
+import joblib
+import numpy as np
+from pairs import compare, print_header
+
+import cachestore
+
+
+def small(number, name, scale=2.0):
+    return {"number": number, "name": name, "scale": scale}
+
+
+def array(size):
+    return np.random.default_rng(0).normal(size=size)
+
+
+def total(values):
+    return float(values.sum())
+
+
+def repeat(function, *arguments, times):
+    def run():
+        for _ in range(times):
+            function(*arguments)
+
+    return run
+
+
+print_header()
+with tempfile.TemporaryDirectory() as folder:
+    theirs = joblib.Memory(str(Path(folder) / "joblib"), verbose=0)
+    ours = cachestore.Memory(str(Path(folder) / "cachestore"), verbose=0)
+    for name, function, arguments, times in [
+        ("100 hits of a small value", small, (3, "abc"), 100),
+        ("hit of a 1 MB array", array, (125_000,), 1),
+        ("hit of a 100 MB array", array, (12_500_000,), 1),
+        ("hit with a 100 MB array as argument", total, (array(12_500_000),), 1),
+    ]:
+        compare(
+            name,
+            repeat(theirs.cache(function), *arguments, times=times),
+            repeat(ours.cache(function), *arguments, times=times),
+        )
