@@ -58,7 +58,7 @@ def _paragraph(message: object) -> str:
 def _warnings_as_text() -> Iterator[None]:
     """Show warnings to people, not as lines of code."""
 
-    def show(  # noqa: PLR0917 - as `warnings` calls it
+    def show(
         message: Warning | str,
         category: type[Warning],
         filename: str,
