@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 
 from cachestore.errors import SettingsError
 from cachestore.index import Entry
@@ -67,7 +66,7 @@ def choose(entries: Iterable[Entry], limits: Limits, now: datetime) -> list[Evic
     Parameters
     ----------
     entries
-        All entries of the cache, in any order.
+        The entries that the limits speak of, in any order.
     limits
         What the cache may hold.
     now
@@ -78,8 +77,7 @@ def choose(entries: Iterable[Entry], limits: Limits, now: datetime) -> list[Evic
     list of Eviction
         Least recently used first.
     """
-    mine = [each for each in entries if limits.function is None or _matches(each.function, limits.function)]
-    mine.sort(key=lambda entry: (entry.last_used_at, entry.key))
+    mine = sorted(entries, key=lambda entry: (entry.last_used_at, entry.key))
     evictions: list[Eviction] = []
     kept: list[Entry] = []
     for entry in mine:
@@ -99,12 +97,6 @@ def choose(entries: Iterable[Entry], limits: Limits, now: datetime) -> list[Evic
         size -= entry.stored_size
         number -= 1
     return evictions
-
-
-def _matches(name: str, pattern: str) -> bool:
-    # Only * and ? are special: `f.<locals>.g[0]` needs no quoting.
-    pattern = pattern.replace("[", "[[]")
-    return fnmatchcase(name, pattern) or fnmatchcase(name, f"*.{pattern}")
 
 
 def _days(age: timedelta) -> str:

@@ -102,7 +102,7 @@ def plan(cache: Cache, limits: Limits, *, now: datetime | None = None) -> Plan:
         ]
         adoptions, sweeps = _judge(cache, old)
         sweeps += [info for info in listed if is_temporary(info.path) and now - info.modified > ORPHAN_AGE]
-    evictions = choose(entries, limits, now) if limits.given else []
+    evictions = choose(_meant(cache, entries, limits), limits, now) if limits.given else []
     gone = {eviction.entry.key for eviction in evictions}
     kept = [entry for entry in entries if entry.key not in gone]
     return Plan(
@@ -138,6 +138,14 @@ def run(cache: Cache, decided: Plan, *, progress: Callable[[int], object] = lamb
         progress(done)
     cache.index.record(decided.adoptions)
     cache.store.delete(info.path for info in decided.sweeps)
+
+
+def _meant(cache: Cache, entries: list[Entry], limits: Limits) -> list[Entry]:
+    """Leave out the entries of functions that the limits do not speak of."""
+    if limits.function is None:
+        return entries
+    named = {entry.key for entry in cache.index.select(Selection(function=limits.function))}
+    return [entry for entry in entries if entry.key in named]
 
 
 def _judge(cache: Cache, orphans: Iterable[tuple[str, ObjectInfo]]) -> tuple[list[Entry], list[ObjectInfo]]:

@@ -34,6 +34,14 @@ def test_a_plan_changes_nothing_and_running_it_removes_rows_and_blobs(cache, put
     assert {entry.key for entry in cache.index.select(Selection())} == set(keys[3:])
 
 
+def test_limits_may_speak_of_some_functions_only(cache, put):
+    keys = [put(number) for number in range(3)]
+    assert gc.plan(cache, Limits(max_entries=0, function="other*")).evictions == ()
+    decided = gc.plan(cache, Limits(max_entries=1, function="call_*"))
+    assert [eviction.entry.key for eviction in decided.evictions] == keys[:2]
+    assert decided.kept == 1
+
+
 def test_uses_that_are_only_noted_count(cache, put):
     first, second = put(1), put(2)
     cache.get(first)
