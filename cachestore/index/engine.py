@@ -88,6 +88,12 @@ class Database(ABC):
             # Only now are the tables there for good.
             self._checked = engine
 
+    def is_made(self) -> bool:
+        """Say whether there are tables, of whatever revision."""
+        with self._in_our_words():
+            engine = self._engine_of_existing()
+        return engine is not None and (engine is self._checked or self.version() is not None)
+
     def version(self) -> str | None:
         """Return the revision of the tables; None when there are none."""
         with self._in_our_words():

@@ -114,7 +114,7 @@ class Index:
             return []
         try:
             spool = self._place.spool()
-            if database.version() is None and (spool is None or spool.is_empty()):
+            if not database.is_made() and (spool is None or spool.is_empty()):
                 return []
 
             from cachestore.index import spooled, uses
@@ -174,7 +174,7 @@ class Index:
 
         keys = list(keys)
         database = self._place.database()
-        if not keys or database is None or database.version() is None:
+        if not keys or database is None or not database.is_made():
             return 0
         with database.writing() as connection:
             return rows.forget(connection, keys)

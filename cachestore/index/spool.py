@@ -13,7 +13,6 @@ import json
 import logging
 import math
 import os
-import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -96,7 +95,7 @@ class Spool:
 
     def claim(self) -> list[Path]:
         """Give the file, if there is one, a name of its own; return all that wait to be taken in."""
-        claimed = self._path.with_name(f"{self._path.name}.{uuid.uuid4().hex}")
+        claimed = self._path.with_name(f"{self._path.name}.{os.urandom(16).hex()}")
         try:
             self._path.rename(claimed)
         except FileNotFoundError:

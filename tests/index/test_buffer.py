@@ -140,6 +140,28 @@ def test_the_thread_ends_with_its_buffer(sink: Sink, monkeypatch: pytest.MonkeyP
     assert not thread.is_alive()
 
 
+def test_flushing_waits_for_a_batch_on_its_way() -> None:
+    started, go, order = threading.Event(), threading.Event(), list[str]()
+
+    def deliver(touches: list[Touch]) -> None:
+        started.set()
+        go.wait(10)
+        order.append("delivered")
+
+    touches = TouchBuffer(deliver, background=False)
+    touches.add(touch(1))
+    first = threading.Thread(target=touches.flush)
+    first.start()
+    started.wait(10)
+    second = threading.Thread(target=lambda: (touches.flush(), order.append("flushed")))
+    second.start()
+    second.join(0.1)
+    go.set()
+    second.join()
+    first.join()
+    assert order == ["delivered", "flushed"]
+
+
 def test_adding_is_cheap(sink: Sink) -> None:
     touches = TouchBuffer(sink, background=True)
     start = time.perf_counter()

@@ -202,6 +202,7 @@ def test_uses_of_many_threads_do_not_deadlock(empty_postgres: str) -> None:
 
 def test_transactions_lock_rows_in_one_order(empty_postgres: str) -> None:
     database = opened(empty_postgres)
+    database.migrate()
     with database.writing() as ours:
         uses.apply(ours, [touch(1)])
         other = threading.Thread(target=apply_to, args=(database, [touch(2), touch(1)]))
