@@ -42,6 +42,13 @@ def test_elements_count(name):
     assert digest(array) != digest(array.take(pa.array([0, 1, 1, 3])))
 
 
+def test_slices_of_arrays_without_nulls():
+    array = pa.array([1, 2, 3, 1, 2])
+    assert digest(array.slice(1, 2)) == digest(pa.array([2, 3])) != digest(array.slice(0, 2))
+    texts = pa.array(["a", "b", "c", "a"])
+    assert digest(texts.slice(1, 2)) == digest(pa.array(["b", "c"])) != digest(texts.slice(0, 2))
+
+
 def test_lengths_count():
     assert digest(pa.array(["ab", "c"])) != digest(pa.array(["a", "bc"]))
     assert digest(pa.array([[1, 2], [3]])) != digest(pa.array([[1], [2, 3]]))

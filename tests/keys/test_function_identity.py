@@ -347,6 +347,42 @@ def test_a_constant_that_was_replaced_in_this_process_is_seen(load):
     assert identify(module.main) != before
 
 
+def test_defaults_count_by_value(load):
+    source = """
+        ONE, TWO = 1, 2
+        def helper(x, y=ONE, *, z=TWO):
+            return x
+        def main(x):
+            return helper(x)
+    """
+    made = [source, edited(source, "= 1, 2", "= 3, 2"), edited(source, "= 1, 2", "= 1, 4")]
+    assert len({identify(load(team=text).main).version for text in made}) == 3
+
+
+def test_values_in_a_class_count_as_they_are(load):
+    source = """
+        FACTOR = 2
+        class Model:
+            rate = FACTOR * 2
+        def main(x):
+            return Model.rate
+    """
+    module = load(team=source)
+    before = identify(module.main)
+    assert identify(load(team=edited(source, "FACTOR = 2", "FACTOR = 3")).main) != before
+    module.Model.rate = 5
+    assert identify(module.main) != before
+
+
+def test_a_class_that_was_edited_after_import_counts_as_it_runs(load):
+    from pathlib import Path
+
+    source = "class Model:\n    def fit(self):\n        return {}\n"
+    module = load(team=source.format(1))
+    Path(module.__file__).write_text(source.format(22))
+    assert identify(module.Model) != identify(load(team=source.format(22)).Model)
+
+
 def test_a_method_that_was_replaced_in_this_process_is_seen(load):
     module = load(team=TEAM, helpers=HELPERS)
     before = identify(module.main)
@@ -403,6 +439,8 @@ def test_a_memory_is_a_constant_and_a_memorised_function_is_its_function(load):
     plain = identify(load(team=edited(source, "{options}", "")).main)
     assert plain == identify(load(team=edited(source, "{options}", "(verbose=3)")).main)
     assert "function:team:helper" in plain.parts
+    module = load(team=edited(source, "{options}", ""))
+    assert identify(module.helper) == identify(module.helper.func)
 
 
 def test_scripts_are_named_without_their_path(run, tmp_path):

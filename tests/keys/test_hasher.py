@@ -148,6 +148,9 @@ def test_types_differ():
 def test_concatenations_differ():
     alike = [["ab", "c"], ["a", "bc"], ["abc"], [["ab"], "c"], ["ab", ["c"]], [["ab", "c"]], ["ab", "c", ""]]
     assert len(set(map(digest, alike))) == len(alike)
+    # A text that looks like the encoding of two others.
+    assert digest(["a", "bsc"]) != digest(["asb", "c"])
+    assert digest([b"a", b"1:bc"]) != digest([b"a1:b", b"c"])
 
 
 def test_scalars():

@@ -26,5 +26,7 @@ def test_formats_differ():
 def test_order_duplicates_and_widths_do_not_matter():
     one = sparse.csr_array(([1.0, 2.0, 3.0], ([0, 0, 1], [1, 0, 2])), shape=(2, 3))
     two = sparse.csr_array(([3.0, 2.0, 0.5, 0.5], ([1, 0, 0, 0], [2, 0, 1, 1])), shape=(2, 3))
+    three = sparse.coo_array(([3.0, 2.0, 0.5, 0.5], ([1, 0, 0, 0], [2, 0, 1, 1])), shape=(2, 3))
+    assert digest(three) == digest(sparse.coo_array(one))
     two.indices, two.indptr = two.indices.astype(np.int64), two.indptr.astype(np.int64)
     assert digest(one) == digest(two)
