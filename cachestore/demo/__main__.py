@@ -10,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,10 @@ def main() -> None:
     chosen = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="cachestore-demo-") as folder:
         team = Path(folder)
-        with _s3_store(team) if chosen.store == "s3" else nullcontext({}) as store:
+        named: AbstractContextManager[dict[str, str]] = (
+            _s3_store(team) if chosen.store == "s3" else nullcontext({})
+        )
+        with named as store:
             before = _Books()
             for name, grid in _TEAM.items():
                 checkout = _checkout(team, name)

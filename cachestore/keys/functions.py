@@ -15,6 +15,7 @@ from typing import Any
 
 from cachestore.keys.code_origin import origin_of
 from cachestore.keys.encoding import record, text
+from cachestore.keys.filled import is_filled
 from cachestore.keys.own_version import OURS, module_of, own_version, part_name
 from cachestore.keys.walk import Encoder, Walk
 from cachestore.keys.watched import ABSENT, cell_contents
@@ -60,6 +61,7 @@ def encode_function(walk: Walk, value: FunctionType) -> bytes:
     for parameter, default in sorted((value.__kwdefaults__ or {}).items()):
         members += [text(parameter), _carried(walk, step + parameter, default)]
     for variable, content in zip(value.__code__.co_freevars, cell_contents(value), strict=True):
+        content = ABSENT if is_filled(value, variable, content) else content
         members += [text(variable), _carried(walk, step + variable, content)]
     if wrapped is not None:
         members.append(walk.named(" -> __wrapped__", wrapped))

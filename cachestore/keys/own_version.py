@@ -12,7 +12,13 @@ from weakref import WeakKeyDictionary
 
 from cachestore.keys.encoding import record, text
 from cachestore.keys.source import Decorated, normalise
-from cachestore.keys.source_file import code_structure, find_source, functions_of, written_methods
+from cachestore.keys.source_file import (
+    Definition,
+    code_structure,
+    find_source,
+    functions_of,
+    written_methods,
+)
 
 # Decorators of these modules never read annotations, but for the one that does.
 _BLIND = frozenset({"functools", "contextlib", "abc", "builtins"})
@@ -78,14 +84,19 @@ def _from_source(value: Any) -> bytes | None:
         source = find_source(file, value.__name__) if isinstance(file, str) else None
         return normalise(source.tree, _decorators(vars(value))) if source else None
     if isinstance(value, FunctionType):
-        source = find_source(value.__code__.co_filename, module_of(value))
-        node = source.function(value.__code__) if source else None
-        return normalise(node, _decorators(value.__globals__)) if node else None
+        definition = definition_of(value)
+        return normalise(definition, _decorators(value.__globals__)) if definition else None
     module = sys.modules.get(value.__module__)
     file = _file_of_class(value, module)
     source = find_source(file, value.__module__) if file else None
     node = source.class_(value) if source else None
     return normalise(node, _decorators(vars(module) if module else {})) if node else None
+
+
+def definition_of(function: FunctionType) -> Definition | None:
+    """Return the syntax tree of a function; None where no source compiles to the code that runs."""
+    source = find_source(function.__code__.co_filename, module_of(function))
+    return source.function(function.__code__) if source else None
 
 
 def _file_of_class(value: type, module: ModuleType | None) -> str | None:

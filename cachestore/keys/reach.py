@@ -7,6 +7,7 @@ from typing import Any
 
 from cachestore.keys.code_origin import origin_of, package_version
 from cachestore.keys.encoding import hexadecimal, record, text
+from cachestore.keys.filled import is_filled
 from cachestore.keys.functions import is_inert, memorised
 from cachestore.keys.own_version import module_of, own_version, part_name
 from cachestore.keys.references import Reference, references
@@ -72,6 +73,11 @@ def _bindings(walk: Walk, functions: list[FunctionType], found: Found) -> list[b
     bindings = set()
     for function in functions:
         for reference in references(function, walk.packages):
+            if reference.namespace is function.__globals__ and is_filled(
+                function, reference.name, reference.value
+            ):
+                bindings.add(record("name", text(reference.name)))
+                continue
             walk.watched.name(reference.namespace, reference.name, reference.value)
             bindings.add(_bind(walk, reference, found))
     return sorted(bindings)

@@ -92,7 +92,7 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
     # ---- what the inner backend decides
 
     @property
-    def nesting_level(self) -> int | None:  # type: ignore[override]
+    def nesting_level(self) -> int | None:
         """How deep in nested calls."""
         level: int | None = self.inner.nesting_level
         return level
@@ -102,12 +102,12 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
         self.inner.nesting_level = level
 
     @property
-    def default_n_jobs(self) -> int:  # type: ignore[override]
+    def default_n_jobs(self) -> int:
         """How many jobs there are where nobody says."""
         return int(self.inner.default_n_jobs)
 
     @property
-    def supports_inner_max_num_threads(self) -> bool:  # type: ignore[override]
+    def supports_inner_max_num_threads(self) -> bool:
         """Whether workers' native threads can be limited."""
         return bool(self.inner.supports_inner_max_num_threads)
 

@@ -51,7 +51,7 @@ def fold_call(
     KeyingError
         If an argument has no stable digest.
     """
-    bound = bind(function, args, kwargs)
+    bound: dict[str, Any] = bind(function, args, kwargs)
     # An estimator that is handed back shows all its parameters.
     whole = bool(bound.get("return_estimator"))
     estimator = effective_estimator(bound["estimator"], bound["parameters"])

@@ -15,10 +15,8 @@ REPOSITORY = Path(__file__).parents[2]
 def installed(tmp_path_factory):
     """A directory that holds what is in the wheel, and nothing of the checkout."""
     folder = tmp_path_factory.mktemp("wheel")
-    subprocess.run(
-        [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder, REPOSITORY],
-        check=True,
-    )  # fmt: skip
+    options = ["--quiet", "--no-deps", "--no-build-isolation", "--wheel-dir", folder]
+    subprocess.run([sys.executable, "-m", "pip", "wheel", *options, REPOSITORY], check=True)
     [wheel] = folder.glob("cachestore-*.whl")
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(folder / "site")

@@ -38,7 +38,7 @@ def command(tmp_path):
     """Run the command line in a process of its own."""
 
     def run(*words, environ=None):
-        ran = subprocess.run(
+        return subprocess.run(
             [sys.executable, "-m", "cachestore", *words],
             capture_output=True,
             text=True,
@@ -46,7 +46,6 @@ def command(tmp_path):
             cwd=tmp_path,
             env={**os.environ, "PYTHONPATH": str(REPOSITORY), **(environ or {})},
         )
-        return ran
 
     return run
 

@@ -21,7 +21,8 @@ print(work(21))
 def test_on_a_directory(python):
     assert python(WORK).stdout == "computing\n{'value': 42}\n"
     # Another spelling, a comment, a docstring: the same call of the same code.
-    again = WORK.replace("work(21)", "work(factor=2, n=21)").replace('print("comp', '"Double."\n    # !\n    print("comp')
+    again = WORK.replace("work(21)", "work(factor=2, n=21)")
+    again = again.replace('print("comp', '"Double."\n    # !\n    print("comp')
     assert python(again).stdout == "{'value': 42}\n"
     assert python(WORK.replace("n * factor", "n + factor")).stdout == "computing\n{'value': 23}\n"
     assert python(WORK).stdout == "{'value': 42}\n"
@@ -72,7 +73,9 @@ pathlib.Path("pickled").write_bytes(pickle.dumps((memory, model.func.__name__, m
     objects = client.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
     stored = [client.get_object(Bucket=bucket, Key=each["Key"])["Body"].read() for each in objects]
     assert len(stored) == 2
-    written = [file.read_bytes() for file in tmp_path.glob("*") if file.is_file() and file.name != "script.py"]
+    written = [
+        file.read_bytes() for file in tmp_path.glob("*") if file.is_file() and file.name != "script.py"
+    ]
     assert len(written) >= 2
     for content in stored + written:
         assert s3_server.secret.encode() not in content

@@ -270,7 +270,7 @@ def test_what_a_result_was_made_from_is_known(memory):
 
 
 def test_clear_of_a_function_leaves_the_others(memory):
-    first, calls = counted()
+    first, _ = counted()
     first = memory.cache(first)
     other = memory.cache(abs_of)
     first(1), other(-1)

@@ -38,9 +38,7 @@ def pipeline():
 def test_a_prefix_is_fitted_once_for_each_split(memory, inner):
     search = GridSearchCV(pipeline(), GRID, cv=5, memory=memory, inner=inner, n_jobs=1).fit(X, y)
     plain = model_selection.GridSearchCV(pipeline(), GRID, cv=5).fit(X, y)
-    np.testing.assert_array_equal(
-        search.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"]
-    )
+    np.testing.assert_array_equal(search.cv_results_["mean_test_score"], plain.cv_results_["mean_test_score"])
     assert counts(memory, "_fit_and_score") == (15, 0)
     # Two first steps, on five splits and on all data for the refit: three candidates share them.
     assert counts(memory, "_fit_transform_one*") == (12, 20)
