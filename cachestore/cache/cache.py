@@ -26,6 +26,7 @@ from typing import Literal, TypeVar
 from cachestore.blob import BlobReader, Metadata, Parent, encode
 from cachestore.cache.store_file import read_store_id, write_store_id
 from cachestore.cache.trouble import Trouble
+from cachestore.cache.versions import keep_version
 from cachestore.errors import (
     BlobError,
     CachestoreError,
@@ -40,7 +41,7 @@ from cachestore.errors import (
 from cachestore.index import Entry, Index, Touch
 from cachestore.keys import CallKey, digest
 from cachestore.settings import Settings
-from cachestore.storage import ObjectStore, blob_path
+from cachestore.storage import STORE_FILE, ObjectStore, blob_path
 
 # Digesting an array costs next to nothing beside writing it; walking a small value costs more than it tells.
 _DIGESTED_FROM = 64 * 1024
@@ -82,7 +83,7 @@ class Cache:
         self.settings = settings
         self.trouble = Trouble()
         self._merged = False
-        self._marked = False
+        self._versions: set[str] = set()
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -187,7 +188,7 @@ class Cache:
             )
             return None
         try:
-            self._mark_store()
+            self._mark_store(call)
             self.store.put(blob_path(call.key), encoded.parts)
         except StorageError as error:
             self._tell_store(error)
@@ -279,11 +280,20 @@ class Cache:
         if first:
             self.merge_uses()
 
-    def _mark_store(self) -> None:
-        # The first put of a process; a second one in a race writes nothing, the file is created exclusively.
-        if not self._marked:
+    def _mark_store(self, call: CallKey) -> None:
+        """Write what a store holds besides blobs and what this process has not written yet: its name, the version."""
+        if not self._is_marked():
+            # In a race with another first put the second one writes nothing: the file is created exclusively.
             write_store_id(self.store)
-            self._marked = True
+            self._versions = set()
+        if call.code_version not in self._versions:
+            keep_version(self.store, call)
+            self._versions.add(call.code_version)
+
+    def _is_marked(self) -> bool:
+        # Asking a directory costs next to nothing, and people remove the directories of living processes.
+        directory = self.store.directory()
+        return bool(self._versions) and (directory is None or (directory / STORE_FILE).exists())
 
     def _read(
         self, key: str, take: Callable[[BlobReader], _T], accept: Callable[[Metadata], bool] | None = None

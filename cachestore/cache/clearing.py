@@ -6,7 +6,7 @@ from cachestore.cache.cache import Cache
 from cachestore.errors import BlobError, CachestoreError, StorageError
 from cachestore.index import Entry, Selection
 from cachestore.keys import FunctionIdentity
-from cachestore.storage import key_of
+from cachestore.storage import BLOBS, key_of
 
 
 def clear_function(cache: Cache, identity: FunctionIdentity) -> int:
@@ -61,5 +61,5 @@ def _is_of(cache: Cache, entry: Entry, identity: FunctionIdentity) -> bool:
 def _rows_and_blobs(cache: Cache) -> tuple[set[str], set[str]]:
     cache.merge_uses()
     rows = {entry.key for entry in cache.index.select(Selection())}
-    blobs = {key for info in cache.store.list("blobs") if (key := key_of(info.path)) is not None}
+    blobs = {key for info in cache.store.list(BLOBS) if (key := key_of(info.path)) is not None}
     return rows, blobs

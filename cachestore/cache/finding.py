@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from cachestore.cache.cache import Cache
 from cachestore.errors import BlobError, ObjectNotFound, StorageError
-from cachestore.storage import key_of
+from cachestore.storage import BLOBS, key_of
 
 # Remote reads wait for the network, not for the processor.
 _CONCURRENCY = 8
@@ -46,7 +46,7 @@ def inspect_blobs(
         except (BlobError, StorageError) as error:
             return Finding(key, str(error))
 
-    sizes = {key: info.size for info in cache.store.list("blobs") if (key := key_of(info.path)) is not None}
+    sizes = {key: info.size for info in cache.store.list(BLOBS) if (key := key_of(info.path)) is not None}
     with ThreadPoolExecutor(_CONCURRENCY) as pool:
         outcomes = pool.map(outcome, sizes.keys(), sizes.values())
         for done, (key, result) in enumerate(zip(sizes, outcomes, strict=True), start=1):

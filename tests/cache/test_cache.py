@@ -1,4 +1,6 @@
+import json
 import pickle
+import shutil
 from datetime import UTC, datetime
 
 import numpy as np
@@ -8,7 +10,7 @@ from cachestore import CachestoreWarning, IndexUnavailable, StorageError
 from cachestore.cache import Hit, Miss, Parent, open_cache
 from cachestore.index import Selection
 from cachestore.settings import Settings
-from cachestore.storage import blob_path
+from cachestore.storage import blob_path, version_path
 from tests.cache.conftest import call_of
 
 
@@ -36,6 +38,18 @@ def test_a_put_makes_a_row_and_a_hit_counts_as_its_use(cache, put):
     assert (row.hits, row.creator, row.kind, row.seconds) == (2, "ana", "builtins.str", 2.0)
     # What a hit saves is net of the time that loading takes.
     assert 3.0 < row.seconds_saved < 4.0
+
+
+def test_the_parts_of_a_code_version_are_kept_in_the_store(cache, put):
+    key = put(1)
+    put(2)
+    metadata = cache.peek(key)
+    cache.drop([key])
+    [kept] = cache.store.list("versions/")
+    assert kept.path == version_path(metadata.code_version)
+    described = json.loads(cache.store.get(kept.path))
+    assert described["parts"] == dict(metadata.code_parts)
+    assert any(part.endswith("call_of") for part in described["parts"])
 
 
 def test_a_second_put_replaces_the_first(cache, put):
@@ -153,6 +167,15 @@ def test_losing_the_index_loses_no_value(cache, put):
     # The use of an orphan gives it a row again.
     fresh.merge_uses()
     assert fresh.index.get(key).creator == "ana"
+
+
+def test_a_directory_that_is_removed_under_a_living_process_is_made_again(cache, put):
+    put(1)
+    shutil.rmtree(cache.store.directory())
+    key = put(2)
+    assert cache.get(key).value == "a value"
+    assert cache.store_id() is not None
+    assert [entry.key for entry in cache.index.select(Selection())] == [key]
 
 
 def test_a_pickled_cache_opens_the_same_place_without_secrets(tmp_path):
