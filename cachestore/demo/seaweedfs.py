@@ -36,8 +36,8 @@ def running_seaweedfs(directory: Path) -> Iterator[str]:
         If it does not start; the text holds the end of its log.
     """
     # gRPC ports lie 10000 above where they are not named, so the space above is asked for too.
-    s3, grpc = _free_port(), _free_port()
-    master, volume, filer = (_free_port(also=10_000) for _ in range(3))
+    s3, grpc = free_port(), free_port()
+    master, volume, filer = (free_port(also=10_000) for _ in range(3))
     account = {"name": "admin", "credentials": [{"accessKey": KEY, "secretKey": SECRET}]}
     actions = ["Admin", "Read", "Write", "List", "Tagging"]
     (directory / "data").mkdir()
@@ -105,7 +105,7 @@ def _wait(process: subprocess.Popen[bytes], url: str, log: Path) -> None:
             time.sleep(0.1)
 
 
-def _free_port(*, also: int = 0) -> int:
+def free_port(*, also: int = 0) -> int:
     """Find a port on which nobody listens, below those that outgoing connections take."""
     while True:
         port = randrange(12_000, 22_000)

@@ -10,12 +10,12 @@ from collections.abc import Iterator
 import pytest
 import sqlalchemy as sa
 
+from cachestore.demo.seaweedfs import free_port
 from cachestore.errors import IndexUnavailable
 from cachestore.index import Touch, server, tables, uses
 from cachestore.index.server import ServerDatabase
 from tests.contracts.index import entry, key, touch
 from tests.index.test_index import open_at
-from tests.servers.ports import free_port
 from tests.servers.postgres import PostgresServer
 
 pytestmark = pytest.mark.postgres

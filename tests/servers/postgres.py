@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.servers.ports import free_port
+from cachestore.demo.seaweedfs import free_port
 
 _SETTINGS = (
     "-c listen_addresses=127.0.0.1 -p {port} -c unix_socket_directories= "

