@@ -83,11 +83,29 @@ def _named(address: str, timeout: float) -> Place:
                 )
             address = f"postgresql+psycopg://{rest}"
             url = f"postgresql://{rest}"
+            _check_server(address, url)
             return ServerPlace(address, url=without_password(url) or url, timeout=timeout)
     raise SettingsError(
         f"The index {without_password(address)!r} has a scheme that is not known. Name the path of an SQLite "
         "file, or postgresql://user@host/database."
     )
+
+
+def _check_server(address: str, url: str) -> None:
+    from sqlalchemy import make_url
+    from sqlalchemy.exc import ArgumentError
+
+    try:
+        understood = make_url(address)
+    except (ArgumentError, ValueError) as error:
+        raise SettingsError(
+            f"The index {without_password(url)!r} cannot be read as an address: {error}. "
+            "Write postgresql://user@host:port/database."
+        ) from error
+    if not understood.database and not understood.query:  # options may name it: ?service=cache
+        raise SettingsError(
+            f"The index {without_password(url)!r} names no database. Write postgresql://user@host:port/database."
+        )
 
 
 def _local_file(path: Path, address: str, timeout: float) -> Place:

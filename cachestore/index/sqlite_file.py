@@ -141,8 +141,9 @@ def describe(path: Path, error: BaseException, *, timeout: float) -> str:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code in {sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT}:
         return (
-            f"The index {path} is not a database, or it is damaged ({error}). It may be deleted: no value is "
-            "lost, and `cachestore rebuild` makes it again from the blobs."
+            f"The index {path} is not a database, or it is damaged ({error}). If it is the index of a store, it "
+            "may be deleted: no value is lost, and `cachestore rebuild` makes it again from the blobs. If it is "
+            "something else, name another file as the index."
         )
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
         return (

@@ -54,6 +54,9 @@ def test_addresses(address: str, url: str) -> None:
         ("postgresql+psycopg2://ana:pa55@db/cache", "scheme that is not known"),
         ("sqlite://data/x.sqlite", "three slashes"),
         ("sqlite:////data/x.sqlite?mode=ro", "options"),
+        ("postgresql://ana:pa55@db:port/cache", "cannot be read as an address.*'port'"),
+        ("postgresql://ana:pa55@db", "names no database"),
+        ("postgresql://", "names no database"),
     ],
 )
 def test_addresses_without_a_meaning(address: str, says: str) -> None:
