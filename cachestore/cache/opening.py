@@ -61,7 +61,7 @@ def open_cache(settings: Settings) -> Cache:
     """
     if settings.location is None:
         raise SettingsError("The location is None: there is no cache to open. Name a directory or a URL.")
-    name = repr(settings)
+    name = settings.identity()
     with _lock:
         cache = _opened.get(name)
         if cache is None:

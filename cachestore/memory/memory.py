@@ -86,12 +86,7 @@ class Memory:
             raise TypeError(
                 f"Unknown location {location} or backend {backend}. Leave the backend out: the location decides."
             )
-        if mmap_mode is not None:
-            warnings.warn(
-                f"mmap_mode={mmap_mode!r} is not followed: results are loaded into memory.",
-                CachestoreWarning,
-                stacklevel=2,
-            )
+        _mention_mmap_mode(mmap_mode)
         self.backend = backend
         self.backend_options = dict(backend_options or {})
         self.mmap_mode = mmap_mode
@@ -163,12 +158,12 @@ class Memory:
             raise ValueError(
                 f"cache_validation_callback needs to be callable. Got {cache_validation_callback}."
             )
+        _mention_mmap_mode(mmap_mode or None)
         if func is None:
             return functools.partial(
                 self.cache,
                 ignore=ignore,
                 verbose=verbose,
-                mmap_mode=mmap_mode,
                 cache_validation_callback=cache_validation_callback,
             )
         if isinstance(func, MemorizedFunc | NotMemorizedFunc):
@@ -292,6 +287,15 @@ class Memory:
     def __cachestore_digest__(self) -> str:
         """Digest as a constant: where results are kept does not change them."""
         return "cachestore.Memory"
+
+
+def _mention_mmap_mode(mmap_mode: str | None) -> None:
+    if mmap_mode is not None:
+        warnings.warn(
+            f"mmap_mode={mmap_mode!r} is not followed: results are loaded into memory.",
+            CachestoreWarning,
+            stacklevel=3,
+        )
 
 
 def open_memory(location: str | Path | None = None) -> Memory:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from typing import Any
 
 from cachestore.errors import SettingsError
@@ -26,7 +26,7 @@ _URL_SECRET_QUERY = re.compile(r"([?&](?:password|sslpassword|token|secret|key)=
 Compress = bool | int | str | tuple[str, int] | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class Settings:
     """Holds everything that decides which cache is opened and how.
 
@@ -79,6 +79,16 @@ class Settings:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value.strip()):
                 raise SettingsError(f"{name} is {value!r}. Give a text that is not empty.")
+
+    def __repr__(self) -> str:
+        """Show the settings as they may be shown: they end up in logs and tracebacks."""
+        public = self.without_secrets()
+        shown = (f"{each.name}={getattr(public, each.name)!r}" for each in fields(public))
+        return f"Settings({', '.join(shown)})"
+
+    def identity(self) -> str:
+        """Return a text that is the same for the same settings, secrets included: never to be shown."""
+        return repr([(each.name, getattr(self, each.name)) for each in fields(self)])
 
     def at(
         self, location: str, *, index: str | None = None, storage_options: Mapping[str, Any] | None = None

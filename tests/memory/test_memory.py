@@ -83,6 +83,9 @@ def test_an_unknown_backend_is_refused_as_joblib_does(tmp_path):
 def test_mmap_mode_is_not_followed_and_says_so(tmp_path):
     with pytest.warns(CachestoreWarning, match="mmap_mode"):
         Memory(tmp_path, mmap_mode="r")
+    with pytest.warns(CachestoreWarning, match="mmap_mode") as told:
+        Memory(tmp_path, verbose=0).cache(mmap_mode="r")(abs)
+    assert len(told) == 1
 
 
 # ---- everyday use
