@@ -23,6 +23,20 @@ def sum_of(numbers):
     return sum(numbers)
 
 
+class Box:
+    """Holds a list that tasks write into, and digests alike whatever is in it."""
+
+    def __init__(self, numbers):
+        self.numbers = numbers
+
+    def __cachestore_digest__(self):
+        return "box"
+
+
+def put_into(number, box):
+    box.numbers.append(number)
+
+
 def in_which_process(number):
     return os.getpid()
 
@@ -103,7 +117,7 @@ def test_tasks_that_write_into_shared_memory_are_never_answered(memory):
     total = []
     with memory.parallel("threading"):
         for _ in range(2):
-            joblib.Parallel(require="sharedmem")(joblib.delayed(total.append)(n) for n in range(3))
+            joblib.Parallel(require="sharedmem")(joblib.delayed(put_into)(n, Box(total)) for n in range(3))
     assert sorted(total) == [0, 0, 1, 1, 2, 2]
 
 

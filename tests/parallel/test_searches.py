@@ -4,6 +4,7 @@ import warnings
 
 import numpy as np
 import pytest
+from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
@@ -97,6 +98,17 @@ def test_an_output_that_was_set_is_another_fold(memory, books):
         cross_val_score(make_pipeline(StandardScaler(), SVC()), X, y)
         cross_val_score(scaled, X, y)
     assert books() == (10, 0)
+
+
+def test_a_configuration_that_changes_what_is_fitted_is_another_fold(memory, books):
+    with memory.parallel("threading"):
+        cross_val_score(make_pipeline(StandardScaler(), SVC()), X, y)
+        with config_context(transform_output="pandas"):
+            cross_val_score(make_pipeline(StandardScaler(), SVC()), X, y)
+        assert books() == (10, 0)
+        with config_context(working_memory=64, print_changed_only=False):
+            cross_val_score(make_pipeline(StandardScaler(), SVC()), X, y)
+        assert books() == (10, 5)
 
 
 def test_cross_validation_shares_folds_with_itself(memory, books):
