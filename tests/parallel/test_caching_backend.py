@@ -263,6 +263,21 @@ def test_large_arrays_are_shared_with_loky_workers_and_cleaned_up(memory, tmp_pa
         totals = joblib.Parallel()(joblib.delayed(total_of)(big, n) for n in range(4))
     assert sums == [0.0]
     assert totals == [(big.sum() + n, True) for n in range(4)]
+    # They lay in a folder of their call, which goes with it.
+    assert not list(folder.rglob("*.pkl"))
+
+
+def test_only_batches_that_were_computed_teach_the_inner_backend_how_long_tasks_take(memory, monkeypatch):
+    from joblib._parallel_backends import ThreadingBackend
+
+    told = []
+    monkeypatch.setattr(ThreadingBackend, "batch_completed", lambda self, size, seconds: told.append(size))
+    with memory.parallel("threading"):
+        run(triple, 1, 2, 3)
+        assert told == [1, 1, 1]
+        run(triple, 1, 2, 3)
+        run(triple, 1, 2, 3, 4)
+        assert told == [1, 1, 1, 1]
 
 
 def total_of(array, number):
