@@ -8,7 +8,7 @@ Never raises inside a memorised call because a store or an index is ill: it says
 
 from cachestore.blob import Metadata, Parent
 from cachestore.cache.cache import Cache, Hit, Miss
-from cachestore.cache.opening import absolute, located, open_cache, opened
+from cachestore.cache.opening import absolute, located, open_cache, open_settled, opened
 from cachestore.keys import CallKey
 
 __all__ = [
@@ -21,5 +21,6 @@ __all__ = [
     "absolute",
     "located",
     "open_cache",
+    "open_settled",
     "opened",
 ]

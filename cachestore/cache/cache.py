@@ -14,6 +14,7 @@ The index is bookkeeping: a hit never waits for SQL, and losing the index loses 
 
 from __future__ import annotations
 
+import logging
 import platform
 import threading
 import time
@@ -32,7 +33,6 @@ from cachestore.errors import (
     CachestoreError,
     CorruptBlob,
     IndexUnavailable,
-    KeyingError,
     NewerBlob,
     ObjectNotFound,
     SchemaMismatch,
@@ -45,6 +45,8 @@ from cachestore.storage import STORE_FILE, ObjectStore, blob_path
 
 # Digesting an array costs next to nothing beside writing it; walking a small value costs more than it tells.
 _DIGESTED_FROM = 64 * 1024
+
+_logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
@@ -366,11 +368,12 @@ def entry_of(metadata: Metadata, stored_size: int) -> Entry:
 
 
 def _value_digest(value: object) -> str | None:
-    if getattr(value, "nbytes", 0) < _DIGESTED_FROM:
-        return None
+    # The value is computed already: whatever it answers when it is asked for its size, it is returned and stored.
     try:
-        return digest(value)
-    except KeyingError:
+        size = getattr(value, "nbytes", None)
+        return digest(value) if isinstance(size, int) and size >= _DIGESTED_FROM else None
+    except Exception as error:  # noqa: BLE001
+        _logger.info("A value of type %s has no digest: %s", type(value).__name__, error)
         return None
 
 

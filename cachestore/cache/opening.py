@@ -15,7 +15,7 @@ from cachestore.cache.cache import Cache
 from cachestore.cache.store_file import read_store_id
 from cachestore.errors import SettingsError, StorageError
 from cachestore.index import open_index
-from cachestore.settings import Settings, adopted, find_settings
+from cachestore.settings import Settings, settings_here
 from cachestore.storage import STORE_FILE, open_store
 
 _opened: weakref.WeakValueDictionary[str, Cache] = weakref.WeakValueDictionary()
@@ -69,6 +69,22 @@ def open_cache(settings: Settings) -> Cache:
         return cache
 
 
+def open_settled(location: str | Path | None = None) -> Cache:
+    """Open the cache that the settings of whoever calls name, or the one at a place.
+
+    Raises
+    ------
+    SettingsError, MissingExtra
+        If a setting has no meaning, or needs a package that is not installed.
+    """
+    settings = settings_here()
+    if location is not None:
+        return open_cache(settings.at(located(location)))
+    if settings.location is not None:
+        settings = replace(settings, location=located(settings.location))
+    return open_cache(settings)
+
+
 def open_existing(settings: Settings) -> Cache:
     """Open the cache that settings name if there is one, and leave nothing behind where there is none.
 
@@ -109,7 +125,10 @@ def reopen_cache(public: Settings) -> Cache:
     for cache in opened():
         if cache.settings.without_secrets() == public:
             return cache
-    known = adopted() or find_settings()[0]
+    try:
+        known = settings_here()
+    except SettingsError:
+        return open_cache(public)  # what is wrong with the settings here is not the pickle's to say
     bare = known.without_secrets()
     if bare.location == public.location:
         public = replace(public, location=known.location, storage_options=known.storage_options)

@@ -11,6 +11,7 @@ from cachestore.keys.call_key import CallKey, call_key
 from cachestore.keys.differing_parts import differing_parts
 from cachestore.keys.function_identity import FunctionIdentity, identify
 from cachestore.keys.hasher import digest, digest_with_parts
+from cachestore.keys.surroundings import configured
 from cachestore.keys.whole_call import key_of_call
 
 __all__ = [
@@ -18,6 +19,7 @@ __all__ = [
     "FunctionIdentity",
     "bind",
     "call_key",
+    "configured",
     "differing_parts",
     "digest",
     "digest_with_parts",

@@ -1,13 +1,12 @@
-"""The names that a function fills: lists that it appends to, counters that it counts up.
+"""The names that a function only fills: lists that it appends to, counters that it counts up.
 
-What a function changes is no constant that it reads. Were it one, every call would have another key.
+What a function writes and never reads is no constant of its. Were it one, every call would have another key.
 """
 
 from __future__ import annotations
 
 import ast
 from collections import deque
-from collections.abc import Iterator
 from types import CodeType, FunctionType
 from weakref import WeakKeyDictionary
 
@@ -27,7 +26,7 @@ _known: WeakKeyDictionary[CodeType, tuple[frozenset[str], frozenset[str]]] = Wea
 
 
 def is_filled(function: FunctionType, name: str, value: object) -> bool:
-    """Say whether a function changes what a name outside itself stands for, in place or by assigning to it.
+    """Say whether a function only writes to what a name outside itself stands for, and never reads it.
 
     Examples
     --------
@@ -45,35 +44,43 @@ def is_filled(function: FunctionType, name: str, value: object) -> bool:
 def _filled(function: FunctionType) -> tuple[frozenset[str], frozenset[str]]:
     known = _known.get(function.__code__)
     if known is None:
-        node = definition_of(function)
-        known = (
-            (frozenset(_changed(node)), frozenset(_assigned(node))) if node else (frozenset(), frozenset())
-        )
+        definition = definition_of(function)
+        known = _judge(definition) if definition is not None else (frozenset(), frozenset())
         _known[function.__code__] = known
     return known
 
 
-def _changed(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if (
-            isinstance(node, ast.Call)
-            and isinstance(node.func, ast.Attribute)
-            and node.func.attr in _CHANGING
-        ):
-            yield from _name(node.func.value)
-        elif isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
-            yield from _name(node.value)
+def _judge(tree: ast.AST) -> tuple[frozenset[str], frozenset[str]]:
+    """Return the names of which every use changes the thing in place, and those that are only assigned to."""
+    nodes = list(ast.walk(tree))
+    declared = {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
+    changes = [name for node in nodes if (name := _changed(node)) is not None]
+    assigned = {
+        node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
+    }
+    writing = {id(name) for name in changes}
+    read = {
+        node.id
+        for node in nodes
+        if isinstance(node, ast.Name) and isinstance(node.ctx, ast.Load) and id(node) not in writing
+    }
+    return frozenset({name.id for name in changes} - read), frozenset((assigned & declared) - read)
 
 
-def _assigned(tree: ast.AST) -> Iterator[str]:
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Global | ast.Nonlocal):
-            yield from node.names
-
-
-def _name(node: ast.expr) -> Iterator[str]:
+def _changed(node: ast.AST) -> ast.Name | None:
+    """Return the name of what a node does nothing to but change it."""
+    target: ast.expr
+    if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
+        # `calls.append(x)` as a statement: what it returns is not looked at.
+        function = node.value.func
+        if not (isinstance(function, ast.Attribute) and function.attr in _CHANGING):
+            return None
+        target = function.value
+    elif isinstance(node, ast.Subscript) and not isinstance(node.ctx, ast.Load):
+        target = node.value
+    else:
+        return None
     # `counts[key].append(x)` fills `counts`.
-    while isinstance(node, ast.Subscript):
-        node = node.value
-    if isinstance(node, ast.Name):
-        yield node.id
+    while isinstance(target, ast.Subscript):
+        target = target.value
+    return target if isinstance(target, ast.Name) else None

@@ -9,6 +9,10 @@ from cachestore.keys.arguments import bind
 from cachestore.keys.call_key import CallKey, call_key
 from cachestore.keys.function_identity import identify
 from cachestore.keys.hasher import digest_with_parts
+from cachestore.keys.surroundings import configured_here
+
+AMBIENT = "(surroundings)"
+"""Stands among the names of arguments for what surrounds a call; no parameter can have this name."""
 
 
 def key_of_call(
@@ -17,7 +21,7 @@ def key_of_call(
     kwargs: dict[str, Any],
     *,
     ignore: Collection[str] = (),
-    digest: Callable[..., tuple[str, dict[str, str]]] = digest_with_parts,
+    ambient: object = None,
 ) -> CallKey:
     """Return the key of a call, and the digests that it is made of.
 
@@ -25,8 +29,9 @@ def key_of_call(
     ----------
     ignore
         Names of arguments that do not tell calls apart.
-    digest
-        Gives the digest of an argument and the code parts inside, as `digest_with_parts` does.
+    ambient
+        What of the surroundings decides the result too; None is scikit-learn's configuration in this thread, for a
+        function that is its own or uses it.
 
     Raises
     ------
@@ -41,9 +46,14 @@ def key_of_call(
     >>> key_of_call(scale, (3,), {}).key == key_of_call(scale, (), {"x": 3, "factor": 2.0}).key
     True
     """
+    identity = identify(function)
     arguments: dict[str, str] = {}
     parts: dict[str, str] = {}
     for name, value in bind(function, args, kwargs, ignore=ignore).items():
-        arguments[name], inside = digest(value, name=f"argument {name!r}")
+        arguments[name], inside = digest_with_parts(value, name=f"argument {name!r}")
         parts |= inside
-    return call_key(identify(function), arguments, argument_parts=parts)
+    if ambient is None and "package:sklearn" in identity.parts:
+        ambient = configured_here()
+    if ambient:
+        arguments[AMBIENT], _ = digest_with_parts(ambient, name="the surroundings")
+    return call_key(identity, arguments, argument_parts=parts)

@@ -13,7 +13,6 @@ from typing import Any
 
 from cachestore import keys
 from cachestore.cache import Cache, CallKey, Hit, Metadata, Miss, Parent
-from cachestore.errors import IndexUnavailable, SchemaMismatch, StorageError
 from cachestore.memory import call_stack
 from cachestore.memory.results import MemorizedResult, NotMemorizedResult
 from cachestore.memory.validation import ValidationCallback, joblib_metadata
@@ -77,7 +76,7 @@ class MemorizedFunc:
     verbose
         joblib's verbosity: above 0 a computation is printed, above 4 a load too.
     cache_validation_callback
-        Told of each entry found; where it says no, the entry is dropped and computed again.
+        Told of each entry found; where it says no, the call is computed again and its entry replaced.
     """
 
     def __init__(
@@ -163,8 +162,8 @@ class MemorizedFunc:
         """
         return keys.key_of_call(self.func, args, kwargs, ignore=self.ignore)
 
-    def lookup(self, *args: Any, **kwargs: Any) -> Hit | Miss:
-        """Look a call up without ever computing it."""
+    def __cachestore_lookup__(self, *args: Any, **kwargs: Any) -> Hit | Miss:
+        """Look a call up without ever computing it; the parallel backend asks so."""
         return self._load(self.call_key(*args, **kwargs))
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
@@ -184,29 +183,18 @@ class MemorizedFunc:
             self._note(found.metadata)
             if self._verbose > 4:
                 self._print_duration(time.perf_counter() - started, "cache loaded ")
-        else:
-            self._drop_refused(call, found)
         return found
 
     def _peek(self, call: CallKey) -> Metadata | Miss:
         found = self.store_backend.peek(call.key)
         accept = self._acceptance()
         if isinstance(found, Metadata) and accept is not None and not accept(found):
-            found = Miss("refused")
-            self._drop_refused(call, found)
+            return Miss("refused")
         return found
 
     def _acceptance(self) -> Callable[[Metadata], bool] | None:
         callback = self.cache_validation_callback
         return None if callback is None else lambda metadata: bool(callback(joblib_metadata(metadata)))
-
-    def _drop_refused(self, call: CallKey, miss: Miss) -> None:
-        if miss.reason == "refused":
-            # What cannot be dropped is replaced by the put that follows.
-            try:
-                self.store_backend.drop([call.key])
-            except (IndexUnavailable, SchemaMismatch, StorageError) as error:
-                _logger.info("A result that was refused is kept until it is replaced: %s", error)
 
     def _compute(self, call: CallKey, args: Any, kwargs: Any) -> tuple[Any, Metadata | None]:
         self._print_call(args, kwargs)

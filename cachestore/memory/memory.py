@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import logging
-import sys
 import time
 import warnings
 from collections.abc import Callable, Mapping
@@ -14,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from cachestore.cache import Cache, absolute, located, open_cache
+from cachestore.cache import Cache, absolute, located, open_cache, open_settled
 from cachestore.errors import CachestoreWarning, SettingsError
 from cachestore.memory.memorized_func import (
     AsyncNotMemorizedFunc,
@@ -23,7 +22,7 @@ from cachestore.memory.memorized_func import (
     memorized,
 )
 from cachestore.memory.validation import ValidationCallback
-from cachestore.settings import adopted, find_settings, parse_size
+from cachestore.settings import Settings, parse_size, settings_here, without_password
 
 _logger = logging.getLogger(__name__)
 
@@ -111,8 +110,9 @@ class Memory:
             place = str(absolute(location) / "cachestore")
         else:
             place = located(location)
-        known = adopted() or find_settings()[0]
-        settings = known.at(place, index=index, storage_options=self.backend_options.get("storage_options"))
+        settings = settings_here().at(
+            place, index=index, storage_options=self.backend_options.get("storage_options")
+        )
         self.store_backend = open_cache(replace(settings, compress=compress, verbose=int(verbose)))
 
     @classmethod
@@ -278,10 +278,11 @@ class Memory:
         """Pickle without the time and without secrets: an estimator that is stored may hold a Memory."""
         state = self.__dict__.copy()
         state["timestamp"] = None
-        if self.store_backend is not None:
-            public = self.store_backend.settings.without_secrets()
-            state["location"] = self.store_backend.location
-            state["backend_options"] = {"storage_options": dict(public.storage_options)}
+        options = self.backend_options.get("storage_options") or {}
+        public = Settings(storage_options=options).without_secrets()
+        state["backend_options"] = {"storage_options": dict(public.storage_options)} if options else {}
+        if isinstance(self.location, str):
+            state["location"] = without_password(self.location)
         return state
 
     def __cachestore_digest__(self) -> str:
@@ -315,11 +316,4 @@ def open_memory(location: str | Path | None = None) -> Memory:
     SettingsError, MissingExtra
         If a setting has no meaning, or needs a package that is not installed.
     """
-    settings = adopted()
-    if settings is None:
-        file = sys._getframe(1).f_globals.get("__file__")
-        settings, _ = find_settings(Path(file).resolve().parent if file else None)
-    if location is None:
-        assert settings.location is not None  # it has a default
-        return Memory.over(open_cache(replace(settings, location=located(settings.location))))
-    return Memory.over(open_cache(settings.at(located(location))))
+    return Memory.over(open_settled(location))

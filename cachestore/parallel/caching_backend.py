@@ -6,35 +6,35 @@ import functools
 import logging
 import threading
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from joblib.parallel import (
+    BatchCompletionCallBack,
     BatchedCalls,
     FallbackToBackend,
+    Parallel,
     ParallelBackendBase,
     SequentialBackend,
     get_active_backend,
     parallel_config,
 )
 
-from cachestore.cache import Cache, Hit, Metadata
+from cachestore.cache import Cache, Hit, Metadata, Miss
 from cachestore.errors import CachestoreWarning, KeyingError
 from cachestore.parallel.digests import Digests
 from cachestore.parallel.loky_engine import loky_reducer
 from cachestore.parallel.task import Task
-from cachestore.parallel.task_call import TaskCall, task_call, unwrapped
+from cachestore.parallel.task_call import TaskCall, ask_memorised, task_call
 
 _logger = logging.getLogger(__name__)
 
 # Lookups wait for the store; joblib itself bounds how many batches are under way.
 _LOOKUPS = 8
-
-# Where tasks run one at a time, one after the other, there is nobody to share them out to.
-_ONE_BY_ONE_BATCH = 16
 
 Item = tuple[Any, tuple[Any, ...], dict[str, Any]]
 
@@ -47,24 +47,13 @@ class _Outcome:
     error: BaseException | None = None
 
 
-class _Call:
-    """Is one call of `Parallel`: the digests that its tasks share, and the threads that look them up."""
-
-    def __init__(self, lookups: int) -> None:
-        self.digests = Digests()
-        self.pool = ThreadPoolExecutor(lookups, thread_name_prefix="cachestore-lookup")
-        self.closed = False
-
-    def close(self) -> None:
-        self.closed = True
-        self.pool.shutdown(wait=False, cancel_futures=True)
-
-
 class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
     """Looks every task of a batch up, answers the hits, and has the inner backend compute the rest.
 
     joblib calls `submit` while it holds its lock, and completions dispatch the next batch: so a batch is looked up
     and delivered by a thread of its own, which waits until `submit` has returned, and a run of hits never recurses.
+    Where the inner backend has no workers, joblib runs the tasks one by one in the caller's thread: there each is
+    looked up in place.
 
     Parameters
     ----------
@@ -82,10 +71,13 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
         self.inner = inner
         self.cache = cache
         self._has_workers = False
+        self._threads: ThreadPoolExecutor | None = None
         self._lookups = _LOOKUPS
-        self._call: _Call | None = None
+        self._lock = threading.Lock()
         self._sending = threading.Lock()
         self._delivering = threading.local()
+        # Several calls of `Parallel` may be under way at once.
+        self._digests: WeakKeyDictionary[Parallel, tuple[str, Digests]] = WeakKeyDictionary()
         self._messages: dict[str, str] = {}
         self._told: set[str] = set()
 
@@ -138,70 +130,90 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
     # ---- the life of a call
 
     def effective_n_jobs(self, n_jobs: int) -> int:
-        """Return how many tasks run at a time, but at least 2: with one worker joblib bypasses its backend."""
-        return _at_least_two(self.inner.effective_n_jobs(n_jobs))
+        """Return how many tasks run at a time; at least 2 where there are workers, or joblib bypasses its backend."""
+        jobs = int(self.inner.effective_n_jobs(n_jobs))
+        return max(2, jobs) if jobs and self._has_workers else jobs
 
     def configure(self, n_jobs: int = 1, parallel: Any = None, **options: Any) -> int:
-        """Make the inner backend ready; where it has no workers, tasks run here, one at a time."""
+        """Make the inner backend ready."""
         self.parallel = parallel
         try:
-            jobs = self.inner.configure(n_jobs=n_jobs, parallel=parallel, **options)
+            jobs = int(self.inner.configure(n_jobs=n_jobs, parallel=parallel, **options))
         except FallbackToBackend:
             self._has_workers, jobs = False, 1
         else:
             self._has_workers = not isinstance(self.inner, SequentialBackend)
         self._lookups = max(_LOOKUPS, 2 * jobs)
-        return _at_least_two(jobs)
+        if not self._has_workers:
+            # Where there is one job joblib asks no backend: it goes through the tasks itself, with this method.
+            parallel._get_sequential_output = functools.partial(self._one_by_one, type(parallel), parallel)
+        return max(2, jobs) if jobs and self._has_workers else jobs
 
     def start_call(self) -> None:
         """Begin a call of `Parallel`."""
-        self._call = _Call(self._lookups)
+        # What joblib had ready for a call that was aborted would be given to this one.
+        ready = getattr(self.parallel, "_ready_batches", None)
+        while ready is not None and not ready.empty():
+            ready.get(block=False)
         if self._has_workers:
             self.inner.start_call()
 
     def stop_call(self) -> None:
         """End a call of `Parallel`, and say what there is to say of it, in the thread of the caller."""
-        self._close_call()
-        if self._has_workers:
+        if self._has_workers and self._is_idle():
             self.inner.stop_call()
         for kind in self._messages.keys() - self._told:
             self._told.add(kind)
             warnings.warn(self._messages[kind], CachestoreWarning, stacklevel=2)
 
     def terminate(self) -> None:
-        """Let the inner backend's workers go."""
-        if self._has_workers:
+        """Let the inner backend's workers go, when the last of several calls under way is done."""
+        if self._has_workers and self._is_idle():
             self.inner.terminate()
-        self._has_workers = False
+
+    def _is_idle(self) -> bool:
+        with self._lock:
+            return not any(parallel._running for parallel in self._digests)
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """Give up what is under way."""
-        self._close_call()
         if self._has_workers:
             self.inner.abort_everything(ensure_ready=ensure_ready)
 
     def compute_batch_size(self) -> int:
         """Return how many tasks make a batch."""
-        return int(self.inner.compute_batch_size()) if self._has_workers else _ONE_BY_ONE_BATCH
+        return int(self.inner.compute_batch_size())
 
     def batch_completed(self, batch_size: int, duration: float) -> None:
         """Tell the inner backend how long a batch took; one with hits says nothing of how long tasks take."""
-        if self._has_workers and not getattr(self._delivering, "hits", True):
+        if not getattr(self._delivering, "hits", True):
             self.inner.batch_completed(batch_size, duration)
 
-    def _close_call(self) -> None:
-        if self._call is not None:
-            self._call.close()
-            self._call = None
+    def _one_by_one(self, kind: type[Parallel], parallel: Parallel, tasks: Iterable[Item]) -> Iterator[Any]:
+        digests = Digests()
+        looked_up: Iterator[Item] = (
+            (functools.partial(self._in_place, digests, task), (), {}) for task in tasks
+        )
+        try:
+            yield from kind._get_sequential_output(parallel, looked_up)
+        finally:
+            self.stop_call()
+
+    def _in_place(self, digests: Digests, task: Item) -> Any:
+        answer = self._look_up(digests, task)
+        if isinstance(answer, Hit):
+            return answer.value
+        function, args, kwargs = answer
+        return function(*args, **kwargs)
 
     # ---- one batch
 
-    def submit(self, func: BatchedCalls, callback: Callable[[_Outcome], None]) -> Future[None]:
+    def submit(self, func: BatchedCalls, callback: BatchCompletionCallBack) -> Future[None]:
         """Have a batch looked up, and what is missing computed."""
-        call = self._call
-        if call is None:  # aborted meanwhile: nobody waits for it
-            return Future()
-        return call.pool.submit(self._answer, call, func, callback)
+        with self._lock:
+            if self._threads is None:
+                self._threads = ThreadPoolExecutor(self._lookups, thread_name_prefix="cachestore-lookup")
+        return self._threads.submit(self._answer, func, callback)
 
     def retrieve_result_callback(self, out: _Outcome) -> list[Any]:
         """Return the results of a batch, or raise the error that ended it."""
@@ -209,25 +221,35 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
             raise out.error
         return out.results
 
-    def _answer(self, call: _Call, batch: BatchedCalls, callback: Callable[[_Outcome], None]) -> None:
-        """Look a batch up, and deliver it or send what is missing; runs in a thread of the call."""
+    def _answer(self, batch: BatchedCalls, callback: BatchCompletionCallBack) -> None:
+        """Look a batch up, and deliver it or send what is missing."""
         try:
-            answers = [self._look_up(call, item) for item in batch.items]
+            digests = self._digests_of(callback)
+            if digests is None:
+                return
+            answers = [self._look_up(digests, item) for item in batch.items]
             missing = [answer for answer in answers if not isinstance(answer, Hit)]
             deliver = functools.partial(self._deliver, answers, callback)
             if not missing:
                 deliver(_Outcome([]))
-            elif not call.closed:
+            elif self._digests_of(callback) is not None:
                 self._compute(_with_items(batch, missing, loky_reducer(self.inner)), deliver)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the thread that waits must hear of it
             callback(_Outcome([], error))
 
+    def _digests_of(self, callback: BatchCompletionCallBack) -> Digests | None:
+        """Return the digests that a call's tasks share; None for a call that was given up: nobody waits for it."""
+        parallel, call = callback.parallel, callback.parallel_call_id
+        if parallel._aborting or parallel._call_id != call:
+            return None
+        with self._lock:
+            known = self._digests.get(parallel)
+            if known is None or known[0] != call:
+                known = self._digests[parallel] = call, Digests()
+            return known[1]
+
     def _compute(self, batch: BatchedCalls, deliver: Callable[[_Outcome], None]) -> None:
-        if not self._has_workers:
-            with self._sending:
-                outcome = _outcome(batch)
-            deliver(outcome)
-        elif self.inner.supports_retrieve_callback:
+        if self.inner.supports_retrieve_callback:
 
             def retrieve(out: Any) -> None:
                 deliver(_outcome(lambda: self.inner.retrieve_result_callback(out)))
@@ -255,27 +277,34 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
 
     # ---- one task
 
-    def _look_up(self, call: _Call, item: Item) -> Hit | Item:
+    def _look_up(self, digests: Digests, item: Item) -> Hit | Item:
         """Return the answer to a task, or the task as it is sent."""
         function, args, kwargs = item
-        memorised = getattr(unwrapped(function), "lookup", None)
-        if memorised is not None:
-            found = memorised(*args, **kwargs)
-            return found if isinstance(found, Hit) else (self._task(function, None), args, kwargs)
-        looked_up = self._key(call, item)
+        found = self._ask_memorised(item)
+        if isinstance(found, Hit):
+            return found
+        looked_up = self._key(digests, item) if found is None else None
         if looked_up is not None:
             found = self.cache.get(looked_up.call.key, accept=self._acceptance(looked_up))
             if isinstance(found, Hit):
                 self._mention_unseeded(looked_up, found)
                 return found
+            self._mention_memory_of_others()
         return self._task(function, looked_up), args, kwargs
+
+    def _ask_memorised(self, item: Item) -> Hit | Miss | None:
+        try:
+            return ask_memorised(*item)
+        except TypeError as error:  # a call that has no key, or cannot be made, says so where it runs
+            _logger.info("A memorised function has no key for its task: %s", error)
+            return Miss("absent")
 
     def _task(self, function: Any, looked_up: TaskCall | None) -> Task:
         return Task(function, looked_up, self.cache.settings, around_active_backend)
 
-    def _key(self, call: _Call, item: Item) -> TaskCall | None:
+    def _key(self, digests: Digests, item: Item) -> TaskCall | None:
         try:
-            return task_call(*item, call.digests)
+            return task_call(*item, digests)
         except KeyingError as error:
             self._messages.setdefault("keying", f"A task is computed and not stored: {error}")
         except Exception as error:  # noqa: BLE001 - a task that cannot be called so says it itself, where it runs
@@ -286,6 +315,15 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
         if self.cache.settings.reuse_unseeded or not looked_up.unseeded:
             return None
         return lambda metadata: not metadata.drew_random
+
+    def _mention_memory_of_others(self) -> None:
+        local = not self.cache.store.remote and self.cache.store.directory() is None
+        if local and self._has_workers and not getattr(self.inner, "supports_sharedmem", False):
+            self._messages.setdefault(
+                "process",
+                f"{self.cache.location} is in the memory of this process: what workers of other processes compute is "
+                "returned, and not stored there. Name a directory or a URL, or use the backend 'threading'.",
+            )
 
     def _mention_unseeded(self, looked_up: TaskCall, found: Hit) -> None:
         if looked_up.unseeded and found.metadata.drew_random:
@@ -320,8 +358,3 @@ def _outcome(compute: Callable[[], list[Any]]) -> _Outcome:
         return _Outcome(compute())
     except BaseException as error:  # noqa: BLE001 - as in `_answer`
         return _Outcome([], error)
-
-
-def _at_least_two(jobs: int) -> int:
-    # No worker at all is joblib's to complain about.
-    return max(2, jobs) if jobs else 0

@@ -13,13 +13,16 @@ from typing import Any
 
 from cachestore.keys import CallKey, bind, call_key, digest_with_parts, identify
 from cachestore.parallel.digests import Digests
-from cachestore.parallel.estimator_digest import effective_estimator, estimator_structure, unseeded
+from cachestore.parallel.estimator_digest import (
+    effective_estimator,
+    estimator_structure,
+    scorer_structure,
+    unseeded,
+)
 
-_NEUTRAL = frozenset(
+_OF_THE_SEARCH = frozenset(
     {"callback_ctx", "caller", "candidate_progress", "error_score", "parameters", "split_progress", "verbose"}
 )
-# What of scikit-learn's configuration can change a result.
-_CONFIGURED = ("array_api_dispatch", "enable_metadata_routing", "transform_output")
 
 
 def is_fold(function: Any) -> bool:
@@ -34,15 +37,15 @@ def fold_call(
     function: Callable[..., Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-    config: Mapping[str, Any],
+    ambient: Any,
     digests: Digests,
 ) -> tuple[CallKey, tuple[str, ...]]:
     """Return the key of a fold, and the names of the estimators in it that nobody seeded.
 
     Parameters
     ----------
-    config
-        scikit-learn's configuration that the task carries.
+    ambient
+        What the task carries of its surroundings: scikit-learn's configuration, and the warnings that are errors.
     digests
         Those of this call of `Parallel`.
 
@@ -57,8 +60,8 @@ def fold_call(
     estimator = effective_estimator(bound["estimator"], bound["parameters"])
     described = {
         "estimator": estimator_structure(estimator, whole=whole),
-        "scorer": estimator_structure(bound["scorer"]),
-        "config": {name: config.get(name) for name in _CONFIGURED},
+        "scorer": scorer_structure(bound["scorer"]),
+        "ambient": ambient,
     }
     if bound.get("return_parameters"):
         described["parameters"] = bound["parameters"]
@@ -68,7 +71,7 @@ def fold_call(
         arguments[name], inside = digest_with_parts(value)
         parts |= inside
     for name, value in bound.items():
-        if name not in described and name not in _NEUTRAL:
+        if name not in described and name not in _OF_THE_SEARCH:
             arguments[name], inside = digests.of(value)
             parts |= inside
     call = call_key(identify(function), arguments, argument_parts=parts)

@@ -6,9 +6,8 @@ import importlib.util
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any
 
-from cachestore.cache import Cache, open_cache
-from cachestore.errors import MissingExtra
-from cachestore.settings import adopted, find_settings
+from cachestore.cache import Cache, open_settled
+from cachestore.errors import MissingExtra, SettingsError
 
 if TYPE_CHECKING:
     from joblib.parallel import ParallelBackendBase
@@ -58,20 +57,38 @@ def make_backend(
     from cachestore.parallel.caching_backend import CachingBackend
 
     backend = _inner_backend(inner, nesting_level, options)
-    cache: Cache | None = getattr(memory, "store_backend", memory)
     if memory is ...:
-        cache = open_cache(adopted() or find_settings()[0])
-    return backend if cache is None else CachingBackend(backend, cache)
+        return CachingBackend(backend, open_settled())
+    cache = getattr(memory, "store_backend", memory)
+    if cache is None:
+        return backend
+    if not isinstance(cache, Cache):
+        raise SettingsError(
+            f"The memory {memory!r} is none of cachestore's. Give a cachestore.Memory, or cachestore.open()."
+        )
+    return CachingBackend(backend, cache)
 
 
 def _inner_backend(name: str, nesting_level: int | None, options: dict[str, Any]) -> ParallelBackendBase:
     import joblib
 
+    if not isinstance(name, str) or name == "cachestore":
+        raise SettingsError(
+            f"The inner backend is {name!r}. Name the joblib backend that computes: 'loky', 'threading', 'dask', ..."
+        )
     if name == "dask" and importlib.util.find_spec("distributed") is None:
         raise MissingExtra("The backend 'dask' needs dask's distributed: pip install 'cachestore[dask]'")
     # joblib alone knows how its backends are found by name and made.
-    with joblib.parallel_config(backend=name, **options) as config:
-        backend: ParallelBackendBase = config["backend"]
+    try:
+        with joblib.parallel_config(backend=name, **options) as config:
+            backend: ParallelBackendBase = config["backend"]
+    except ValueError as error:
+        if "Invalid backend" not in str(error):
+            raise
+        known = sorted({"dask", *joblib.parallel.BACKENDS} - {"cachestore"})
+        raise SettingsError(
+            f"joblib has no backend {name!r}. Name one of {', '.join(known)}, or register yours first."
+        ) from None
     if nesting_level is not None:
         backend.nesting_level = nesting_level
     return backend

@@ -2,23 +2,28 @@
 
 from __future__ import annotations
 
-import os
+import random
 import socket
 import sys
 import time
 import warnings
+from collections import deque
 from collections.abc import Callable
 from contextlib import AbstractContextManager
+from contextvars import Token
 from datetime import UTC, datetime
 from typing import Any
 
 from cachestore.cache import Cache, open_cache
-from cachestore.errors import CachestoreWarning
+from cachestore.errors import CachestoreError, CachestoreWarning
 from cachestore.keys import differing_parts
 from cachestore.parallel.task_call import TaskCall
-from cachestore.settings import Settings, adopt
+from cachestore.settings import Settings, adopt, give_back
 
 Nested = Callable[[Cache], AbstractContextManager[object]]
+
+# Between two tasks nothing else in a worker holds the cache: its connections, and what it has told already, stay.
+_kept: deque[Cache] = deque(maxlen=4)
 
 
 class Task:
@@ -50,21 +55,46 @@ class Task:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the settings first: loading the function may import a module that calls `cachestore.open()`."""
-        origin = (socket.gethostname(), os.getpid())
-        luggage = _Luggage(self.settings, origin)
-        return _arrived, (luggage, self.function, self.looked_up, self.settings, self.nested)
+        return _arrived, (
+            _Luggage(self.settings),
+            self.function,
+            self.looked_up,
+            self.settings,
+            self.nested,
+        )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Compute, store and return the value."""
-        cache = open_cache(self.settings)
+        adopted = adopt(self.settings)
         try:
-            with self.nested(cache):
-                if self.looked_up is None:
-                    return self.function(*args, **kwargs)
-                return self._compute(self.looked_up, cache, args, kwargs)
+            cache = self._open()
+            if cache is None:
+                return self.function(*args, **kwargs)
+            try:
+                with self.nested(cache):
+                    if self.looked_up is None:
+                        return self.function(*args, **kwargs)
+                    return self._compute(self.looked_up, cache, args, kwargs)
+            finally:
+                # A worker may be ended at any moment: what nested calls used is written now.
+                cache.keep_books(cache.index.flush)
         finally:
-            # A worker may be ended at any moment: what nested calls used is written now.
-            cache.keep_books(cache.index.flush)
+            give_back(adopted)
+
+    def _open(self) -> Cache | None:
+        try:
+            cache = open_cache(self.settings)
+        except CachestoreError as error:
+            warnings.warn(
+                f"The cache cannot be opened on {socket.gethostname()}: what is computed there is returned, and not "
+                f"stored. {error}",
+                CachestoreWarning,
+                stacklevel=4,
+            )
+            return None
+        if cache not in _kept:
+            _kept.append(cache)
+        return cache
 
     def _compute(self, looked_up: TaskCall, cache: Cache, args: Any, kwargs: Any) -> Any:
         before = _random_state()
@@ -72,13 +102,18 @@ class Task:
         value = self.function(*args, **kwargs)
         seconds = time.perf_counter() - started
         drew = _random_state() != before
-        if self._may_store(looked_up, args, kwargs, value):
+        if self._may_store(looked_up, args, kwargs, value, drew):
             cache.put(looked_up.call, value, started_at=started_at, seconds=seconds, drew_random=drew)
         return value
 
-    def _may_store(self, looked_up: TaskCall, args: Any, kwargs: Any, value: Any) -> bool:
-        storable = looked_up.storable
-        if storable is not None and not storable(args, kwargs, value):
+    def _may_store(self, looked_up: TaskCall, args: Any, kwargs: Any, value: Any, drew: bool) -> bool:
+        if drew and not looked_up.is_fold:
+            # Many such tasks have equal arguments, and each is to draw for itself.
+            return False
+        try:
+            if not looked_up.is_storable(self.function, args, kwargs, value):
+                return False
+        except CachestoreError:  # an argument that has no digest any more
             return False
         differing = differing_parts(looked_up.call.code_parts)
         if differing:
@@ -87,36 +122,33 @@ class Task:
                 f"results of {looked_up.call.function} computed here are returned, and not stored. "
                 "Install the client's version on the workers.",
                 CachestoreWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
         return not differing
 
 
 class _Luggage:
-    """Is the part of a task that is unpickled first, so that the worker has the settings when it imports code."""
+    """Is the part of a task that is unpickled first, so that a worker has the settings when it imports code."""
 
-    def __init__(self, settings: Settings, origin: tuple[str, int]) -> None:
+    def __init__(self, settings: Settings) -> None:
         self.settings = settings
-        self.origin = origin
 
     def __reduce__(self) -> tuple[Any, ...]:
-        return _unpack, (self.settings, self.origin)
+        return adopt, (self.settings,)
 
 
-def _unpack(settings: Settings, origin: tuple[str, int]) -> None:
-    # A worker thread of the client's own process has its settings already.
-    if origin != (socket.gethostname(), os.getpid()):
-        adopt(settings)
-
-
-def _arrived(_: None, *parts: Any) -> Task:
+def _arrived(adopted: Token[Settings | None], *parts: Any) -> Task:
+    give_back(adopted)
     return Task(*parts)
 
 
 def _random_state() -> Any:
-    """Tell whether the process's unseeded random numbers moved: what an estimator without a seed draws from."""
-    numpy_random = sys.modules.get("numpy.random")
-    if numpy_random is None:
-        return None
-    name, state, position, *rest = numpy_random.get_state()
-    return name, state.tobytes(), position, rest
+    """Return where the process's unseeded random numbers stand: a task that moves them drew from them."""
+    states: list[Any] = [random.getstate()]
+    if "numpy" in sys.modules:
+        # numpy loads this part of itself when it is first used: not between the two looks at it.
+        import numpy.random
+
+        name, state, position, *rest = numpy.random.get_state()
+        states.append((name, state.tobytes(), position, rest))
+    return states

@@ -7,11 +7,12 @@ A memorised function answers for itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from types import MethodType
 from typing import Any
 
-from cachestore.keys import CallKey, identify, key_of_call
+from cachestore.cache import Hit, Miss
+from cachestore.keys import CallKey, bind, configured, digest_with_parts, identify, key_of_call
 from cachestore.parallel import fold
 from cachestore.parallel.digests import Digests
 
@@ -24,15 +25,32 @@ class TaskCall:
     ----------
     call
         The key, and what it is made of.
+    is_fold
+        Whether it is a fit and score of scikit-learn.
     unseeded
-        Names of what may draw random numbers that nobody seeded.
-    storable
-        Given the arguments and the value, says whether the value may be stored.
+        Names of what in a fold may draw random numbers that nobody seeded.
     """
 
     call: CallKey
+    is_fold: bool = False
     unseeded: tuple[str, ...] = ()
-    storable: Callable[[tuple[Any, ...], dict[str, Any], Any], bool] | None = None
+
+    def is_storable(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any) -> bool:
+        """Say whether a value may stand for the call from now on.
+
+        Not that of a fold that failed. Not that of another task that returns nothing, and so works by what it
+        changes; nor where its arguments are not any more what they were when it was looked up.
+        """
+        if self.is_fold:
+            return fold.is_storable(args, kwargs, value)
+        return value is not None and self._arguments_are_unchanged(function, args, kwargs)
+
+    def _arguments_are_unchanged(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+        bound = bind(_bare(function), args, kwargs)
+        return all(
+            digest_with_parts(value, name=name)[0] == self.call.arguments[name]
+            for name, value in bound.items()
+        )
 
 
 def task_call(
@@ -45,17 +63,37 @@ def task_call(
     KeyingError
         If an argument has no stable digest.
     """
-    bare = unwrapped(function)
+    bare = _bare(function)
+    ambient = None if bare is function else _ambient(function)
     if fold.is_fold(bare):
-        call, unseeded = fold.fold_call(bare, args, kwargs, getattr(function, "config", {}), digests)
-        return TaskCall(call, unseeded, fold.is_storable)
+        call, unseeded = fold.fold_call(bare, args, kwargs, ambient, digests)
+        return TaskCall(call, is_fold=True, unseeded=unseeded)
     if not any(part.startswith("function:") for part in identify(bare).parts):
         return None
-    return TaskCall(key_of_call(bare, args, kwargs, digest=digests.of))
+    return TaskCall(key_of_call(bare, args, kwargs, ambient=ambient))
 
 
-def unwrapped(function: Any) -> Any:
-    """Return the function inside scikit-learn's wrapper, which only carries its configuration to the worker."""
-    if type(function).__module__ == "sklearn.utils.parallel":
-        return function.function
-    return function
+def ask_memorised(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hit | Miss | None:
+    """Ask a memorised function, or method, for the answer to a task; None if it is neither."""
+    bare: Any = _bare(function)
+    if isinstance(bare, MethodType):
+        bare, args = bare.__func__, (bare.__self__, *args)
+    ask = getattr(type(bare), "__cachestore_lookup__", None)
+    answer: Hit | Miss | None = None if ask is None else ask(bare, *args, **kwargs)
+    return answer
+
+
+def _bare(function: Any) -> Any:
+    """Return the function inside scikit-learn's wrapper, which carries its surroundings to the worker."""
+    return function.function if type(function).__module__ == "sklearn.utils.parallel" else function
+
+
+def _ambient(wrapper: Any) -> Any:
+    """Say what of the surroundings in a wrapper can change a result: configuration, warnings that are errors."""
+    config = configured(getattr(wrapper, "config", {}))
+    errors = [
+        (category, getattr(message, "pattern", message), getattr(module, "pattern", module), line)
+        for action, message, category, module, line in getattr(wrapper, "warning_filters", [])
+        if action == "error"
+    ]
+    return (config, errors) if config or errors else None

@@ -6,7 +6,16 @@ May import `errors` only. Never opens a store.
 """
 
 from cachestore.settings.quantities import parse_duration, parse_size
-from cachestore.settings.settings import Settings
-from cachestore.settings.sources import adopt, adopted, find_settings
+from cachestore.settings.settings import Settings, without_password
+from cachestore.settings.sources import adopt, find_settings, give_back, settings_here
 
-__all__ = ["Settings", "adopt", "adopted", "find_settings", "parse_duration", "parse_size"]
+__all__ = [
+    "Settings",
+    "adopt",
+    "find_settings",
+    "give_back",
+    "parse_duration",
+    "parse_size",
+    "settings_here",
+    "without_password",
+]

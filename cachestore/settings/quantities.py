@@ -62,4 +62,9 @@ def parse_size(text: str) -> int:
             f"{text!r} is not a size. Write bytes or a number and a unit: 500MB, 10GB or 400GiB."
         )
     units = _DECIMAL if match[3] is not None and match[3].lower() == "b" else _BINARY
-    return int(float(match[1]) * units[match[2].upper()])
+    try:
+        return int(float(match[1]) * units[match[2].upper()])
+    except OverflowError:
+        raise SettingsError(
+            f"{text[:20]}... is more than any store holds. Write 500MB, 10GB or 400GiB."
+        ) from None

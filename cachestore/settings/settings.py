@@ -20,8 +20,16 @@ _PUBLIC_OPTIONS = frozenset(
     }
 )  # fmt: skip
 
-_URL_CREDENTIALS = re.compile(r"(?<=://)[^/@]*:[^/@]*(?=@)")
-_URL_SECRET_QUERY = re.compile(r"([?&](?:password|sslpassword|token|secret|key)=)[^&]*", re.IGNORECASE)
+# Databases take a password as it is, slashes and all; elsewhere a path begins at the first slash.
+_DATABASE = re.compile(r"(?P<scheme>postgres\w*(?:\+\w+)?://)(?P<user>[^?#]*)@(?P<rest>.*)", re.DOTALL)
+_PLACE = re.compile(r"(?P<scheme>[^:/]+://)(?P<user>[^/?#]*)@(?P<rest>.*)", re.DOTALL)
+# Of a query only what says where and how is kept.
+_PUBLIC_QUERY = frozenset(
+    {
+        "application_name", "connect_timeout", "dbname", "host", "hostaddr", "port", "service", "sslmode",
+        "sslrootcert", "target_session_attrs", "user",
+    }
+)  # fmt: skip
 
 Compress = bool | int | str | tuple[str, int] | None
 
@@ -62,8 +70,10 @@ class Settings:
     def __post_init__(self) -> None:
         """Refuse values without a meaning at once."""
         if not isinstance(self.storage_options, Mapping):
+            # Its value is not shown: it may hold a secret.
             raise SettingsError(
-                f"storage_options is {self.storage_options!r}. Give a mapping of the filesystem's options."
+                f"storage_options is a {type(self.storage_options).__name__}. "
+                "Give a mapping of the filesystem's options."
             )
         if (
             isinstance(self.timeout, bool)
@@ -125,8 +135,15 @@ def without_password(url: str | None) -> str | None:
     """
     if url is None or "://" not in url:
         return url
-    url = _URL_CREDENTIALS.sub(lambda match: match[0].split(":", 1)[0], url)
-    return _URL_SECRET_QUERY.sub(r"\1", url)
+    named = _DATABASE.fullmatch(url) or _PLACE.fullmatch(url)
+    if named is not None:
+        user, separator, _ = named["user"].partition(":")
+        # A token may stand where a user's name would; elsewhere it is a name, as in container@account.
+        keep = "" if named["scheme"].startswith("http") and not separator else f"{user}@"
+        url = f"{named['scheme']}{keep}{named['rest']}"
+    place, question, query = url.partition("?")
+    public = [part for part in query.split("&") if part.partition("=")[0].lower() in _PUBLIC_QUERY]
+    return place + question * bool(public) + "&".join(public)
 
 
 def _public_options(options: Mapping[str, Any]) -> dict[str, Any]:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from collections.abc import Callable, Iterator, Mapping
+from contextvars import ContextVar, Token
 from dataclasses import fields
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 from cachestore.errors import SettingsError
@@ -15,19 +18,41 @@ from cachestore.settings.settings import Settings
 _NAMES = tuple(field.name for field in fields(Settings))
 _PREFIX = "CACHESTORE_"
 
-# Set once in a worker by the task that brought the client's settings.
-_adopted: Settings | None = None
+# Of a worker, while it unpickles or runs a task: its client's.
+_adopted: ContextVar[Settings | None] = ContextVar("cachestore_adopted", default=None)
+
+# Who calls through these means what stands beside their own code.
+_BETWEEN = frozenset({"cachestore", "joblib", "sklearn"})
 
 
-def adopt(settings: Settings) -> None:
-    """Make `settings` those of this process: a worker works with what its client was given."""
-    global _adopted
-    _adopted = settings
+def adopt(settings: Settings) -> Token[Settings | None]:
+    """Make `settings` those of this thread: a worker works with what its client was given."""
+    return _adopted.set(settings)
 
 
-def adopted() -> Settings | None:
-    """Return the settings that this process adopted from its client, if it is a worker."""
-    return _adopted
+def give_back(token: Token[Settings | None]) -> None:
+    """Undo an adoption."""
+    _adopted.reset(token)
+
+
+def settings_here() -> Settings:
+    """Return the settings of whoever calls into cachestore: those of a worker's client, or what is found.
+
+    Raises
+    ------
+    SettingsError
+        If a file cannot be read, or a name or value has no meaning.
+    """
+    adopted = _adopted.get()
+    return find_settings(_folder_of_caller())[0] if adopted is None else adopted
+
+
+def _folder_of_caller() -> Path | None:
+    frame: FrameType | None = sys._getframe(1)
+    while frame is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _BETWEEN:
+        frame = frame.f_back
+    file = frame.f_globals.get("__file__") if frame is not None else None
+    return Path(file).resolve().parent if file else None
 
 
 def find_settings(
@@ -101,7 +126,10 @@ def _read_project(file: Path) -> dict[str, Any] | None:
     # Most pyproject.toml are of others, and reading TOML costs more than a whole hit: look for the word first.
     if b"cachestore" not in file.read_bytes():
         return None
-    table = _toml(file).get("tool", {}).get("cachestore")
+    tools = _toml(file).get("tool", {})
+    table = tools.get("cachestore") if isinstance(tools, dict) else None
+    if table is not None and not isinstance(table, dict):
+        raise SettingsError(f"{file} sets tool.cachestore to {table!r}. Write a table: [tool.cachestore].")
     return None if table is None else _checked(table, file)
 
 
@@ -130,9 +158,11 @@ def _from_text(name: str, text: str) -> Any:
     try:
         return read(text)
     except (ValueError, KeyError) as error:
+        # Options of a filesystem may hold a secret, and so may what the parser says of them.
+        shown, cause = ("set to something", None) if name == "storage_options" else (repr(text), error)
         raise SettingsError(
-            f"{_PREFIX}{name.upper()} is {text!r}, which is no value for {name}. {_HINTS[name]}"
-        ) from error
+            f"{_PREFIX}{name.upper()} is {shown}, which is no value for {name}. {_HINTS[name]}"
+        ) from cause
 
 
 def _compress(text: str) -> Any:

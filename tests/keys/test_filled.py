@@ -18,9 +18,8 @@ def appends(n):
 
 
 def remembers(n):
-    if n not in SEEN:
-        SEEN[n] = n
-    return SEEN[n]
+    SEEN[n] = n
+    return n
 
 
 def counts(n):
@@ -96,3 +95,47 @@ def test_objects_that_are_no_containers_are_constants():
     one, other = Scale(), Scale()
     other.factor = 3
     assert identify(using(one)).version != identify(using(other)).version
+
+
+OPTIONS = {"scale": 2}
+WEIGHT = 2
+
+
+def test_what_is_written_and_read_counts(monkeypatch):
+    def with_default(n):
+        OPTIONS.setdefault("offset", 0)
+        return n * OPTIONS["scale"] + OPTIONS["offset"]
+
+    def declared(n):
+        global WEIGHT
+        return n * WEIGHT
+
+    def popping(n):
+        return n + CALLS.pop()
+
+    before = [identify(function).version for function in (with_default, declared, popping)]
+    monkeypatch.setitem(OPTIONS, "scale", 7)
+    monkeypatch.setitem(globals(), "WEIGHT", 3)
+    monkeypatch.setitem(globals(), "CALLS", [1, 2, 3])
+    after = [identify(function).version for function in (with_default, declared, popping)]
+    assert not set(before) & set(after)
+
+
+def test_closures_that_read_what_they_write_differ():
+    def weighted(weights):
+        def work(n):
+            weights.setdefault("b", 0)
+            return weights["a"] * n
+
+        return work
+
+    def counted(k):
+        def work(n):
+            nonlocal k
+            k += 0
+            return k * n
+
+        return work
+
+    assert identify(weighted({"a": 1})).version != identify(weighted({"a": 5})).version
+    assert identify(counted(1)).version != identify(counted(5)).version

@@ -2,8 +2,8 @@
 
 import numpy as np
 import pytest
-from sklearn import model_selection
-from sklearn.base import clone
+from sklearn import config_context, model_selection
+from sklearn.base import BaseEstimator, TransformerMixin, clone
 from sklearn.datasets import load_iris
 from sklearn.decomposition import PCA
 from sklearn.pipeline import make_pipeline
@@ -49,6 +49,22 @@ def test_folds_are_shared_with_scikit_learns_own_search(memory):
         model_selection.GridSearchCV(pipeline(), GRID, cv=5).fit(X, y)
     GridSearchCV(pipeline(), GRID, cv=5, memory=memory, inner="threading").fit(X, y)
     assert counts(memory, "_fit_and_score") == (15, 15)
+
+
+def test_a_prefix_is_fitted_as_it_is_configured(memory):
+    class Named(BaseEstimator, TransformerMixin):
+        def fit(self, X, y=None):
+            return self
+
+        def transform(self, X):
+            return X * (10 if hasattr(X, "columns") else 1)
+
+    steps = make_pipeline(StandardScaler(), Named(), SVC())
+    for output in ("default", "pandas"):
+        with config_context(transform_output=output):
+            search = GridSearchCV(steps, {"svc__C": [1e-3]}, memory=memory, inner="threading").fit(X, y)
+            plain = model_selection.GridSearchCV(steps, {"svc__C": [1e-3]}).fit(X, y)
+        assert search.best_score_ == plain.best_score_
 
 
 def test_what_the_user_gave_is_left_as_it_is(memory):

@@ -5,14 +5,17 @@ import os
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 from pathlib import Path
 
 import joblib
 import numpy as np
 import pytest
 
+import cachestore
 from cachestore import CachestoreWarning, Memory
-from cachestore.settings import adopted
+from cachestore.settings import settings_here
 
 
 def triple(number):
@@ -93,8 +96,6 @@ def test_a_memory_without_a_location_computes_all():
 
 
 def test_joblibs_own_spelling_means_the_same(memory, books):
-    import cachestore
-
     cachestore.register()
     for _ in range(2):
         with joblib.parallel_config(backend="cachestore", memory=memory, inner="threading", n_jobs=2):
@@ -143,7 +144,10 @@ def test_workers_have_the_settings_of_the_client(memory, inner):
     with memory.parallel(inner):
         places = run(where_is_the_cache, 1, 2)
     assert set(places) == {memory.store_backend.location}
-    assert adopted() is None
+    # They are those of its tasks alone.
+    assert settings_here().location != memory.store_backend.location
+    with joblib.parallel_config(backend=inner, n_jobs=2):
+        assert memory.store_backend.location not in run(where_is_the_cache, 1, 2)
 
 
 def test_a_module_that_opens_the_cache_when_a_task_is_unpickled_has_them_too(tmp_path):
@@ -282,3 +286,146 @@ def test_only_batches_that_were_computed_teach_the_inner_backend_how_long_tasks_
 
 def total_of(array, number):
     return float(array.sum() + number), isinstance(array, np.memmap)
+
+
+def draw(number):
+    return float(np.random.default_rng().normal() if number < 0 else np.random.normal())
+
+
+def fill(array, number):
+    array[number] = number + 1
+
+
+def fill_and_tell(array, number):
+    array[number] = number + 1
+    return number
+
+
+def mean_of(array):
+    return float(array.mean())
+
+
+def in_which_thread(number):
+    return threading.current_thread().name
+
+
+def slowly(number):
+    if number < 0:
+        raise LookupError(number)
+    time.sleep(0.002)
+    return number
+
+
+def test_tasks_that_draw_without_a_seed_each_draw_for_themselves(memory, books):
+    with memory.parallel("threading"):
+        draws = run(draw, *[10] * 40)
+    assert len(set(draws)) == 40
+    assert books() == (0, 0)
+
+
+@pytest.mark.parametrize("function", [fill, fill_and_tell])
+def test_tasks_that_work_by_what_they_change_are_never_answered(memory, books, function):
+    for _ in range(2):
+        filled = np.zeros(5)
+        with memory.parallel("threading"):
+            joblib.Parallel()(joblib.delayed(function)(filled, number) for number in range(5))
+        np.testing.assert_array_equal(filled, np.arange(1, 6))
+    assert books() == (0, 0)
+
+
+def test_a_buffer_that_is_used_again_poisons_nothing(memory):
+    buffer = np.zeros(4)
+
+    def filled():
+        for number in range(8):
+            buffer[:] = number
+            yield joblib.delayed(mean_of)(buffer)
+
+    with memory.parallel("threading"):
+        joblib.Parallel()(filled())
+        assert run(mean_of, *(np.full(4, float(n)) for n in range(8))) == [float(n) for n in range(8)]
+
+
+def test_one_job_runs_in_the_callers_thread_as_the_tasks_come(memory, books):
+    for expected in [(3, 0), (3, 3)]:
+        with memory.parallel("loky", n_jobs=1):
+            threads = run(in_which_thread, 1, 2, 3)
+            assert threads == ["MainThread"] * 3
+        assert books() == expected
+    come = []
+
+    def tasks():
+        for number in range(3):
+            come.append(number)
+            yield joblib.delayed(triple)(number)
+
+    with memory.parallel("threading", n_jobs=1):
+        results = joblib.Parallel(return_as="generator")(tasks())
+        assert next(results) == 0
+    assert come == [0]
+
+
+def test_two_calls_may_be_under_way_at_once(memory):
+    for _ in range(2):
+        with memory.parallel("threading"):
+            first = joblib.Parallel(return_as="generator")(joblib.delayed(slowly)(n) for n in range(90))
+            assert next(first) == 0
+            assert run(slowly, *range(100, 120)) == list(range(100, 120))
+            assert list(first) == list(range(1, 90))
+
+
+def test_a_call_that_was_aborted_leaves_nothing_to_the_next(memory):
+    for jobs in (1, 2):
+        with memory.parallel("threading", n_jobs=jobs), joblib.Parallel(batch_size=1) as parallel:
+            for number in range(5):
+                with pytest.raises(LookupError):
+                    parallel(joblib.delayed(slowly)(n) for n in [100, 101, -1 - number, 102, 103, 104, 105])
+                assert parallel(joblib.delayed(slowly)(n) for n in range(5)) == list(range(5))
+
+
+def test_memorised_methods_answer_for_themselves(memory, tmp_path):
+    elsewhere = Memory(tmp_path / "elsewhere", verbose=0)
+
+    class Scaled:
+        def __init__(self, factor):
+            self.factor = factor
+
+        @elsewhere.cache
+        def times(self, number):
+            return self.factor * number
+
+    for _ in range(2):
+        with memory.parallel("threading"):
+            assert run(Scaled(3).times, 1, 2) == [3, 6]
+    elsewhere.store_backend.merge_uses()
+    assert elsewhere.store_backend.index.statistics().hits == 2
+
+
+def test_a_method_of_others_that_is_called_lookup_is_theirs(memory):
+    class Table:
+        def __call__(self, number):
+            return number
+
+        def lookup(self, number):
+            raise AssertionError("nobody asked")
+
+    with memory.parallel("threading"):
+        assert run(Table(), 1, 2) == [1, 2]
+
+
+def test_what_other_processes_compute_for_a_store_in_memory_is_said_to_be_lost(tmp_path):
+    memory = Memory(f"memory://{tmp_path.name}", verbose=0)
+    with memory.parallel("loky"), pytest.warns(CachestoreWarning, match="memory of this process"):
+        assert run(triple, 1, 2) == [3, 6]
+
+
+@pytest.mark.parametrize("inner", ["nope", None, "cachestore"])
+def test_an_inner_backend_that_is_none_is_refused_with_those_that_are(memory, inner):
+    with pytest.raises(cachestore.SettingsError, match=r"loky"):
+        memory.parallel(inner)
+
+
+def test_a_memory_of_joblib_is_refused(tmp_path):
+    cachestore.register()
+    with pytest.raises(cachestore.SettingsError, match="none of cachestore's"):
+        joblib.parallel_config(backend="cachestore", memory=joblib.Memory(tmp_path), inner="threading")

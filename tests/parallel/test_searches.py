@@ -8,13 +8,14 @@ from sklearn import config_context
 from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.datasets import load_iris
 from sklearn.ensemble import RandomForestClassifier
-from sklearn.exceptions import FitFailedWarning
+from sklearn.exceptions import ConvergenceWarning, FitFailedWarning
+from sklearn.frozen import FrozenEstimator
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import GridSearchCV, KFold, cross_val_score, cross_validate
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 
 from cachestore import CachestoreWarning, Memory
 from cachestore.cache import open_cache
@@ -111,6 +112,44 @@ def test_a_configuration_that_changes_what_is_fitted_is_another_fold(memory, boo
         assert books() == (10, 5)
 
 
+def test_estimators_that_stay_fitted_are_told_apart_by_what_they_have_learnt(memory):
+    frozen = [FrozenEstimator(SVC().fit(X, labels)) for labels in (y, 2 - y)]
+    expected = [cross_val_score(estimator, X, y) for estimator in frozen]
+    with memory.parallel("threading"):
+        found = [cross_val_score(estimator, X, y) for estimator in frozen]
+    np.testing.assert_array_equal(found, expected)
+    assert not np.array_equal(*found)
+
+
+class Bonus(BaseEstimator):
+    """A scorer that has parameters, and more."""
+
+    def __init__(self, extra=0):
+        self.extra = extra
+        self.learnt = extra
+
+    def __call__(self, estimator, X, y):
+        return self.learnt
+
+
+def test_scorers_are_told_apart_by_all_that_they_hold(memory):
+    scorers = [Bonus(), Bonus()]
+    scorers[1].learnt = 5
+    with memory.parallel("threading"):
+        assert [cross_val_score(SVC(), X, y, scoring=scorer)[0] for scorer in scorers] == [0, 5]
+
+
+def test_warnings_that_are_errors_are_part_of_a_fold(memory, books):
+    weak = LogisticRegression(max_iter=1)
+    with memory.parallel("threading"), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert cross_val_score(weak, X, y).all()
+        warnings.simplefilter("error", ConvergenceWarning)
+        with pytest.raises(ValueError, match="All the 5 fits failed"):
+            cross_val_score(weak, X, y)
+    assert books() == (5, 0)
+
+
 def test_cross_validation_shares_folds_with_itself(memory, books):
     with memory.parallel("threading"):
         first = cross_validate(SVC(), X, y, scoring=["accuracy", "f1_macro"])
@@ -188,6 +227,25 @@ def test_estimators_that_drew_without_a_seed_are_reused_with_one_warning(memory,
     assert len(told) == 1
     assert books() == (5, 10)
     np.testing.assert_array_equal(first, second)
+
+
+class Drawing(ClassifierMixin, BaseEstimator):
+    """Draws, and has no parameter that says so."""
+
+    def fit(self, X, y):
+        self.classes_ = np.unique(y)
+        return self
+
+    def predict(self, X):
+        return np.random.choice(self.classes_, len(X))
+
+
+@pytest.mark.parametrize("estimator", [LinearSVC(), Drawing()], ids=["LinearSVC", "Drawing"])
+def test_whatever_drew_is_mentioned(memory, estimator):
+    with memory.parallel("threading"):
+        cross_val_score(estimator, X, y)
+        with pytest.warns(CachestoreWarning, match=type(estimator).__name__):
+            cross_val_score(estimator, X, y)
 
 
 def test_a_setting_has_unseeded_folds_computed_anew(tmp_path):

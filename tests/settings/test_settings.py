@@ -21,6 +21,10 @@ SECRET = "hunter2-very-secret"
         Settings(location="gs://b/p", storage_options={"token": {"private_key": SECRET}}),
         Settings(location="abfs://c/p", storage_options={"account_name": "a", "account_key": SECRET}),
         Settings(location="x://c/p", storage_options={"a_name_nobody_knows": SECRET}),
+        Settings(location="s3://b/p", index=f"postgresql://ana:p/{SECRET}@db/cache"),
+        Settings(location="s3://b/p", index=f"postgres://ana:p@{SECRET}@db/cache?sslmode=require"),
+        Settings(location=f"https://{SECRET}@host/p"),
+        Settings(location=f"https://host/p?sig={SECRET}&x=1"),
     ],
 )
 def test_without_secrets_holds_no_secret(settings):
@@ -35,6 +39,14 @@ def test_without_secrets_keeps_what_finds_the_store():
     options = {"client_kwargs": {"endpoint_url": "http://127.0.0.1:9000", "region_name": "eu"}, "anon": False}
     settings = Settings(location="s3://b/p", index="postgresql://ana@db/cache", storage_options=options)
     assert settings.without_secrets() == settings
+
+
+@pytest.mark.parametrize(
+    "location",
+    ["abfs://container@account.dfs.example/p", "s3://b/a:b@c/d", "postgresql://ana@db/cache?sslmode=require"],
+)
+def test_without_secrets_leaves_names_as_they_are(location):
+    assert Settings(location=location).without_secrets().location == location
 
 
 def test_index_and_options_belong_to_their_place():
