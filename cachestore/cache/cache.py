@@ -77,13 +77,20 @@ class Cache:
         What keeps the books.
     settings
         What both were opened from; goes to workers and into pickles (without its secrets).
+    name_index
+        Finds out the name of a private index, which is that of the store. It is asked at the first hit: at exit,
+        when uses are written, nobody can be asked over a network any more.
     """
 
-    def __init__(self, store: ObjectStore, index: Index, settings: Settings) -> None:
+    def __init__(
+        self, store: ObjectStore, index: Index, settings: Settings, *, name_index: Callable[[], object]
+    ) -> None:
         self.store = store
         self.index = index
         self.settings = settings
         self.trouble = Trouble()
+        self._name_index = name_index
+        self._named = False
         self._merged = False
         self._versions: set[str] = set()
         self._lock = threading.Lock()
@@ -131,6 +138,9 @@ class Cache:
         if isinstance(found, Hit):
             # Loading took time too: what a hit saves is counted net.
             saved = found.metadata.seconds - (time.perf_counter() - started)
+            if self.index.private and not self._named:
+                self._named = True
+                self._name_index()
             self.index.touch(Touch(key=key, user=self.user, at=_now(), seconds_saved=saved))
         return found
 

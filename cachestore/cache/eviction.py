@@ -34,6 +34,8 @@ class Limits:
 
     def __post_init__(self) -> None:
         """Refuse limits without a meaning."""
+        if self.older_than is not None and not isinstance(self.older_than, timedelta):
+            raise SettingsError(f"The age limit is {self.older_than!r}. Give a datetime.timedelta.")
         if self.older_than is not None and self.older_than < timedelta(0):
             raise SettingsError(f"The age limit {self.older_than} is negative. Give 0 or more.")
         for name, value in (("size", self.max_size), ("number of entries", self.max_entries)):

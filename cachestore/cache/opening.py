@@ -11,6 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
+from cachestore.blob import choose_codec
 from cachestore.cache.cache import Cache
 from cachestore.cache.store_file import read_store_id
 from cachestore.errors import SettingsError, StorageError
@@ -139,13 +140,20 @@ def reopen_cache(public: Settings) -> Cache:
 
 def _open(settings: Settings) -> Cache:
     assert settings.location is not None
+    choose_codec(
+        settings.compress
+    )  # what has no meaning is refused now, not when a result waits to be stored
     store = open_store(settings.location, storage_options=settings.storage_options, timeout=settings.timeout)
 
+    named: list[str] = []
+
     def store_id() -> str | None:
-        try:
-            return read_store_id(store)
-        except StorageError:
-            return None  # no name, no private index: uses are not counted while the store is ill
+        if not named:
+            try:
+                named.extend(filter(None, [read_store_id(store)]))
+            except StorageError:
+                return None  # no name, no private index: uses are not counted while the store is ill
+        return named[0] if named else None
 
     index = open_index(
         settings.index,
@@ -154,4 +162,4 @@ def _open(settings: Settings) -> Cache:
         remote=store.remote,
         timeout=settings.timeout,
     )
-    return Cache(store, index, settings)
+    return Cache(store, index, settings, name_index=store_id)

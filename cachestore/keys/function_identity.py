@@ -87,4 +87,5 @@ def name_of(function: Any) -> str:
         function = function.func
     if not hasattr(function, "__qualname__"):
         function = type(function)
-    return f"{function.__module__ or 'builtins'}.{function.__qualname__}"
+    owner = getattr(function, "__objclass__", function)  # a method of a built-in class knows its class only
+    return f"{getattr(owner, '__module__', None) or 'builtins'}.{function.__qualname__}"

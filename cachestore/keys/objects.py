@@ -9,7 +9,7 @@ from typing import Any
 
 from cachestore.keys.containers import encode_content
 from cachestore.keys.encoding import record, text
-from cachestore.keys.functions import encode_class, encode_function, memorised
+from cachestore.keys.functions import encode_class, memorised
 from cachestore.keys.walk import Refusal, Walk
 
 _ONE_WAY = (
@@ -29,7 +29,7 @@ def encode_instance(walk: Walk, value: Any) -> bytes:
     """Encode an object that no special rule knows: by its class, its content and its state."""
     function = memorised(value)
     if function is not None:
-        return encode_function(walk, function)
+        return walk.encode(function)
     cls = type(value)
     if isinstance(value, _ONE_WAY):
         raise Refusal(f"<{cls.__qualname__}>", "it can be run through only once")
@@ -41,13 +41,23 @@ def encode_own_digest(walk: Walk, value: Any) -> bytes:
     # The name of the class only: who speaks for himself says what counts.
     cls = type(value)
     return record(
-        "own", text(f"{cls.__module__}:{cls.__qualname__}"), walk.named("", value.__cachestore_digest__())
+        "own",
+        text(f"{cls.__module__}:{cls.__qualname__}"),
+        walk.named("", _asked(value, "__cachestore_digest__")),
     )
 
 
 def encode_dask_token(walk: Walk, value: Any) -> bytes:
     """Encode an object by the token that it gives dask."""
-    return record("dask", encode_class(walk, type(value)), walk.named("", value.__dask_tokenize__()))
+    return record("dask", encode_class(walk, type(value)), walk.named("", _asked(value, "__dask_tokenize__")))
+
+
+def _asked(value: Any, method: str) -> Any:
+    """Ask an object what stands for it; whatever goes wrong there, it has no digest."""
+    try:
+        return getattr(value, method)()
+    except Exception as error:
+        raise Refusal(f"<{type(value).__qualname__}>", f"its {method}() failed: {error}") from error
 
 
 def _reduced(walk: Walk, value: Any) -> bytes:

@@ -134,7 +134,7 @@ class Walk:
                 raise Refusal(
                     _article(cls), "it belongs to a web of objects that refer to each other in circles"
                 )
-        outer, self._lowest = self._lowest, _MOST_REPEATS
+        outer, self._lowest = self._lowest, _NOWHERE
         depth = self._open[identity] = len(self._open)
         try:
             encoding = self._find(cls)(self, value)

@@ -104,7 +104,7 @@ class MemorizedFunc:
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the function returns, computed at most once."""
         call = self.call_key(*args, **kwargs)
-        found = self._load(call)
+        found = self._load(call, args, kwargs)
         if isinstance(found, Hit):
             return found.value
         return self._compute(call, args, kwargs)[0]
@@ -118,7 +118,7 @@ class MemorizedFunc:
             The latter, holding the value, where it could not be stored.
         """
         call = self.call_key(*args, **kwargs)
-        found = self._peek(call)
+        found = self._peek(call, args, kwargs)
         if isinstance(found, Metadata):
             self._note(found)
             return MemorizedResult(self.store_backend, found)
@@ -127,11 +127,11 @@ class MemorizedFunc:
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute, store and return `(value, metadata)`, whatever is stored already."""
         value, metadata = self._compute(self.call_key(*args, **kwargs), args, kwargs)
-        return value, _told(metadata)
+        return value, self._told(metadata, args, kwargs)
 
     def check_call_in_cache(self, *args: Any, **kwargs: Any) -> bool:
         """Say whether a call would be answered from the cache, without loading the answer."""
-        return isinstance(self._peek(self.call_key(*args, **kwargs)), Metadata)
+        return isinstance(self._peek(self.call_key(*args, **kwargs), args, kwargs), Metadata)
 
     def clear(self, warn: bool = True) -> None:
         """Drop the entries of this version of the function.
@@ -164,7 +164,7 @@ class MemorizedFunc:
 
     def __cachestore_lookup__(self, *args: Any, **kwargs: Any) -> Hit | Miss:
         """Look a call up without ever computing it; the parallel backend asks so."""
-        return self._load(self.call_key(*args, **kwargs))
+        return self._load(self.call_key(*args, **kwargs), args, kwargs)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """Bind like a function, so that methods can be decorated in a class body."""
@@ -176,25 +176,33 @@ class MemorizedFunc:
 
     # ---- how
 
-    def _load(self, call: CallKey) -> Hit | Miss:
+    def _load(self, call: CallKey, args: Any, kwargs: Any) -> Hit | Miss:
         started = time.perf_counter()
-        found = self.store_backend.get(call.key, accept=self._acceptance())
+        found = self.store_backend.get(call.key, accept=self._acceptance(args, kwargs))
         if isinstance(found, Hit):
             self._note(found.metadata)
             if self._verbose > 4:
                 self._print_duration(time.perf_counter() - started, "cache loaded ")
         return found
 
-    def _peek(self, call: CallKey) -> Metadata | Miss:
+    def _peek(self, call: CallKey, args: Any, kwargs: Any) -> Metadata | Miss:
         found = self.store_backend.peek(call.key)
-        accept = self._acceptance()
+        accept = self._acceptance(args, kwargs)
         if isinstance(found, Metadata) and accept is not None and not accept(found):
             return Miss("refused")
         return found
 
-    def _acceptance(self) -> Callable[[Metadata], bool] | None:
+    def _acceptance(self, args: Any, kwargs: Any) -> Callable[[Metadata], bool] | None:
         callback = self.cache_validation_callback
-        return None if callback is None else lambda metadata: bool(callback(joblib_metadata(metadata)))
+        return (
+            None if callback is None else lambda metadata: bool(callback(self._told(metadata, args, kwargs)))
+        )
+
+    def _told(self, metadata: Metadata | None, args: Any, kwargs: Any) -> dict[str, Any]:
+        if metadata is None:
+            return {}
+        bound = keys.bind(self.func, args, kwargs, ignore=self.ignore)
+        return joblib_metadata(metadata, {name: repr(value) for name, value in bound.items()})
 
     def _compute(self, call: CallKey, args: Any, kwargs: Any) -> tuple[Any, Metadata | None]:
         self._print_call(args, kwargs)
@@ -243,7 +251,7 @@ class AsyncMemorizedFunc(MemorizedFunc):
     async def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what awaiting the function gives, computed at most once."""
         call = self.call_key(*args, **kwargs)
-        found = self._load(call)
+        found = self._load(call, args, kwargs)
         if isinstance(found, Hit):
             return found.value
         return (await self._await(call, args, kwargs))[0]
@@ -251,7 +259,7 @@ class AsyncMemorizedFunc(MemorizedFunc):
     async def call_and_shelve(self, *args: Any, **kwargs: Any) -> Any:
         """Return a reference to the result, awaited if need be."""
         call = self.call_key(*args, **kwargs)
-        found = self._peek(call)
+        found = self._peek(call, args, kwargs)
         if isinstance(found, Metadata):
             self._note(found)
             return MemorizedResult(self.store_backend, found)
@@ -260,7 +268,7 @@ class AsyncMemorizedFunc(MemorizedFunc):
     async def call(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         """Await, store and return `(value, metadata)`, whatever is stored already."""
         value, metadata = await self._await(self.call_key(*args, **kwargs), args, kwargs)
-        return value, _told(metadata)
+        return value, self._told(metadata, args, kwargs)
 
     async def _await(self, call: CallKey, args: Any, kwargs: Any) -> tuple[Any, Metadata | None]:
         self._print_call(args, kwargs)
@@ -283,7 +291,3 @@ def memorized(
     return kind(
         func, cache, ignore=ignore, verbose=verbose, cache_validation_callback=cache_validation_callback
     )
-
-
-def _told(metadata: Metadata | None) -> dict[str, Any]:
-    return {} if metadata is None else joblib_metadata(metadata)

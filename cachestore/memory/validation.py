@@ -12,14 +12,17 @@ from cachestore.cache import Metadata
 ValidationCallback = Callable[[Mapping[str, Any]], Any]
 
 
-def joblib_metadata(metadata: Metadata) -> dict[str, Any]:
+def joblib_metadata(metadata: Metadata, input_args: Mapping[str, str] | None = None) -> dict[str, Any]:
     """Say of an entry what joblib's callbacks and `call` are told.
 
-    The arguments are left out: their texts may hold secrets.
+    Parameters
+    ----------
+    input_args
+        The texts of the arguments of the call that asks. They are never stored: they may hold secrets.
     """
     return {
         "duration": metadata.seconds,
-        "input_args": {},
+        "input_args": dict(input_args or {}),
         "time": metadata.started_at.timestamp() + metadata.seconds,
     }
 

@@ -9,6 +9,7 @@ from sklearn import model_selection
 from sklearn.base import BaseEstimator, clone
 from sklearn.pipeline import Pipeline
 
+from cachestore.errors import SettingsError
 from cachestore.memory import Memory, open_memory
 
 
@@ -32,6 +33,10 @@ class _CachedSearch:
             Passed on, as scikit-learn's search does.
         """
         memory = open_memory() if self.memory is None else self.memory
+        if not isinstance(memory, Memory):
+            raise SettingsError(
+                f"memory={memory!r} is none of cachestore's. Give cachestore.Memory(location), or cachestore.open()."
+            )
         given = self.estimator
         # scikit-learn clones `self.estimator` for every fold. The user's own object is never changed.
         self.estimator = _sharing_prefixes(given, memory)

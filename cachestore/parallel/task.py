@@ -103,7 +103,9 @@ class Task:
         seconds = time.perf_counter() - started
         drew = _random_state() != before
         if self._may_store(looked_up, args, kwargs, value, drew):
-            cache.put(looked_up.call, value, started_at=started_at, seconds=seconds, drew_random=drew)
+            # libsvm's draws alone decide nothing: then nothing unseeded is named.
+            drew_random = drew and bool(looked_up.unseeded)
+            cache.put(looked_up.call, value, started_at=started_at, seconds=seconds, drew_random=drew_random)
         return value
 
     def _may_store(self, looked_up: TaskCall, args: Any, kwargs: Any, value: Any, drew: bool) -> bool:
@@ -149,6 +151,6 @@ def _random_state() -> Any:
         # numpy loads this part of itself when it is first used: not between the two looks at it.
         import numpy.random
 
-        name, state, position, *rest = numpy.random.get_state()
-        states.append((name, state.tobytes(), position, rest))
+        legacy: Any = numpy.random.get_state()
+        states.append((legacy[0], legacy[1].tobytes(), legacy[2:]))
     return states

@@ -36,6 +36,15 @@ def test_on_an_s3_server(python, at, tmp_path):
     assert python(WORK, environ=colleague, cwd=tmp_path / "elsewhere").stdout == "{'value': 42}\n"
 
 
+def test_uses_of_a_process_that_only_hits_are_counted_in_the_private_index(python, command, at, tmp_path):
+    environ = at | {"XDG_CACHE_HOME": str(tmp_path / "ana")}
+    python(WORK, environ=environ)
+    ran = python(WORK, environ=environ)
+    assert ran.stderr == ""
+    [entry] = json.loads(command("ls", "--json", environ=environ).stdout)["entries"]
+    assert entry["hits"] == 1
+
+
 def test_in_memory_within_one_process():
     from cachestore import Memory
 
@@ -72,7 +81,7 @@ pathlib.Path("pickled").write_bytes(pickle.dumps((memory, model.func.__name__, m
     client = s3_server.client()
     objects = client.list_objects_v2(Bucket=bucket, Prefix=prefix)["Contents"]
     stored = [client.get_object(Bucket=bucket, Key=each["Key"])["Body"].read() for each in objects]
-    assert len(stored) == 2
+    assert len(stored) == 3  # the store's name, a blob, a code version
     written = [
         file.read_bytes() for file in tmp_path.glob("*") if file.is_file() and file.name != "script.py"
     ]

@@ -214,6 +214,27 @@ def test_a_callback_that_says_no_has_the_entry_computed_anew(memory):
         memory.cache(cache_validation_callback=3)
 
 
+def test_callbacks_are_told_of_the_arguments_as_by_joblib(tmp_path):
+    told = {}
+    for kind in (joblib.Memory, Memory):
+        seen = told.setdefault(kind, [])
+        callback = lambda metadata, seen=seen: seen.append(metadata) or True  # noqa: E731
+        function = kind(str(tmp_path), verbose=0).cache(abs_of, cache_validation_callback=callback)
+        function(-1)
+        function(x=-1)
+        seen.append(function.call(-1)[1])
+    theirs, ours = ([metadata["input_args"] for metadata in seen] for seen in told.values())
+    assert ours == theirs == [{"x": "-1"}] * 2
+
+
+def test_looking_drops_nothing(memory):
+    abs_of_stored = memory.cache(abs_of)
+    abs_of_stored(-1)
+    impatient = memory.cache(abs_of, cache_validation_callback=cachestore.expires_after(seconds=0))
+    assert not impatient.check_call_in_cache(-1)
+    assert abs_of_stored.check_call_in_cache(-1)
+
+
 def test_results_expire(memory):
     double, calls = counted()
     double = memory.cache(double, cache_validation_callback=cachestore.expires_after(seconds=0))
@@ -233,6 +254,56 @@ def test_methods_can_be_decorated_in_a_class_body(memory):
 
     assert Model(2).scaled(3) == Model(2).scaled(x=3) == 6
     assert Model(5).scaled(3) == 15
+
+
+def test_methods_can_be_memorised_in_the_constructor(memory):
+    class Model:
+        def __init__(self, factor):
+            self.factor = factor
+            self.scaled = memory.cache(self.scaled)
+
+        def scaled(self, x):
+            calls.append(x)
+            return self.factor * x
+
+    calls = []
+    assert [Model(factor).scaled(3) for factor in (2, 2, 5)] == [6, 6, 15]
+    assert len(calls) == 2
+
+
+@pytest.mark.parametrize(
+    ("function", "arguments", "expected"),
+    [(str.upper, ("a",), "A"), (len, ([1],), 1), (dict, ([("a", 1)],), {"a": 1}), ([1, 1].count, (1,), 2)],
+)
+def test_what_is_built_in_can_be_memorised(memory, function, arguments, expected):
+    for _ in range(2):
+        assert memory.cache(function)(*arguments) == expected
+    assert memory.cache(function).check_call_in_cache(*arguments)
+
+
+def test_a_value_that_answers_oddly_is_returned_all_the_same(memory):
+    assert memory.cache(odd)(1).anything(2) == 2
+
+
+class Odd:
+    nbytes = None
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return lambda x: x
+
+
+def odd(n):
+    return Odd()
+
+
+def test_compression_without_a_meaning_is_refused_before_anything_is_computed(tmp_path, monkeypatch):
+    with pytest.raises(SettingsError, match="nope"):
+        Memory(tmp_path, compress="nope")
+    monkeypatch.setenv("CACHESTORE_COMPRESS", "zzz")
+    with pytest.raises(SettingsError, match="zzz"):
+        cachestore.open(tmp_path)
 
 
 def test_coroutine_functions_are_awaited_then_stored(memory):
@@ -313,6 +384,8 @@ def test_limits_without_a_meaning_are_refused(memory):
         memory.reduce_size(bytes_limit="lots")
     with pytest.raises(ValueError, match="negative"):
         memory.reduce_size(age_limit=timedelta(-1))
+    with pytest.raises(SettingsError, match=r"datetime\.timedelta"):
+        memory.reduce_size(age_limit=30)
 
 
 # ---- as an object
@@ -329,6 +402,11 @@ def test_a_memory_can_be_pickled_without_secrets(tmp_path):
     assert again.store_backend.location == memory.store_backend.location
     assert function(-1) == 1
     assert memorised.check_call_in_cache(-1)
+
+
+def test_a_memory_that_stores_nothing_holds_no_secret_either():
+    memory = Memory(None, backend_options={"storage_options": {"secret": "hunter2"}})
+    assert b"hunter2" not in pickle.dumps(memory)
 
 
 def test_as_an_argument_it_is_a_constant(tmp_path):

@@ -10,7 +10,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from cachestore import Memory
+from cachestore import Memory, SettingsError
 from cachestore.index import Selection
 from cachestore.model_selection import GridSearchCV, RandomizedSearchCV
 
@@ -90,6 +90,11 @@ def test_random_searches_share_candidates(memory):
         ).fit(X, y)
     assert counts(memory, "_fit_and_score") == (10, 10)
     assert search.best_score_ > 0.9
+
+
+def test_a_memory_of_another_kind_is_refused():
+    with pytest.raises(SettingsError, match="'directory'"):
+        GridSearchCV(SVC(), {"C": [1]}, memory="directory").fit(X, y)
 
 
 def test_without_a_memory_it_is_the_one_of_the_settings(tmp_path, monkeypatch):
