@@ -17,7 +17,7 @@ from typing import Any
 from cachestore.cache import Cache, open_cache
 from cachestore.errors import CachestoreError, CachestoreWarning
 from cachestore.keys import differing_parts
-from cachestore.parallel.task_call import TaskCall
+from cachestore.parallel.task_call import TaskCall, bare_function
 from cachestore.settings import Settings, adopt, give_back
 
 Nested = Callable[[Cache], AbstractContextManager[object]]
@@ -97,11 +97,12 @@ class Task:
         return cache
 
     def _compute(self, looked_up: TaskCall, cache: Cache, args: Any, kwargs: Any) -> Any:
-        before = _random_state()
+        whose = None if looked_up.is_fold else bare_function(self.function)
+        before = _random_state(whose)
         started_at, started = datetime.now(UTC), time.perf_counter()
         value = self.function(*args, **kwargs)
         seconds = time.perf_counter() - started
-        drew = _random_state() != before
+        drew = _random_state(whose) != before
         if self._may_store(looked_up, args, kwargs, value, drew):
             # libsvm's draws alone decide nothing: then nothing unseeded is named.
             drew_random = drew and bool(looked_up.unseeded)
@@ -144,9 +145,18 @@ def _arrived(adopted: Token[Settings | None], *parts: Any) -> Task:
     return Task(*parts)
 
 
-def _random_state() -> Any:
-    """Return where the process's unseeded random numbers stand: a task that moves them drew from them."""
-    states: list[Any] = [random.getstate()]
+def _random_state(function: Any) -> Any:
+    """Return where the process's unseeded random numbers stand: a task that moves them drew from them.
+
+    Those of Python itself are looked at only for a function whose module knows them: other threads of a worker, such
+    as its heartbeat, draw from them all the time.
+    """
+    states: list[Any] = []
+    if "random" in getattr(getattr(function, "__code__", None), "co_names", ()) or any(
+        value is random or getattr(value, "__self__", None) is random._inst  # type: ignore[attr-defined]
+        for value in getattr(function, "__globals__", {}).values()
+    ):
+        states.append(random.getstate())
     if "numpy" in sys.modules:
         # numpy loads this part of itself when it is first used: not between the two looks at it.
         import numpy.random

@@ -46,7 +46,7 @@ class TaskCall:
         return value is not None and self._arguments_are_unchanged(function, args, kwargs)
 
     def _arguments_are_unchanged(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-        bound = bind(_bare(function), args, kwargs)
+        bound = bind(bare_function(function), args, kwargs)
         return all(
             digest_with_parts(value, name=name)[0] == self.call.arguments[name]
             for name, value in bound.items()
@@ -63,7 +63,7 @@ def task_call(
     KeyingError
         If an argument has no stable digest.
     """
-    bare = _bare(function)
+    bare = bare_function(function)
     ambient = None if bare is function else _ambient(function)
     if fold.is_fold(bare):
         call, unseeded = fold.fold_call(bare, args, kwargs, ambient, digests)
@@ -75,7 +75,7 @@ def task_call(
 
 def ask_memorised(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hit | Miss | None:
     """Ask a memorised function, or method, for the answer to a task; None if it is neither."""
-    bare: Any = _bare(function)
+    bare: Any = bare_function(function)
     if isinstance(bare, MethodType):
         bare, args = bare.__func__, (bare.__self__, *args)
     ask = getattr(type(bare), "__cachestore_lookup__", None)
@@ -83,7 +83,7 @@ def ask_memorised(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) 
     return answer
 
 
-def _bare(function: Any) -> Any:
+def bare_function(function: Any) -> Any:
     """Return the function inside scikit-learn's wrapper, which carries its surroundings to the worker."""
     return function.function if type(function).__module__ == "sklearn.utils.parallel" else function
 

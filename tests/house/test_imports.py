@@ -50,7 +50,7 @@ def test_a_hit_in_a_local_store_imports_nothing_heavy(tmp_path):
     )
     call = f"import os, sys; os.chdir({str(tmp_path)!r}); sys.path.insert(0, ''); import work; work.double(3)"
     modules_after(call)
-    assert len(list((tmp_path / "store").rglob("*/*/" + "?" * 64))) == 1
+    assert len(list((tmp_path / "store").rglob("blobs/*/" + "?" * 64))) == 1
     loaded = modules_after(call)
     assert loaded.isdisjoint([*HEAVY, "importlib.metadata", "platformdirs"])
 

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from dataclasses import fields
 from pathlib import Path
 
 import pytest
@@ -63,6 +64,11 @@ def test_every_python_example_is_run():
 def test_settings_in_the_examples_are_settings():
     for block in blocks("toml"):
         Settings(**tomllib.loads(block))
+
+
+def test_every_setting_is_explained():
+    explained = re.findall(r"^\| `(\w+)` \|", README, re.MULTILINE)
+    assert sorted(explained) == sorted(field.name for field in fields(Settings))
 
 
 def commands():

@@ -38,7 +38,7 @@ def on_nfs(monkeypatch: pytest.MonkeyPatch) -> None:
         ("sqlite:///:memory:", "sqlite://"),
         ("postgresql://ana:pa55@db/cache", "postgresql://ana@db/cache"),
         ("postgres://ana:pa55@db/cache", "postgresql://ana@db/cache"),
-        ("postgresql+psycopg://db/cache?password=pa55", "postgresql://db/cache?password="),
+        ("postgresql+psycopg://db/cache?password=pa55", "postgresql://db/cache"),
     ],
 )
 def test_addresses(address: str, url: str) -> None:

@@ -16,6 +16,7 @@ import pytest
 import cachestore
 from cachestore import CachestoreWarning, Memory
 from cachestore.settings import settings_here
+from tests.parallel.drawing import draw_plainly
 
 
 def triple(number):
@@ -316,7 +317,8 @@ def slowly(number):
     return number
 
 
-def test_tasks_that_draw_without_a_seed_each_draw_for_themselves(memory, books):
+@pytest.mark.parametrize("draw", [draw, draw_plainly], ids=["numpy", "python"])
+def test_tasks_that_draw_without_a_seed_each_draw_for_themselves(memory, books, draw):
     with memory.parallel("threading"):
         draws = run(draw, *[10] * 40)
     assert len(set(draws)) == 40
