@@ -153,7 +153,7 @@ def _random_state(function: Any) -> Any:
     """
     states: list[Any] = []
     if "random" in getattr(getattr(function, "__code__", None), "co_names", ()) or any(
-        value is random or getattr(value, "__self__", None) is random._inst  # type: ignore[attr-defined]
+        value is random or getattr(value, "__self__", None) is random._inst
         for value in getattr(function, "__globals__", {}).values()
     ):
         states.append(random.getstate())

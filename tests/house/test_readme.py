@@ -95,7 +95,7 @@ def test_commands_in_the_examples_are_understood(words, tmp_path):
 
 def test_goals_and_files_that_are_named_exist():
     makefile = (REPOSITORY / "Makefile").read_text()
-    for goal in re.findall(r"make (\w+)", README):
+    for goal in re.findall(r"(?:\$ |`)make (\w+)", README):
         assert re.search(rf"^{goal}:", makefile, re.MULTILINE), goal
     for link in re.findall(r"\]\((?!http)([^)#]+)\)", README):
         assert (REPOSITORY / link).exists(), link
