@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import linecache
 import sys
+import threading
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import lru_cache
@@ -15,6 +16,8 @@ from typing import Any
 from cachestore.keys.encoding import record, text
 from cachestore.keys.scalars import LEAVES
 
+_parsing = threading.Lock()
+
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
 
 
@@ -22,7 +25,9 @@ class SourceFile:
     """Holds the definitions of one source, each beside the code that it compiles to."""
 
     def __init__(self, source: str, filename: str) -> None:
-        self.tree = ast.parse(source)
+        # Two threads that parse at once make Python 3.11 fail: "AST constructor recursion depth mismatch".
+        with _parsing:
+            self.tree = ast.parse(source)
         self._nodes: dict[str, list[Definition]] = defaultdict(list)
         self._codes: dict[str, list[CodeType]] = defaultdict(list)
         for name, node in _definitions(self.tree, ""):

@@ -340,6 +340,26 @@ def test_what_a_result_was_made_from_is_known(memory):
     assert raw.call_and_shelve(4).parents == ()
 
 
+def test_lineage_is_of_what_a_call_used_itself(memory):
+    """Not of what its parents were made from; shelved or loaded, computed just now or before."""
+
+    @memory.cache
+    def raw(n):
+        return n
+
+    @memory.cache
+    def middle(n):
+        return raw.call_and_shelve(n).get() + 1
+
+    @memory.cache
+    def total(n):
+        return middle(n) + 1
+
+    assert total.call_and_shelve(1).parents == (middle.call_and_shelve(1).key,)
+    raw(2)
+    assert middle.call_and_shelve(2).parents == (raw.call_and_shelve(2).key,)
+
+
 # ---- keeping it small
 
 
