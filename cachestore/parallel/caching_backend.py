@@ -260,7 +260,13 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
         else:
             with self._sending:
                 job = self.inner.submit(batch)
-            deliver(_outcome(lambda: self.inner.retrieve_result(job)))
+            # A job of a call that was given up may never end: neither other lookups nor the process's exit wait for it.
+            waits = threading.Thread(
+                target=lambda: deliver(_outcome(lambda: self.inner.retrieve_result(job))),
+                name="cachestore-wait",
+                daemon=True,
+            )
+            waits.start()
 
     def _deliver(
         self, answers: list[Hit | Item], callback: Callable[[_Outcome], None], computed: _Outcome

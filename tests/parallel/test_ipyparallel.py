@@ -1,5 +1,9 @@
 """An engine that tells nobody when a task is done: its results are waited for."""
 
+import subprocess
+import sys
+import textwrap
+
 import pytest
 from sklearn.datasets import load_iris
 from sklearn.model_selection import GridSearchCV
@@ -24,3 +28,36 @@ def test_engines_compute_what_is_new(memory, books):
             assert books() == expected
         with memory.parallel("ipyparallel", view=view), pytest.raises(Exception, match="Invalid parameter"):
             GridSearchCV(SVC(), {"colour": ["red"]}).fit(X, y)
+
+
+GIVES_UP = textwrap.dedent("""
+    import sys, time
+    import ipyparallel
+    from ipyparallel.joblib import register
+    from joblib import Parallel, delayed
+    from cachestore import Memory
+
+    def work(number):
+        if number == 0:
+            raise ValueError("no")
+        time.sleep(600)
+
+    register()
+    memory = Memory(sys.argv[1])
+    with ipyparallel.Cluster(n=2) as client:
+        client[:].use_cloudpickle()
+        try:
+            with memory.parallel("ipyparallel", view=client.load_balanced_view()):
+                Parallel()(delayed(work)(number) for number in range(4))
+        except Exception as error:
+            print("gave up:", error)
+""")
+
+
+@pytest.mark.cluster
+def test_a_process_ends_though_tasks_of_a_failed_call_never_do(tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", GIVES_UP, str(tmp_path)], capture_output=True, text=True, timeout=90, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "gave up:" in done.stdout
