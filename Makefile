@@ -34,7 +34,7 @@ lint: $(VENV)/installed-dev
 
 # The one check: style, types, arrows, tests and the examples of the documentation.
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 bench: $(VENV)/installed-dev
 	for benchmark in imports hits searches; do $(BIN)/python benchmarks/$$benchmark.py || exit 1; done

@@ -16,6 +16,10 @@ from cachestore.keys import CallKey, bind, configured, digest_with_parts, identi
 from cachestore.parallel import fold
 from cachestore.parallel.digests import Digests
 
+# Every fit and check of scikit-learn makes these errors for a moment; threads that fit at once restore each other's
+# filters, and leave them behind for good. Whoever sets them changes nothing: to scikit-learn they are errors already.
+_ERRORS_FOR_MOMENTS = frozenset({"ComplexWarning", "VisibleDeprecationWarning"})
+
 
 @dataclass(frozen=True, slots=True)
 class TaskCall:
@@ -94,6 +98,6 @@ def _ambient(wrapper: Any) -> Any:
     errors = [
         (category, getattr(message, "pattern", message), getattr(module, "pattern", module), line)
         for action, message, category, module, line in getattr(wrapper, "warning_filters", [])
-        if action == "error"
+        if action == "error" and category.__name__ not in _ERRORS_FOR_MOMENTS
     ]
     return (config, errors) if config or errors else None

@@ -57,7 +57,11 @@ GIVES_UP = textwrap.dedent("""
 @pytest.mark.cluster
 def test_a_process_ends_though_tasks_of_a_failed_call_never_do(tmp_path):
     done = subprocess.run(
-        [sys.executable, "-c", GIVES_UP, str(tmp_path)], capture_output=True, text=True, timeout=90, check=False
+        [sys.executable, "-c", GIVES_UP, str(tmp_path)],
+        capture_output=True,
+        text=True,
+        timeout=90,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     assert "gave up:" in done.stdout

@@ -150,6 +150,16 @@ def test_warnings_that_are_errors_are_part_of_a_fold(memory, books):
     assert books() == (5, 0)
 
 
+def test_filters_that_fits_in_threads_leave_behind_are_no_part_of_a_fold(memory, books):
+    with memory.parallel("threading"), warnings.catch_warnings():
+        cross_val_score(SVC(), X, y)
+        # As scikit-learn sets them in each fit; threads that restore in another order than they set leave them.
+        warnings.simplefilter("error", np.exceptions.VisibleDeprecationWarning)
+        warnings.simplefilter("error", np.exceptions.ComplexWarning)
+        cross_val_score(SVC(), X, y)
+    assert books() == (5, 5)
+
+
 def test_cross_validation_shares_folds_with_itself(memory, books):
     with memory.parallel("threading"):
         first = cross_validate(SVC(), X, y, scoring=["accuracy", "f1_macro"])
