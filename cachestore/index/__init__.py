@@ -1,21 +1,29 @@
 """What is stored, who made it, when it was last used and what it saved: an SQL index.
 
-`open_index` gives the `Index` of a store; an `Entry` is a row, a `Touch` notes a use. The rows are
+`open_index` gives the `Index` of a store; an `Entry` is a row, a `Touch` notes a use, a `Missed` a miss. The rows are
 bookkeeping: a hit never waits for SQL, and losing the index loses no value. SQLAlchemy and Alembic live here
 and nowhere else, and are imported when a database is first opened, not by noting a use. May import `errors`
 and `settings`. Never looks at a blob or a store.
 """
 
+from cachestore.index.accepted import Accepted
 from cachestore.index.entry import Entry, Touch
+from cachestore.index.evicted import Evicted
 from cachestore.index.index import Index
+from cachestore.index.missed import Missed, NotedMiss
 from cachestore.index.opening import open_index
 from cachestore.index.selection import Selection
-from cachestore.index.statistics import FunctionStatistics, Statistics, UserStatistics
+from cachestore.index.statistics import FunctionStatistics, MissStatistics, Statistics, UserStatistics
 
 __all__ = [
+    "Accepted",
     "Entry",
+    "Evicted",
     "FunctionStatistics",
     "Index",
+    "MissStatistics",
+    "Missed",
+    "NotedMiss",
     "Selection",
     "Statistics",
     "Touch",

@@ -34,6 +34,8 @@ class Entry:
         When the value becomes stale, if it does.
     parents
         The keys of the entries it was made from, in order.
+    call_digest
+        The digest of the call but for its code version: equal for one call in two versions of the code.
 
     Raises
     ------
@@ -56,6 +58,7 @@ class Entry:
     value_digest: str | None = None
     expires_at: datetime | None = None
     parents: tuple[str, ...] = ()
+    call_digest: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse times that say different things on different machines."""
@@ -82,6 +85,11 @@ class Touch:
     def __post_init__(self) -> None:
         """Refuse times that say different things on different machines."""
         require_aware("at", self.at)
+
+    @property
+    def subject(self) -> tuple[str, ...]:
+        """What notes that can be added up have in common."""
+        return self.key, self.user
 
     def plus(self, other: Touch) -> Touch:
         """Return both uses as one; they are of the same key by the same user.

@@ -5,14 +5,20 @@ from __future__ import annotations
 import os
 import sys
 import weakref
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cachestore.errors import IndexUnavailable
-from cachestore.index.buffer import TouchBuffer
+from cachestore.index.accepted import Accepted
+from cachestore.index.buffer import NoteBuffer
 from cachestore.index.entry import Entry, Touch
+from cachestore.index.evicted import Evicted
+from cachestore.index.missed import Missed, Note, NotedMiss
 from cachestore.index.place import Place
-from cachestore.index.selection import Selection
+from cachestore.index.selection import Selection, begins, matches
 from cachestore.index.statistics import Statistics, gather
 
 if TYPE_CHECKING:
@@ -22,7 +28,7 @@ if TYPE_CHECKING:
 
 
 class Index:
-    """Keeps one row per blob and counts its uses; but for the uses, all can be made again from the blobs.
+    """Keeps one row per blob, counts its uses and the misses; the rows can be made again from the blobs.
 
     It opens its database at the first real use. Reading never makes one: until something was recorded there
     is nothing to find. Threads may share it, and a forked process goes on with it.
@@ -38,11 +44,13 @@ class Index:
     def __init__(self, place: Place, *, private: bool) -> None:
         self.private = private
         self._place = place
-        self._buffer = TouchBuffer(lambda touches: _deliver(place, touches), background=place.remote)
+        self._buffer = NoteBuffer(lambda notes: _deliver(place, notes), background=place.remote)
         # The buffer must not know the index, so that it outlives it: what it holds leaves when the index is
         # collected, or at exit.
         weakref.finalize(self, self._buffer.flush_quietly)
         self._exits_noted_in = 0
+        # Code versions whose parts this process has noted: they are the largest part of a miss.
+        self._versions_noted: set[str] = set()
         _live.add(self)
 
     @property
@@ -80,12 +88,17 @@ class Index:
         touch
             Who used what.
         """
-        if self._exits_noted_in != os.getpid():
-            self._note_exit()
-        self._buffer.add(touch)
+        self._note(touch)
+
+    def miss(self, missed: Missed) -> None:
+        """Note a miss, as cheaply as a use."""
+        if missed.code_version in self._versions_noted:
+            missed = replace(missed, code_parts=None)
+        self._versions_noted.add(missed.code_version)
+        self._note(missed)
 
     def flush(self) -> None:
-        """Hand on the touches noted so far: to the spool, or where there is none to the database.
+        """Hand on what was noted so far: to the spool, or where there is none to the database.
 
         Raises
         ------
@@ -95,7 +108,7 @@ class Index:
         self._buffer.flush()
 
     def merge(self) -> list[str]:
-        """Count the uses that wait in the spool, each exactly once.
+        """Count the uses and misses that wait in the spool, each exactly once.
 
         Returns
         -------
@@ -123,7 +136,7 @@ class Index:
                 spooled.take_in(spool, database)
         except OSError as error:
             raise IndexUnavailable(
-                f"The uses beside the index {self.url} cannot be taken in: {error}"
+                f"The notes beside the index {self.url} cannot be taken in: {error}"
             ) from error
         with database.writing() as connection:
             uses.settle(connection)
@@ -152,13 +165,17 @@ class Index:
         """
         from cachestore.index.tables import entries
 
-        key = entries.c.key
-        # Keys are hexadecimal and compared bytewise: all that begin with the prefix lie below the prefix and
-        # "~".
-        return self._read(entries.select().where(key >= prefix, key < f"{prefix}~").order_by(key))
+        return self._read(entries.select().where(begins(entries.c.key, prefix)).order_by(entries.c.key))
 
-    def forget(self, keys: Iterable[str]) -> int:
+    def forget(self, keys: Iterable[str], evicted: Iterable[Evicted] = ()) -> int:
         """Delete rows with their uses; keys without a row are no error.
+
+        Parameters
+        ----------
+        keys
+            Whose rows.
+        evicted
+            What is to be remembered of those that were given up on purpose.
 
         Returns
         -------
@@ -177,7 +194,7 @@ class Index:
         if not keys or database is None or not database.is_made():
             return 0
         with database.writing() as connection:
-            return rows.forget(connection, keys)
+            return rows.forget(connection, keys, evicted)
 
     def select(self, selection: Selection) -> list[Entry]:
         """Return the entries that a selection names, in its order.
@@ -197,11 +214,138 @@ class Index:
         IndexUnavailable, SchemaMismatch
             If the index cannot be read.
         """
-        database = self._place.database()
-        if database is None:
-            return Statistics()
-        with database.reading() as connection:
+        with self._reading() as connection:
             return Statistics() if connection is None else gather(connection)
+
+    # ---- why something was missed
+
+    def related(
+        self, function: str, code_version: str, call_digest: str, before: datetime, limit: int
+    ) -> list[Entry]:
+        """Return entries of a function that may have answered a call if something had been otherwise.
+
+        Parameters
+        ----------
+        function, code_version, call_digest
+            Of the call.
+        before
+            Only entries made before this moment.
+        limit
+            How many of each kind: of the same call in other code versions, of other calls of this version, and any;
+            the latest come first.
+
+        Raises
+        ------
+        IndexUnavailable, SchemaMismatch
+            If the index cannot be read.
+        """
+        from cachestore.index.tables import entries
+
+        columns = entries.c
+        earlier = entries.select().where(columns.function == function, columns.created_at < before)
+        found: dict[str, Entry] = {}
+        for alike in (columns.call_digest == call_digest, columns.code_version == code_version, None):
+            kind = earlier if alike is None else earlier.where(alike)
+            latest = kind.order_by(columns.created_at.desc(), columns.key).limit(limit)
+            found |= {entry.key: entry for entry in self._read(latest)}
+        return list(found.values())
+
+    def latest_miss(self, function: str) -> NotedMiss | None:
+        """Return the latest miss of a function, named as in a `Selection`.
+
+        Raises
+        ------
+        IndexUnavailable, SchemaMismatch
+            If the index cannot be read.
+        """
+        found = self._read_misses(lambda table, dialect: matches(table.c.function, function, dialect), 1)
+        return found[0] if found else None
+
+    def misses_of(self, prefix: str) -> list[NotedMiss]:
+        """Return the misses that were noted of keys that begin with a prefix, the latest first.
+
+        Raises
+        ------
+        IndexUnavailable, SchemaMismatch
+            If the index cannot be read.
+        """
+        return self._read_misses(lambda table, _: begins(table.c.key, prefix), None)
+
+    def evictions_of(self, prefix: str) -> list[Evicted]:
+        """Return what was given up of keys that begin with a prefix, by key.
+
+        Raises
+        ------
+        IndexUnavailable, SchemaMismatch
+            If the index cannot be read.
+        """
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            from cachestore.index import evictions
+            from cachestore.index.tables import evictions as table
+
+            mine = table.select().where(begins(table.c.key, prefix)).order_by(table.c.key)
+            return evictions.read(connection, mine)
+
+    def code_versions(self, prefix: str) -> dict[str, str]:
+        """Return the known code versions that begin with a prefix, each with its function.
+
+        Raises
+        ------
+        IndexUnavailable, SchemaMismatch
+            If the index cannot be read.
+        """
+        with self._reading() as connection:
+            if connection is None:
+                return {}
+            from cachestore.index import misses
+
+            return misses.functions_of_versions(connection, prefix)
+
+    def keep_versions(self, parts: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
+        """Keep the function and the named parts of code versions.
+
+        Raises
+        ------
+        IndexUnavailable, SchemaMismatch
+            If they cannot be written.
+        """
+        if parts:
+            from cachestore.index import misses
+
+            with self._placed().writing() as connection:
+                misses.keep_versions(connection, parts)
+
+    def accept(self, accepted: Iterable[Accepted]) -> None:
+        """Have the index say that these code versions are accepted, and no others.
+
+        Raises
+        ------
+        IndexUnavailable, SchemaMismatch
+            If they cannot be written.
+        """
+        from cachestore.index import acceptances
+
+        with self._placed().writing() as connection:
+            acceptances.replace(connection, accepted)
+
+    def accepted(self) -> list[Accepted]:
+        """Return the code versions that were accepted.
+
+        Raises
+        ------
+        IndexUnavailable, SchemaMismatch
+            If the index cannot be read.
+        """
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            from cachestore.index import acceptances
+
+            return acceptances.read(connection)
+
+    # ---- its tables
 
     def version(self) -> str | None:
         """Return the revision of the tables; None when there are none yet.
@@ -227,17 +371,35 @@ class Index:
         return self._placed().migrate()
 
     def close(self) -> None:
-        """Hand on the touches, and close what was opened; the next use opens it again."""
+        """Hand on what was noted, and close what was opened; the next use opens it again."""
         self._buffer.flush_quietly()
         self._place.close()
+
+    @contextmanager
+    def _reading(self) -> Iterator[sa.Connection | None]:
+        database = self._place.database()
+        if database is None:
+            yield None
+            return
+        with database.reading() as connection:
+            yield connection
+
+    def _read_misses(
+        self, which: Callable[[sa.Table, str], sa.ColumnElement[bool]], limit: int | None
+    ) -> list[NotedMiss]:
+        with self._reading() as connection:
+            if connection is None:
+                return []
+            from cachestore.index import misses
+            from cachestore.index.tables import misses as table
+
+            mine = table.select().where(which(table, connection.dialect.name))
+            return misses.read(connection, mine.order_by(table.c.at.desc(), table.c.key).limit(limit))
 
     def _read(self, what: Selection | sa.Select[tuple[object, ...]]) -> list[Entry]:
         from cachestore.index import rows
 
-        database = self._place.database()
-        if database is None:
-            return []
-        with database.reading() as connection:
+        with self._reading() as connection:
             if connection is None:
                 return []
             if isinstance(what, Selection):
@@ -253,6 +415,11 @@ class Index:
             )
         return database
 
+    def _note(self, note: Note) -> None:
+        if self._exits_noted_in != os.getpid():
+            self._note_exit()
+        self._buffer.add(note)
+
     def _note_exit(self) -> None:
         # A process that multiprocessing forked ends without running what was to run at exit, but for this.
         self._exits_noted_in = os.getpid()
@@ -266,25 +433,25 @@ class Index:
         self._place.after_fork()
 
 
-def _deliver(place: Place, touches: list[Touch]) -> None:
+def _deliver(place: Place, noted: list[Note]) -> None:
     spool = place.spool()
     if spool is not None:
         try:
-            spool.append(touches)
+            spool.append(noted)
         except OSError as error:
             raise IndexUnavailable(
-                f"Uses could not be noted beside the index {place.url}: {error}"
+                f"Uses and misses could not be noted beside the index {place.url}: {error}"
             ) from error
         return
-    from cachestore.index import uses
+    from cachestore.index import notes
 
     database = place.database()
     if database is not None:
         with database.writing() as connection:
-            uses.apply(connection, touches)
+            notes.apply(connection, noted)
 
 
-def _flush(known: weakref.ref[TouchBuffer]) -> None:
+def _flush(known: weakref.ref[NoteBuffer]) -> None:
     buffer = known()
     if buffer is not None:
         buffer.flush_quietly()

@@ -1,7 +1,8 @@
 """Entries as rows: written, read and forgotten within the transaction of the caller.
 
-Every transaction of this room locks rows in one order, by table (uses, entries, parents, orphans) and within
-a table by key. Two of them on one PostgreSQL server then wait for each other, and never in a circle.
+Every transaction of this room locks rows in one order, by table (uses, entries, parents, orphans, evictions, then
+those of misses) and within a table by key. Two of them on one PostgreSQL server then wait for each other, and never in
+a circle.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cachestore.index import uses
+from cachestore.index import evictions, uses
 from cachestore.index.entry import Entry
+from cachestore.index.evicted import Evicted
 from cachestore.index.tables import entries, orphans, parents
 from cachestore.index.tables import uses as uses_table
 from cachestore.index.upsert import batches, larger, upsert
@@ -42,8 +44,11 @@ def record(connection: sa.Connection, recorded: Iterable[Entry]) -> None:
         uses.settle(connection, batch)
 
 
-def forget(connection: sa.Connection, keys: Iterable[str]) -> int:
-    """Delete the rows of entries and all that hangs on them; return how many entries there were."""
+def forget(connection: sa.Connection, keys: Iterable[str], evicted: Iterable[Evicted] = ()) -> int:
+    """Delete the rows of entries and all that hangs on them; return how many entries there were.
+
+    What is said of evictions is noted in the same transaction.
+    """
     count = 0
     for batch in batches(sorted(set(keys))):
         # The rows are locked in the order of this room first; a DELETE takes them in any.
@@ -56,6 +61,7 @@ def forget(connection: sa.Connection, keys: Iterable[str]) -> int:
         count += connection.execute(entries.delete().where(entries.c.key.in_(batch))).rowcount
         connection.execute(parents.delete().where(parents.c.key.in_(batch)))
         connection.execute(orphans.delete().where(orphans.c.key.in_(batch)))
+    evictions.note(connection, evicted)
     return count
 
 

@@ -63,11 +63,7 @@ class Selection:
         columns = entries.c
         statement = entries.select()
         if self.function is not None:
-            name = columns.function
-            matches = _matches(name, self.function, dialect)
-            if "." not in self.function:
-                matches |= _matches(name, f"*.{self.function}", dialect)
-            statement = statement.where(matches)
+            statement = statement.where(matches(columns.function, self.function, dialect))
         if self.creator is not None:
             statement = statement.where(columns.creator == self.creator)
         if self.unused_since is not None:
@@ -82,6 +78,18 @@ class Selection:
         }
         statement = statement.order_by(order[self.sort], columns.key)
         return statement if self.limit is None else statement.limit(self.limit)
+
+
+def matches(column: sa.ColumnElement[str], pattern: str, dialect: str) -> sa.ColumnElement[bool]:
+    """Return the condition that a function's name is like a pattern, whole or after a dot."""
+    whole = _matches(column, pattern, dialect)
+    return whole if "." in pattern else whole | _matches(column, f"*.{pattern}", dialect)
+
+
+def begins(column: sa.ColumnElement[str], prefix: str) -> sa.ColumnElement[bool]:
+    """Return the condition that a digest begins with a prefix."""
+    # Digests are hexadecimal and compared bytewise: all that begin with the prefix lie below the prefix and "~".
+    return (column >= prefix) & (column < f"{prefix}~")
 
 
 def _matches(column: sa.ColumnElement[str], pattern: str, dialect: str) -> sa.ColumnElement[bool]:

@@ -1,9 +1,9 @@
-"""The spool: uses noted beside an SQLite index, without SQL, until some process takes them in.
+"""The spool: uses and misses noted beside an SQLite index, without SQL, until some process takes them in.
 
 Appending: lock the file, see that it still has its name, write whole lines. Taking in: give the file another
 name (nobody appends to it from then on), lock it (nobody is still writing, nobody else takes it in), count
-its uses and note its name in one transaction, delete it, unlock. A process killed at any of these points
-leaves a file that the next one takes in, or finds noted and only deletes: no use is counted twice. A line cut
+what it holds and note its name in one transaction, delete it, unlock. A process killed at any of these points
+leaves a file that the next one takes in, or finds noted and only deletes: nothing is counted twice. A line cut
 off by a kill or a full disk is dropped; every batch starts on a new line.
 """
 
@@ -17,18 +17,22 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from cachestore.index.entry import Touch
 from cachestore.index.files import locked, make_folder, share
+from cachestore.index.missed import Missed, Note
 
 logger = logging.getLogger(__name__)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+# Begins the line of a miss. That of a use begins with its key; whoever does not know misses drops their lines.
+_MISS = "miss"
 
 
 class Spool:
-    """Keeps touches in a file until they are taken in.
+    """Keeps notes in a file until they are taken in.
 
     Parameters
     ----------
@@ -42,15 +46,15 @@ class Spool:
         self._path = path
         self._timeout = timeout
 
-    def append(self, touches: list[Touch]) -> None:
-        """Write touches at the end, all or none.
+    def append(self, notes: list[Note]) -> None:
+        """Write notes at the end, all or none.
 
         Raises
         ------
         OSError
             If the file cannot be written.
         """
-        data = ("\n" + "".join(_line(touch) for touch in touches)).encode()
+        data = ("\n" + "".join(map(_line, notes))).encode()
         while not self._append(data):
             pass
 
@@ -103,12 +107,12 @@ class Spool:
         return self._claimed()
 
     @contextmanager
-    def taking(self, claimed: Path) -> Iterator[list[Touch] | None]:
-        """Hold a claimed file during a block, which counts its touches; then delete it.
+    def taking(self, claimed: Path) -> Iterator[list[Note] | None]:
+        """Hold a claimed file during a block, which counts its notes; then delete it.
 
         Yields
         ------
-        list of Touch or None
+        list of Note or None
             What the file holds; None when another process has taken it in, or is busy with it.
         """
         try:
@@ -123,7 +127,7 @@ class Spool:
                     yield None
                     return
                 with open(descriptor, "rb", closefd=False) as file:
-                    yield list(_touches(file.read(), claimed))
+                    yield list(_notes(file.read(), claimed))
                 claimed.unlink(missing_ok=True)
         finally:
             os.close(descriptor)
@@ -137,26 +141,71 @@ class Spool:
             return []
 
 
-def _line(touch: Touch) -> str:
-    at = (touch.at - _EPOCH) // _MICROSECOND
-    return json.dumps([touch.key, touch.user, at, touch.seconds_saved, touch.hits]) + "\n"
+def _line(note: Note) -> str:
+    at = (note.at - _EPOCH) // _MICROSECOND
+    line: list[object]
+    if isinstance(note, Touch):
+        line = [note.key, note.user, at, note.seconds_saved, note.hits]
+    else:
+        line = [_MISS, note.key, note.user, at, note.function, note.code_version, note.call_digest]
+        line += [note.outcome, dict(note.arguments), note.code_parts and dict(note.code_parts), note.times]
+    return json.dumps(line) + "\n"
+
+
+def _note(first: str, *rest: Any) -> Note:
+    return _missed(*rest) if first == _MISS else _touch(first, *rest)
 
 
 def _touch(key: str, user: str, at: int, seconds_saved: float, hits: int) -> Touch:
-    # One line that the database refuses would keep all others of its file from being counted, for ever.
-    for text in (key, user):
-        text.encode()
+    _refuse_unwritable(key, user)
     if not math.isfinite(seconds_saved):
         raise ValueError(f"{seconds_saved} seconds")
     return Touch(key, user, _EPOCH + at * _MICROSECOND, float(seconds_saved), int(hits))
 
 
-def _touches(data: bytes, file: Path) -> Iterator[Touch]:
+def _missed(
+    key: str,
+    user: str,
+    at: int,
+    function: str,
+    code_version: str,
+    call_digest: str,
+    outcome: str,
+    arguments: dict[str, str],
+    code_parts: dict[str, str] | None,
+    times: int,
+) -> Missed:
+    mappings = (arguments, code_parts or {})
+    _refuse_unwritable(key, user, function, code_version, call_digest, outcome)
+    for mapping in mappings:
+        _refuse_unwritable(*mapping.keys(), *mapping.values())
+    return Missed(
+        key=key,
+        user=user,
+        at=_EPOCH + at * _MICROSECOND,
+        function=function,
+        code_version=code_version,
+        call_digest=call_digest,
+        outcome=outcome,
+        arguments=arguments,
+        code_parts=code_parts,
+        times=int(times),
+    )
+
+
+def _refuse_unwritable(*texts: str) -> None:
+    # One line that the database refuses would keep all others of its file from being counted, for ever.
+    for text in texts:
+        if b"\0" in text.encode():
+            raise ValueError("a text with a null character")
+
+
+def _notes(data: bytes, file: Path) -> Iterator[Note]:
     # Of a list in JSON no beginning is JSON: a line that was cut off is never taken for another.
     for line in data.split(b"\n"):
         if not line:
             continue
         try:
-            yield _touch(*json.loads(line))
+            yield _note(*json.loads(line))
         except (ValueError, TypeError, AttributeError, OverflowError):
             logger.info("A damaged line of %s was dropped: %r", file, line[:200])

@@ -1,4 +1,4 @@
-"""Spooled touches counted exactly once."""
+"""Spooled notes counted exactly once."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from cachestore.index import uses
+from cachestore.index import notes
 from cachestore.index.engine import Database
 from cachestore.index.spool import Spool
 from cachestore.index.tables import spools
@@ -15,13 +15,13 @@ from cachestore.index.tables import spools
 def take_in(spool: Spool, database: Database) -> None:
     """Count all that waits in a spool, each claimed file in one transaction that also notes its name."""
     for claimed in spool.claim():
-        with spool.taking(claimed) as touches:
-            if touches is None:
+        with spool.taking(claimed) as held:
+            if held is None:
                 continue
             with database.writing() as connection:
                 noted = set(connection.scalars(sa.select(spools.c.name)))
                 if claimed.name not in noted:
-                    uses.apply(connection, touches)
+                    notes.apply(connection, held)
                     connection.execute(spools.insert(), [{"name": claimed.name}])
                 _drop_notes(connection, claimed.parent, noted)
 

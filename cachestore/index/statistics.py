@@ -34,8 +34,17 @@ class UserStatistics:
 
 
 @dataclass(frozen=True, slots=True)
+class MissStatistics:
+    """Says how often a function had no answer for one reason."""
+
+    function: str
+    reason: str
+    misses: int
+
+
+@dataclass(frozen=True, slots=True)
 class Statistics:
-    """Sums up all entries of an index; functions and users come in alphabetical order."""
+    """Sums up all entries of an index; functions, users and reasons come in alphabetical order."""
 
     entries: int = 0
     raw_size: int = 0
@@ -45,11 +54,14 @@ class Statistics:
     seconds_saved: float = 0.0
     by_function: tuple[FunctionStatistics, ...] = ()
     by_user: tuple[UserStatistics, ...] = ()
+    misses: int = 0
+    by_reason: tuple[MissStatistics, ...] = ()
 
 
 def gather(connection: sa.Connection) -> Statistics:
     """Sum up what the index holds now."""
     by_function = _by_function(connection)
+    by_reason = _by_reason(connection)
     return Statistics(
         entries=sum(function.entries for function in by_function),
         raw_size=sum(function.raw_size for function in by_function),
@@ -59,6 +71,8 @@ def gather(connection: sa.Connection) -> Statistics:
         seconds_saved=sum(function.seconds_saved for function in by_function),
         by_function=by_function,
         by_user=_by_user(connection),
+        misses=sum(counted.misses for counted in by_reason),
+        by_reason=by_reason,
     )
 
 
@@ -114,3 +128,14 @@ def _by_user(connection: sa.Connection) -> tuple[UserStatistics, ...]:
         UserStatistics(user, *computed.get(user, (0, 0.0)), *reused.get(user, (0, 0.0)))
         for user in sorted(computed.keys() | reused.keys())
     )
+
+
+def _by_reason(connection: sa.Connection) -> tuple[MissStatistics, ...]:
+    import sqlalchemy as sa
+
+    from cachestore.index.tables import miss_counts
+
+    counted = connection.execute(
+        sa.select(miss_counts).order_by(miss_counts.c.function, miss_counts.c.reason)
+    )
+    return tuple(MissStatistics(**row) for row in counted.mappings())

@@ -36,8 +36,8 @@ entries = sa.Table(
     "entries",
     metadata,
     sa.Column("key", Text, primary_key=True),
-    sa.Column("function", Text, nullable=False, index=True),
-    sa.Column("code_version", Text, nullable=False),
+    sa.Column("function", Text, nullable=False),
+    sa.Column("code_version", Text, nullable=False, index=True),
     sa.Column("kind", Text, nullable=False),
     sa.Column("raw_size", sa.BigInteger, nullable=False),
     sa.Column("stored_size", sa.BigInteger, nullable=False, index=True),
@@ -49,6 +49,9 @@ entries = sa.Table(
     sa.Column("seconds_saved", sa.Double, nullable=False),
     sa.Column("value_digest", Text),
     sa.Column("expires_at", AwareUTC),
+    sa.Column("call_digest", Text, index=True),
+    # The latest and the earliest entries of a function are looked for at every miss.
+    sa.Index("ix_entries_function", "function", "created_at"),
 )
 
 # Who used which entry. A use may come before the row of its entry (the blob is an orphan), hence no foreign
@@ -77,3 +80,57 @@ orphans = sa.Table("orphans", metadata, sa.Column("key", Text, primary_key=True)
 
 # Spool files whose uses are counted already, kept until the file itself is gone.
 spools = sa.Table("spools", metadata, sa.Column("name", Text, primary_key=True))
+
+# How often which function was not answered, and why. As all below but `accepted`, it is lost with the index.
+miss_counts = sa.Table(
+    "miss_counts",
+    metadata,
+    sa.Column("function", Text, primary_key=True),
+    sa.Column("reason", Text, primary_key=True),
+    sa.Column("misses", sa.BigInteger, nullable=False),
+)
+
+# The latest misses of each function; arguments as JSON, their digests by name.
+misses = sa.Table(
+    "misses",
+    metadata,
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("function", Text, nullable=False),
+    sa.Column("code_version", Text, nullable=False),
+    sa.Column("user", Text, nullable=False),
+    sa.Column("at", AwareUTC, nullable=False),
+    sa.Column("reason", Text, nullable=False),
+    sa.Column("arguments", sa.Text, nullable=False),
+    sa.Index("ix_misses_function", "function", "at"),
+)
+
+# The parts of each code version that was asked for, as JSON: the version of each part by its name.
+versions = sa.Table(
+    "versions",
+    metadata,
+    sa.Column("code_version", Text, primary_key=True),
+    sa.Column("function", Text, nullable=False),
+    sa.Column("parts", sa.Text, nullable=False),
+)
+
+# What was given up on purpose, when and by whom.
+evictions = sa.Table(
+    "evictions",
+    metadata,
+    sa.Column("key", Text, primary_key=True),
+    sa.Column("user", Text, nullable=False),
+    sa.Column("at", AwareUTC, nullable=False, index=True),
+    sa.Column("command", Text, nullable=False),
+    sa.Column("reason", Text, nullable=False),
+)
+
+# Code versions that somebody declared equivalent: entries of `old` answer calls of `new`.
+accepted = sa.Table(
+    "accepted",
+    metadata,
+    sa.Column("new", Text, primary_key=True),
+    sa.Column("old", Text, primary_key=True),
+    sa.Column("function", Text, nullable=False),
+    sa.Column("user", Text, nullable=False),
+    sa.Column("at", AwareUTC, nullable=False),
+)

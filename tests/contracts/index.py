@@ -297,7 +297,7 @@ class IndexContract:
         }  # fmt: skip
 
     def test_version_and_migrate(self, index: Index) -> None:
-        assert index.migrate() == index.version() == "0001"
+        assert index.migrate() == index.version() == "0002"
         index.record([entry(1)])
-        assert index.migrate() == "0001"
+        assert index.migrate() == "0002"
         assert index.get(key(1)) == entry(1)

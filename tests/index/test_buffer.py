@@ -9,7 +9,7 @@ import weakref
 import pytest
 
 from cachestore.index import Touch, buffer
-from cachestore.index.buffer import TouchBuffer
+from cachestore.index.buffer import NoteBuffer
 from tests.contracts.index import touch
 
 
@@ -43,7 +43,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 def test_touches_leave_when_there_are_256(sink: Sink) -> None:
-    touches = TouchBuffer(sink, background=False)
+    touches = NoteBuffer(sink, background=False)
     for number in range(255):
         touches.add(touch(number))
     assert sink.batches == []
@@ -52,7 +52,7 @@ def test_touches_leave_when_there_are_256(sink: Sink) -> None:
 
 
 def test_touches_of_one_entry_by_one_user_leave_as_one(sink: Sink) -> None:
-    touches = TouchBuffer(sink, background=False)
+    touches = NoteBuffer(sink, background=False)
     for _ in range(3):
         touches.add(touch(1, "ben", saved=2.0))
     touches.add(touch(1, "cleo"))
@@ -61,7 +61,7 @@ def test_touches_of_one_entry_by_one_user_leave_as_one(sink: Sink) -> None:
 
 
 def test_touches_leave_when_they_are_two_seconds_old(sink: Sink, clock: list[float]) -> None:
-    touches = TouchBuffer(sink, background=False)
+    touches = NoteBuffer(sink, background=False)
     touches.add(touch(1))
     clock[0] += 1.9
     touches.add(touch(1))
@@ -74,7 +74,7 @@ def test_touches_leave_when_they_are_two_seconds_old(sink: Sink, clock: list[flo
 def test_what_cannot_be_delivered_is_kept_and_tried_again_later(
     sink: Sink, clock: list[float], caplog: pytest.LogCaptureFixture
 ) -> None:
-    touches = TouchBuffer(sink, background=False)
+    touches = NoteBuffer(sink, background=False)
     sink.broken = True
     with caplog.at_level(logging.WARNING):
         for _ in range(600):
@@ -82,7 +82,7 @@ def test_what_cannot_be_delivered_is_kept_and_tried_again_later(
         clock[0] += 3
         touches.add(touch(2))
     assert [record.message for record in caplog.records] == [
-        "Uses of the cache could not be noted, and are kept for later: broken"
+        "Uses and misses of the cache could not be noted, and are kept for later: broken"
     ]
     with pytest.raises(OSError, match="broken"):
         touches.flush()
@@ -97,7 +97,7 @@ def test_what_cannot_be_delivered_is_kept_and_tried_again_later(
 def test_a_buffer_nobody_empties_stays_small(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(buffer, "_MOST_KEPT", 300)
     sink.broken = True
-    touches = TouchBuffer(sink, background=False)
+    touches = NoteBuffer(sink, background=False)
     for number in range(2000):
         touches.add(touch(number))
     sink.broken = False
@@ -113,7 +113,7 @@ def test_in_the_background_another_thread_delivers(sink: Sink, monkeypatch: pyte
         delivered_by.append(threading.get_ident())
         sink(touches)
 
-    touches = TouchBuffer(deliver, background=True)
+    touches = NoteBuffer(deliver, background=True)
     touches.add(touch(1))
     assert sink.came.wait(10)
     assert delivered_by == [touches._thread.ident]  # type: ignore[union-attr]
@@ -121,7 +121,7 @@ def test_in_the_background_another_thread_delivers(sink: Sink, monkeypatch: pyte
 
 def test_a_full_buffer_wakes_the_thread(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(buffer, "_MAX_AGE", 1000.0)
-    touches = TouchBuffer(sink, background=True)
+    touches = NoteBuffer(sink, background=True)
     for number in range(256):
         touches.add(touch(number))
     assert sink.came.wait(10)
@@ -129,7 +129,7 @@ def test_a_full_buffer_wakes_the_thread(sink: Sink, monkeypatch: pytest.MonkeyPa
 
 def test_the_thread_ends_with_its_buffer(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(buffer, "_MAX_AGE", 1000.0)
-    touches = TouchBuffer(sink, background=True)
+    touches = NoteBuffer(sink, background=True)
     touches.add(touch(1))
     thread, known = touches._thread, weakref.ref(touches)
     assert thread is not None
@@ -148,7 +148,7 @@ def test_flushing_waits_for_a_batch_on_its_way() -> None:
         go.wait(10)
         order.append("delivered")
 
-    touches = TouchBuffer(deliver, background=False)
+    touches = NoteBuffer(deliver, background=False)
     touches.add(touch(1))
     first = threading.Thread(target=touches.flush)
     first.start()
@@ -163,7 +163,7 @@ def test_flushing_waits_for_a_batch_on_its_way() -> None:
 
 
 def test_adding_is_cheap(sink: Sink) -> None:
-    touches = TouchBuffer(sink, background=True)
+    touches = NoteBuffer(sink, background=True)
     start = time.perf_counter()
     for number in range(1000):
         touches.add(touch(number % 100))

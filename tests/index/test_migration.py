@@ -74,7 +74,7 @@ def test_a_newer_index_is_refused_and_left_alone(address: str, act: str) -> None
     with pytest.raises(SchemaMismatch, match=r"revision 9abc.*Upgrade cachestore; nothing was changed"):
         getattr(index, act)(*arguments)
     assert index.version() == "9abc"
-    set_revision(address, "0001")
+    set_revision(address, migration.HEAD)
     assert open_at(address).find("") == [entry(1)]
 
 
@@ -83,39 +83,42 @@ def next_version(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """This cachestore as it would be with one more migration."""
     folder = tmp_path / "next" / "migrations"
     shutil.copytree(migration.folder(), folder)
-    (folder / "versions" / "0002_notes.py").write_text(
-        "import sqlalchemy as sa\nfrom alembic import op\nrevision = '0002'\ndown_revision = '0001'\n"
+    (folder / "versions" / "0009_notes.py").write_text(
+        "import sqlalchemy as sa\nfrom alembic import op\nrevision = '0009'\n"
+        f"down_revision = '{migration.HEAD}'\n"
         "def upgrade():\n    op.add_column('orphans', sa.Column('note', sa.String()))\n"
     )
     monkeypatch.setattr(migration, "folder", lambda: folder)
-    monkeypatch.setattr(migration, "REVISIONS", ("0001", "0002"))
-    monkeypatch.setattr(migration, "HEAD", "0002")
+    monkeypatch.setattr(migration, "REVISIONS", (*migration.REVISIONS, "0009"))
+    monkeypatch.setattr(migration, "HEAD", "0009")
 
 
 def test_an_older_index_is_migrated_when_asked(address: str, request: pytest.FixtureRequest) -> None:
     index = open_at(address)
+    before = migration.HEAD
     index.record([entry(1)])
     index.close()
     request.getfixturevalue("next_version")
     index = open_at(address)
     for act in (lambda: index.get(key(1)), lambda: index.record([entry(2)])):
-        with pytest.raises(SchemaMismatch, match=r"revision 0001.*Run `cachestore migrate`"):
+        with pytest.raises(SchemaMismatch, match=rf"revision {before}.*Run `cachestore migrate`"):
             act()
-    assert index.version() == "0001"
-    assert index.migrate() == index.version() == "0002"
+    assert index.version() == before
+    assert index.migrate() == index.version() == "0009"
     assert index.get(key(1)) == entry(1)
     with engine(address).connect() as connection:
         assert connection.scalar(sa.text("SELECT count(note) FROM orphans")) == 0
 
 
 def test_a_failed_migration_changes_nothing(address: str, request: pytest.FixtureRequest) -> None:
+    before = migration.HEAD
     open_at(address).record([entry(1)])
     request.getfixturevalue("next_version")
-    step = migration.folder() / "versions" / "0002_notes.py"
+    step = migration.folder() / "versions" / "0009_notes.py"
     step.write_text(step.read_text() + "    op.execute('SELECT * FROM nowhere')\n")
     with pytest.raises(IndexUnavailable, match="nowhere"):
         open_at(address).migrate()
-    assert open_at(address).version() == "0001"
+    assert open_at(address).version() == before
     with engine(address).connect() as connection:
         assert "note" not in {column["name"] for column in sa.inspect(connection).get_columns("orphans")}
 

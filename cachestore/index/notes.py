@@ -1,0 +1,17 @@
+"""What processes noted, taken into the tables within the transaction of the caller."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy as sa
+
+from cachestore.index import misses, uses
+from cachestore.index.entry import Touch
+from cachestore.index.missed import Missed, Note
+
+
+def apply(connection: sa.Connection, notes: Sequence[Note]) -> None:
+    """Count uses and misses."""
+    uses.apply(connection, [note for note in notes if isinstance(note, Touch)])
+    misses.apply(connection, [note for note in notes if isinstance(note, Missed)])
