@@ -58,6 +58,8 @@ class Metadata:
         The invalidation epoch that was known at the start.
     drew_random
         Whether the computation drew from the global random state.
+    summaries
+        A short text of each argument by its name, where the user asked for that.
 
     Raises
     ------
@@ -82,6 +84,7 @@ class Metadata:
     expires_at: datetime | None = None
     epoch: int = 0
     drew_random: bool = False
+    summaries: Mapping[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Refuse times that mean another moment elsewhere."""
@@ -92,6 +95,7 @@ class Metadata:
     def to_json(self) -> bytes:
         """Return the metadata section of a blob."""
         expires_at = self.expires_at
+        asked_for = {"summaries": dict(self.summaries)} if self.summaries else {}
         return _TO_JSON(
             {
                 "key": self.key,
@@ -111,6 +115,7 @@ class Metadata:
                 "expires_at": None if expires_at is None else expires_at.astimezone(UTC).isoformat(),
                 "epoch": self.epoch,
                 "drew_random": self.drew_random,
+                **asked_for,
             }
         ).encode("ascii")
 
@@ -128,7 +133,7 @@ class Metadata:
         try:
             members = json.loads(raw)
             values: dict[str, Any] = {name: read(members[name]) for name, read in _MEMBERS.items()}
-            return cls(**values)
+            return cls(**values, summaries=_texts(members.get("summaries", {})))
         # RecursionError: JSON may be nested deeper than the stack; OverflowError: a time before year 1.
         except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
             raise CorruptBlob(

@@ -18,13 +18,14 @@ import logging
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import cached_property
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from cachestore.blob import BlobReader, Metadata, Parent, encode
+from cachestore.cache.acceptance import Acceptance
 from cachestore.cache.store_file import read_store_id, write_store_id
 from cachestore.cache.trouble import Trouble
 from cachestore.cache.versions import keep_version
@@ -38,7 +39,7 @@ from cachestore.errors import (
     SchemaMismatch,
     StorageError,
 )
-from cachestore.index import Entry, Index, Touch
+from cachestore.index import Entry, Evicted, Index, Missed, Touch
 from cachestore.keys import CallKey, digest
 from cachestore.settings import Settings
 from cachestore.storage import STORE_FILE, ObjectStore, blob_path
@@ -63,7 +64,7 @@ class Hit:
 class Miss:
     """Is the answer of a cache that has no value, and why."""
 
-    reason: Literal["absent", "unavailable", "corrupt", "newer", "unreadable", "refused"]
+    reason: Literal["absent", "unavailable", "corrupt", "newer", "unreadable", "refused", "expired"]
 
 
 class Cache:
@@ -89,6 +90,7 @@ class Cache:
         self.index = index
         self.settings = settings
         self.trouble = Trouble()
+        self.acceptance = Acceptance(store)
         self._name_index = name_index
         self._named = False
         self._merged = False
@@ -115,6 +117,90 @@ class Cache:
             return getpass.getuser()
         except (OSError, KeyError):  # a container's user without a name
             return "unknown"
+
+    # ---- one call
+
+    def look_up(
+        self,
+        call: CallKey,
+        *,
+        accept: Callable[[Metadata], bool] | None = None,
+        refusal: Literal["refused", "expired"] = "refused",
+        counts: bool = True,
+    ) -> Hit | Miss:
+        """Look a call up and load its value: its own entry, else one of a code version accepted for it.
+
+        Parameters
+        ----------
+        accept
+            Told what is known of an entry before its value is loaded; False makes it a miss.
+        refusal
+            The reason of such a miss.
+        counts
+            Whether a miss counts: somebody computes now.
+
+        Returns
+        -------
+        Hit or Miss
+            Never an error: an ill store is a miss, and is told once.
+        """
+        found = self.get(call.key, accept=accept)
+        if isinstance(found, Hit):
+            return found
+        return self._answer_missed(call, found, refusal, counts, lambda key: self.get(key, accept=accept))
+
+    def look_at(
+        self,
+        call: CallKey,
+        *,
+        accept: Callable[[Metadata], bool] | None = None,
+        refusal: Literal["refused", "expired"] = "refused",
+        counts: bool = False,
+    ) -> Metadata | Miss:
+        """Look a call up as `look_up` does, without loading the value and without counting a use."""
+        found = self.peek(call.key, accept=accept)
+        if isinstance(found, Metadata):
+            return found
+        return self._answer_missed(call, found, refusal, counts, lambda key: self.peek(key, accept=accept))
+
+    def _answer_missed(
+        self,
+        call: CallKey,
+        missed: Miss,
+        refusal: Literal["refused", "expired"],
+        counts: bool,
+        ask: Callable[[str], _T | Miss],
+    ) -> _T | Miss:
+        if missed.reason == "refused":
+            missed = Miss(refusal)
+        if missed.reason != "unavailable":
+            for accepted in self.acceptance.of(call.code_version):
+                found = ask(call.of_version(accepted.old).key)
+                if not isinstance(found, Miss):
+                    return found
+        if counts:
+            self._note_miss(call, missed)
+        return missed
+
+    def _note_miss(self, call: CallKey, missed: Miss) -> None:
+        if self.index.private and not self._named:
+            # A private index has no name before the first put. What is missed until then was never computed.
+            if missed.reason == "unavailable" or not self._name_index():
+                return
+            self._named = True
+        self.index.miss(
+            Missed(
+                key=call.key,
+                function=call.function,
+                code_version=call.code_version,
+                call_digest=call.versionless(),
+                user=self.user,
+                at=_now(),
+                outcome=missed.reason,
+                arguments=call.arguments,
+                code_parts=call.code_parts,
+            )
+        )
 
     # ---- one entry
 
@@ -144,9 +230,9 @@ class Cache:
             self.index.touch(Touch(key=key, user=self.user, at=_now(), seconds_saved=saved))
         return found
 
-    def peek(self, key: str) -> Metadata | Miss:
+    def peek(self, key: str, *, accept: Callable[[Metadata], bool] | None = None) -> Metadata | Miss:
         """Look a key up without loading its value and without counting a use."""
-        return self._read(key, lambda reader: reader.metadata)
+        return self._read(key, lambda reader: reader.metadata, accept)
 
     def put(
         self,
@@ -157,6 +243,8 @@ class Cache:
         seconds: float,
         parents: Iterable[Parent] = (),
         drew_random: bool = False,
+        function: Callable[..., Any] | None = None,
+        summaries: Mapping[str, str] | None = None,
     ) -> Metadata | None:
         """Store the value of a call: blob, then row.
 
@@ -172,6 +260,10 @@ class Cache:
             The entries that were used to make the value.
         drew_random
             Whether the computation drew from a random state that nobody seeded.
+        function
+            What was called: its sources are kept, once for each code version, unless that is switched off.
+        summaries
+            A short text of each argument, where the settings ask for that.
 
         Returns
         -------
@@ -191,6 +283,7 @@ class Cache:
             parents=tuple(parents),
             value_digest=_value_digest(value),
             drew_random=drew_random,
+            summaries=dict(summaries or {}),
         )
         try:
             encoded = encode(value, metadata, compress=self.settings.compress)
@@ -200,7 +293,7 @@ class Cache:
             )
             return None
         try:
-            self._mark_store(call)
+            self._mark_store(call, function)
             self.store.put(blob_path(call.key), encoded.parts)
         except StorageError as error:
             self._tell_store(error)
@@ -208,8 +301,17 @@ class Cache:
         self.keep_books(lambda: self._record([entry_of(encoded.metadata, encoded.size)]))
         return encoded.metadata
 
-    def drop(self, keys: Iterable[str]) -> None:
-        """Remove entries: row, then blob.
+    def drop(
+        self, keys: Iterable[str], *, command: str = "clear", reasons: Mapping[str, str] | None = None
+    ) -> None:
+        """Remove entries: row, then blob. It is noted for a while who did so.
+
+        Parameters
+        ----------
+        command
+            What asked for it.
+        reasons
+            Why each goes, where there is more to say than that.
 
         Raises
         ------
@@ -217,7 +319,9 @@ class Cache:
             If they cannot be removed; then they are kept.
         """
         keys = list(keys)
-        self.index.forget(keys)
+        reasons, now = reasons or {}, _now()
+        evicted = [Evicted(key, self.user, now, command, reasons.get(key, "")) for key in keys]
+        self.index.forget(keys, evicted)
         self.store.delete(blob_path(key) for key in keys)
 
     # ---- all entries
@@ -292,14 +396,14 @@ class Cache:
         if first:
             self.merge_uses()
 
-    def _mark_store(self, call: CallKey) -> None:
+    def _mark_store(self, call: CallKey, function: Callable[..., Any] | None) -> None:
         """Write what a store holds besides blobs and what this process has not written yet: its name, the version."""
         if not self._is_marked():
             # In a race with another first put the second one writes nothing: the file is created exclusively.
             write_store_id(self.store)
             self._versions = set()
         if call.code_version not in self._versions:
-            keep_version(self.store, call)
+            keep_version(self.store, call, function, sources=self.settings.keep_sources)
             self._versions.add(call.code_version)
 
     def _is_marked(self) -> bool:
@@ -374,6 +478,14 @@ def entry_of(metadata: Metadata, stored_size: int) -> Entry:
         creator=metadata.creator,
         value_digest=metadata.value_digest,
         parents=tuple(parent.key for parent in metadata.parents),
+        call_digest=call_of(metadata).versionless(),
+    )
+
+
+def call_of(metadata: Metadata) -> CallKey:
+    """Return the call that gave a value."""
+    return CallKey(
+        metadata.key, metadata.function, metadata.code_version, metadata.code_parts, metadata.arguments
     )
 
 

@@ -132,8 +132,9 @@ def run(cache: Cache, decided: Plan, *, progress: Callable[[int], object] = lamb
     """
     cache.index.forget(decided.vanished)
     done = 0
-    for batch in _batches([eviction.entry.key for eviction in decided.evictions]):
-        cache.drop(batch)
+    reasons = {eviction.entry.key: eviction.reason for eviction in decided.evictions}
+    for batch in _batches(list(reasons)):
+        cache.drop(batch, command="gc", reasons=reasons)
         done += len(batch)
         progress(done)
     cache.index.record(decided.adoptions)

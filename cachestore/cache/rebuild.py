@@ -1,12 +1,17 @@
-"""The index made again from the blobs' headers."""
+"""The index made again from the blobs' headers, and from the small objects beside them.
+
+What nobody wrote down is lost with an index: uses, misses, and what was given up.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from cachestore.cache.acceptance import list_accepted
 from cachestore.cache.cache import Cache, entry_of
 from cachestore.cache.finding import Finding, inspect_blobs
+from cachestore.cache.versions import list_versions, read_version
 from cachestore.index import Selection
 
 
@@ -48,4 +53,7 @@ def rebuild(cache: Cache, *, progress: Callable[[int, int], object] = lambda don
     cache.index.record(entries)
     vanished = rows - seen
     cache.index.forget(vanished)
+    versions = filter(None, (read_version(cache.store, each) for each in list_versions(cache.store)))
+    cache.index.keep_versions({each.code_version: (each.function, each.parts) for each in versions})
+    cache.index.accept(list_accepted(cache))
     return Rebuilt(recorded=len(entries), forgotten=len(vanished), unreadable=tuple(unreadable))

@@ -3,18 +3,90 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
-from cachestore.keys import CallKey
-from cachestore.storage import ObjectStore, version_path
+from cachestore.errors import ObjectNotFound
+from cachestore.keys import CallKey, sources_of
+from cachestore.storage import VERSIONS, ObjectStore, version_path
+
+_FORMAT = 0
 
 
-def keep_version(store: ObjectStore, call: CallKey) -> None:
+@dataclass(frozen=True, slots=True)
+class Version:
+    """Says what a code version is made of.
+
+    Attributes
+    ----------
+    code_version, function
+        The version, and the function that it is one of.
+    parts
+        The version of each named part.
+    sources
+        The source text of each part that has one, where sources are kept.
+    """
+
+    code_version: str
+    function: str
+    parts: Mapping[str, str]
+    sources: Mapping[str, str] = field(default_factory=dict)
+
+
+def keep_version(
+    store: ObjectStore, call: CallKey, function: Callable[..., Any] | None, *, sources: bool
+) -> None:
     """Write down the named parts of a call's code version, if nobody has done so yet.
+
+    Parameters
+    ----------
+    function
+        What is called, where the name alone may not lead to it.
+    sources
+        Whether the source of each first-party part is written down too.
 
     Raises
     ------
     StorageError
         If the store cannot be written.
     """
-    described = {"format": 0, "function": call.function, "parts": dict(call.code_parts)}
+    described: dict[str, Any] = {"format": _FORMAT, "function": call.function, "parts": dict(call.code_parts)}
+    if sources:
+        described["sources"] = sources_of(call.code_parts, function)
     store.create(version_path(call.code_version), json.dumps(described).encode())
+
+
+def read_version(store: ObjectStore, code_version: str) -> Version | None:
+    """Read what is written of a code version; None where nothing is, or nothing that can be read.
+
+    Raises
+    ------
+    StorageError
+        If the store cannot be read.
+    """
+    try:
+        described = json.loads(store.get(version_path(code_version)))
+        if described["format"] > _FORMAT:
+            return None
+        function, parts, sources = described["function"], described["parts"], described.get("sources", {})
+    except ObjectNotFound:
+        return None
+    except (ValueError, KeyError, TypeError):
+        return None  # bookkeeping: without it, less can be said
+    return Version(code_version, str(function), parts, sources)
+
+
+def list_versions(store: ObjectStore, prefix: str = "") -> Iterator[str]:
+    """Give the code versions that begin with a prefix and are written down in a store.
+
+    Raises
+    ------
+    StorageError
+        If the store cannot be listed.
+    """
+    place = f"{VERSIONS}{prefix[:2]}/{prefix}" if len(prefix) > 1 else f"{VERSIONS}{prefix}"
+    for info in store.list(place):
+        version = info.path.rpartition("/")[2]
+        if info.path == f"{VERSIONS}{version[:2]}/{version}" and len(version) == 64:
+            yield version

@@ -37,6 +37,15 @@ class CallKey:
     code_parts: Mapping[str, str] = field(default_factory=dict)
     arguments: Mapping[str, str] = field(default_factory=dict)
 
+    def of_version(self, code_version: str) -> CallKey:
+        """Return the key of the same call of another version of the code; its parts are not known."""
+        key = _key(self.function, code_version, self.arguments)
+        return CallKey(key, self.function, code_version, {}, self.arguments)
+
+    def versionless(self) -> str:
+        """Return the digest of the call but for its code version: equal for one call in two versions."""
+        return _key(self.function, "", self.arguments)
+
 
 def call_key(
     function: FunctionIdentity,
@@ -73,8 +82,13 @@ def call_key(
         for name, part in foreign.items():
             parts[name] = _both(parts[name], part) if name in parts else part
         version = hexadecimal(record("version", text(version), _mapping(foreign)))
-    encoding = record("call", LEAVES[int](FORMAT), text(function.name), text(version), _mapping(arguments))
-    return CallKey(hexadecimal(encoding), function.name, version, parts, dict(arguments))
+    return CallKey(_key(function.name, version, arguments), function.name, version, parts, dict(arguments))
+
+
+def _key(function: str, version: str, arguments: Mapping[str, str]) -> str:
+    return hexadecimal(
+        record("call", LEAVES[int](FORMAT), text(function), text(version), _mapping(arguments))
+    )
 
 
 def _both(one: str, other: str) -> str:

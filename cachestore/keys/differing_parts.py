@@ -60,3 +60,9 @@ def _find(place: str) -> Any:
     for name in qualname.split(".") if qualname else ():
         value = getattr(value, name, None)
     return value
+
+
+def find_part(name: str) -> Any:
+    """Return the function or class that is a part of this name here; None if the name does not lead to one."""
+    value = _find(name.partition(":")[2])
+    return None if value is ABSENT else value

@@ -86,10 +86,8 @@ def _from_source(value: Any) -> bytes | None:
     if isinstance(value, FunctionType):
         definition = definition_of(value)
         return normalise(definition, _decorators(value.__globals__)) if definition else None
+    node, _ = class_definition_of(value)
     module = sys.modules.get(value.__module__)
-    file = _file_of_class(value, module)
-    source = find_source(file, value.__module__) if file else None
-    node = source.class_(value) if source else None
     return normalise(node, _decorators(vars(module) if module else {})) if node else None
 
 
@@ -97,6 +95,13 @@ def definition_of(function: FunctionType) -> Definition | None:
     """Return the syntax tree of a function; None where no source compiles to the code that runs."""
     source = find_source(function.__code__.co_filename, module_of(function))
     return source.function(function.__code__) if source else None
+
+
+def class_definition_of(value: type) -> tuple[ast.ClassDef | None, str | None]:
+    """Return the syntax tree of a class and the file that it is in; None where there is none that runs."""
+    file = _file_of_class(value, sys.modules.get(value.__module__))
+    source = find_source(file, value.__module__) if file else None
+    return (source.class_(value) if source else None), file
 
 
 def _file_of_class(value: type, module: ModuleType | None) -> str | None:

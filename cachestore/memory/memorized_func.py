@@ -9,7 +9,7 @@ import time
 import types
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 from cachestore import keys
 from cachestore.cache import Cache, CallKey, Hit, Metadata, Miss, Parent
@@ -118,7 +118,7 @@ class MemorizedFunc:
             The latter, holding the value, where it could not be stored.
         """
         call = self.call_key(*args, **kwargs)
-        found = self._peek(call, args, kwargs)
+        found = self._peek(call, args, kwargs, counts=True)
         if isinstance(found, Metadata):
             self._note(found)
             return MemorizedResult(self.store_backend, found)
@@ -164,7 +164,8 @@ class MemorizedFunc:
 
     def __cachestore_lookup__(self, *args: Any, **kwargs: Any) -> Hit | Miss:
         """Look a call up without ever computing it; the parallel backend asks so."""
-        return self._load(self.call_key(*args, **kwargs), args, kwargs)
+        # Whoever computes it then asks again, and that counts.
+        return self._load(self.call_key(*args, **kwargs), args, kwargs, counts=False)
 
     def __get__(self, instance: object, owner: type | None = None) -> Any:
         """Bind like a function, so that methods can be decorated in a class body."""
@@ -176,21 +177,23 @@ class MemorizedFunc:
 
     # ---- how
 
-    def _load(self, call: CallKey, args: Any, kwargs: Any) -> Hit | Miss:
+    def _load(self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = True) -> Hit | Miss:
         started = time.perf_counter()
-        found = self.store_backend.get(call.key, accept=self._acceptance(args, kwargs))
+        accept, refusal = self._acceptance(args, kwargs), self._refusal
+        found = self.store_backend.look_up(call, accept=accept, refusal=refusal, counts=counts)
         if isinstance(found, Hit):
             self._note(found.metadata)
             if self._verbose > 4:
                 self._print_duration(time.perf_counter() - started, "cache loaded ")
         return found
 
-    def _peek(self, call: CallKey, args: Any, kwargs: Any) -> Metadata | Miss:
-        found = self.store_backend.peek(call.key)
-        accept = self._acceptance(args, kwargs)
-        if isinstance(found, Metadata) and accept is not None and not accept(found):
-            return Miss("refused")
-        return found
+    def _peek(self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = False) -> Metadata | Miss:
+        accept, refusal = self._acceptance(args, kwargs), self._refusal
+        return self.store_backend.look_at(call, accept=accept, refusal=refusal, counts=counts)
+
+    @property
+    def _refusal(self) -> Literal["refused", "expired"]:
+        return "expired" if getattr(self.cache_validation_callback, "expires", False) else "refused"
 
     def _acceptance(self, args: Any, kwargs: Any) -> Callable[[Metadata], bool] | None:
         callback = self.cache_validation_callback
@@ -215,7 +218,7 @@ class MemorizedFunc:
         self, call: CallKey, value: Any, started_at: datetime, seconds: float, parents: Iterable[Parent]
     ) -> Metadata | None:
         metadata = self.store_backend.put(
-            call, value, started_at=started_at, seconds=seconds, parents=parents
+            call, value, started_at=started_at, seconds=seconds, parents=parents, function=self.func
         )
         if metadata is not None:
             self._note(metadata)
@@ -259,7 +262,7 @@ class AsyncMemorizedFunc(MemorizedFunc):
     async def call_and_shelve(self, *args: Any, **kwargs: Any) -> Any:
         """Return a reference to the result, awaited if need be."""
         call = self.call_key(*args, **kwargs)
-        found = self._peek(call, args, kwargs)
+        found = self._peek(call, args, kwargs, counts=True)
         if isinstance(found, Metadata):
             self._note(found)
             return MemorizedResult(self.store_backend, found)

@@ -58,4 +58,6 @@ def expires_after(
     def cache_validation_callback(metadata: Mapping[str, Any]) -> bool:
         return bool(time.time() - metadata["time"] < age)
 
+    # What it refuses has expired, and is said to have.
+    cache_validation_callback.expires = True  # type: ignore[attr-defined]
     return cache_validation_callback

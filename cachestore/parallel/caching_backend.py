@@ -291,7 +291,7 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
             return found
         looked_up = self._key(digests, item) if found is None else None
         if looked_up is not None:
-            found = self.cache.get(looked_up.call.key, accept=self._acceptance(looked_up))
+            found = self.cache.look_up(looked_up.call, accept=self._acceptance(looked_up))
             if isinstance(found, Hit):
                 self._mention_unseeded(looked_up, found)
                 return found

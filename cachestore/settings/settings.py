@@ -56,6 +56,10 @@ class Settings:
         Seconds that one operation on a remote store or index may take in all.
     reuse_unseeded
         Whether folds of estimators that drew random numbers without a seed are reused.
+    keep_sources
+        Whether the store keeps the source of the team's own functions and classes, to show what changed.
+    value_summaries
+        Whether entries keep a short text of each argument, to show how calls differ. It may hold secrets.
     """
 
     location: str | None = None
@@ -66,6 +70,8 @@ class Settings:
     verbose: int = 0
     timeout: float = 5.0
     reuse_unseeded: bool = True
+    keep_sources: bool = True
+    value_summaries: bool = False
 
     def __post_init__(self) -> None:
         """Refuse values without a meaning at once."""
@@ -83,8 +89,9 @@ class Settings:
             raise SettingsError(f"timeout is {self.timeout!r}. Give a number of seconds above 0.")
         if isinstance(self.verbose, bool) or not isinstance(self.verbose, int | float):
             raise SettingsError(f"verbose is {self.verbose!r}. Give a number, 0 for silence.")
-        if not isinstance(self.reuse_unseeded, bool):
-            raise SettingsError(f"reuse_unseeded is {self.reuse_unseeded!r}. Give true or false.")
+        for name in ("reuse_unseeded", "keep_sources", "value_summaries"):
+            if not isinstance(getattr(self, name), bool):
+                raise SettingsError(f"{name} is {getattr(self, name)!r}. Give true or false.")
         for name in ("location", "index", "user"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value.strip()):

@@ -170,12 +170,18 @@ def _compress(text: str) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
+def _truth(text: str) -> bool:
+    return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
+
+
 _READERS: dict[str, Callable[[str], Any]] = {
     "storage_options": json.loads,
     "compress": _compress,
     "verbose": int,
     "timeout": float,
-    "reuse_unseeded": lambda text: {"true": True, "1": True, "false": False, "0": False}[text.lower()],
+    "reuse_unseeded": _truth,
+    "keep_sources": _truth,
+    "value_summaries": _truth,
 }
 _HINTS = {
     "storage_options": """Write JSON: {"profile": "team"}.""",
@@ -183,6 +189,8 @@ _HINTS = {
     "verbose": "Write a whole number.",
     "timeout": "Write seconds.",
     "reuse_unseeded": "Write true or false.",
+    "keep_sources": "Write true or false.",
+    "value_summaries": "Write true or false.",
 }
 
 

@@ -10,10 +10,12 @@ from cachestore.storage.local_store import LocalStore
 from cachestore.storage.object_store import ObjectInfo, ObjectStore
 from cachestore.storage.opening import open_store
 from cachestore.storage.paths import (
+    ACCEPTED,
     BLOBS,
     MARKS,
     STORE_FILE,
     VERSIONS,
+    accepted_path,
     blob_path,
     is_temporary,
     key_of,
@@ -21,6 +23,7 @@ from cachestore.storage.paths import (
 )
 
 __all__ = [
+    "ACCEPTED",
     "BLOBS",
     "MARKS",
     "STORE_FILE",
@@ -28,6 +31,7 @@ __all__ = [
     "LocalStore",
     "ObjectInfo",
     "ObjectStore",
+    "accepted_path",
     "blob_path",
     "is_temporary",
     "key_of",

@@ -5,7 +5,8 @@
     store.json                    what the store is: its random id and format
     blobs/<2 hex>/<64 hex>        one value; the path is derived from the key, so one GET answers a hit
     versions/<2 hex>/<64 hex>     one code version: its named parts and their sources
-    marks/...                     pins, invalidation epochs, accepted versions: small objects
+    marks/accepted/<64 hex>       which other code versions answer calls of this one
+    marks/...                     pins, invalidation epochs: small objects
     .../.tmp-<16 hex>             what a put has not finished; garbage once it is old
 """
 
@@ -18,6 +19,7 @@ STORE_FILE = "store.json"
 BLOBS = "blobs/"
 VERSIONS = "versions/"
 MARKS = "marks/"
+ACCEPTED = "marks/accepted/"
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _BLOB = re.compile(r"blobs/([0-9a-f]{2})/(\1[0-9a-f]{62})")
@@ -54,6 +56,22 @@ def version_path(code_version: str) -> str:
     'versions/cd/cd00'
     """
     return f"{VERSIONS}{_sharded(code_version)}"
+
+
+def accepted_path(code_version: str) -> str:
+    """Return where it stands which other code versions answer calls of this one.
+
+    Raises
+    ------
+    ValueError
+        If `code_version` is not 64 lower-case hexadecimal digits.
+
+    Examples
+    --------
+    >>> accepted_path("cd" + 62 * "0")[:20]
+    'marks/accepted/cd000'
+    """
+    return f"{ACCEPTED}{_checked(code_version)}"
 
 
 def key_of(path: str) -> str | None:
@@ -113,8 +131,13 @@ def checked_path(path: str) -> str:
     return path
 
 
-def _sharded(digest: str) -> str:
+def _checked(digest: str) -> str:
     if _DIGEST.fullmatch(digest) is None:
         raise ValueError(f"{digest!r} is no digest. Give 64 lower-case hexadecimal digits.")
+    return digest
+
+
+def _sharded(digest: str) -> str:
+    digest = _checked(digest)
     # 256 folders keep a directory listable on filesystems that slow down with many names.
     return f"{digest[:2]}/{digest}"
