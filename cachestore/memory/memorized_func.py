@@ -9,13 +9,16 @@ import time
 import types
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cachestore import keys
 from cachestore.cache import Cache, CallKey, Hit, Metadata, Miss, Parent
 from cachestore.memory import call_stack
 from cachestore.memory.results import MemorizedResult, NotMemorizedResult
 from cachestore.memory.validation import ValidationCallback, joblib_metadata
+
+if TYPE_CHECKING:
+    from cachestore.cache.explain import Explanation
 
 _logger = logging.getLogger(__name__)
 
@@ -162,6 +165,39 @@ class MemorizedFunc:
         """
         return keys.key_of_call(self.func, args, kwargs, ignore=self.ignore)
 
+    def explain(self, *args: Any, **kwargs: Any) -> Explanation:
+        """Say whether a call would be answered from the cache, and if not, why.
+
+        Nothing is computed, stored or counted.
+
+        Raises
+        ------
+        KeyingError
+            If an argument has no stable digest.
+        TypeError
+            If the function cannot be called so.
+
+        Examples
+        --------
+        >>> from cachestore import Memory
+        >>> @Memory("memory://explained", verbose=0).cache
+        ... def double(x): return 2 * x
+        >>> double.explain(3).reason, double(3), double.explain(3).reason
+        ('never computed', 6, 'hit')
+        >>> print(double.explain(4))  # doctest: +ELLIPSIS
+        a miss because argument 'x' differs: ... (..., today) -> ...
+        """
+        from cachestore.cache.why import explain_call
+
+        return explain_call(
+            self.store_backend,
+            self.call_key(*args, **kwargs),
+            function=self.func,
+            accept=self._acceptance(args, kwargs),
+            refusal=self._refusal,
+            summaries=self._summaries(args, kwargs),
+        )
+
     def __cachestore_lookup__(self, *args: Any, **kwargs: Any) -> Hit | Miss:
         """Look a call up without ever computing it; the parallel backend asks so."""
         # Whoever computes it then asks again, and that counts.
@@ -209,16 +245,37 @@ class MemorizedFunc:
 
     def _compute(self, call: CallKey, args: Any, kwargs: Any) -> tuple[Any, Metadata | None]:
         self._print_call(args, kwargs)
+        summaries = self._summaries(args, kwargs)
         started_at, started = datetime.now(UTC), time.perf_counter()
         with call_stack.computing() as used:
             value = self.func(*args, **kwargs)
-        return value, self._store(call, value, started_at, time.perf_counter() - started, used.values())
+        seconds = time.perf_counter() - started
+        return value, self._store(call, value, started_at, seconds, used.values(), summaries)
+
+    def _summaries(self, args: Any, kwargs: Any) -> dict[str, str]:
+        if not self.store_backend.settings.value_summaries:
+            return {}
+        from cachestore.cache.summary import summarise_all
+
+        return summarise_all(keys.bind(self.func, args, kwargs, ignore=self.ignore))
 
     def _store(
-        self, call: CallKey, value: Any, started_at: datetime, seconds: float, parents: Iterable[Parent]
+        self,
+        call: CallKey,
+        value: Any,
+        started_at: datetime,
+        seconds: float,
+        parents: Iterable[Parent],
+        summaries: dict[str, str],
     ) -> Metadata | None:
         metadata = self.store_backend.put(
-            call, value, started_at=started_at, seconds=seconds, parents=parents, function=self.func
+            call,
+            value,
+            started_at=started_at,
+            seconds=seconds,
+            parents=parents,
+            function=self.func,
+            summaries=summaries,
         )
         if metadata is not None:
             self._note(metadata)
@@ -275,10 +332,12 @@ class AsyncMemorizedFunc(MemorizedFunc):
 
     async def _await(self, call: CallKey, args: Any, kwargs: Any) -> tuple[Any, Metadata | None]:
         self._print_call(args, kwargs)
+        summaries = self._summaries(args, kwargs)
         started_at, started = datetime.now(UTC), time.perf_counter()
         with call_stack.computing() as used:
             value = await self.func(*args, **kwargs)
-        return value, self._store(call, value, started_at, time.perf_counter() - started, used.values())
+        seconds = time.perf_counter() - started
+        return value, self._store(call, value, started_at, seconds, used.values(), summaries)
 
 
 def memorized(
