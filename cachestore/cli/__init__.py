@@ -10,6 +10,7 @@ Never decides anything: what a collection gives up, whether it may, and what is 
 import click
 
 from cachestore import __version__
+from cachestore.cli.accept import accept
 from cachestore.cli.config import config
 from cachestore.cli.gc import gc
 from cachestore.cli.ls import ls
@@ -19,13 +20,14 @@ from cachestore.cli.rebuild import rebuild
 from cachestore.cli.show import show
 from cachestore.cli.stats import stats
 from cachestore.cli.verify import verify
+from cachestore.cli.why import why
 
 __all__ = ["main"]
 
 
 @click.group(
     cls=Program,
-    commands=[stats, ls, show, gc, verify, rebuild, migrate, config],
+    commands=[stats, ls, show, why, accept, gc, verify, rebuild, migrate, config],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="cachestore")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 import click
 
 from cachestore.cli.options import Target, on_cache, quantity
-from cachestore.cli.output import KEY_LENGTH, print_json, print_table, progress
+from cachestore.cli.output import KEY_LENGTH, agreed, print_json, print_table, progress
 from cachestore.cli.wording import say_age, say_count, say_size
 from cachestore.settings import parse_duration, parse_size
 
@@ -76,16 +75,11 @@ def gc(
         _print_plan(plan)
         if plan.empty:
             return
-        if yes or _agreed():
+        if yes or agreed("Remove this?"):
             _run(cache, plan)
             click.echo(f"Done: {say_size(plan.freed_size)} are free again.")
         else:
             click.echo("Nothing was removed. Say --yes to act.")
-
-
-def _agreed() -> bool:
-    on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
-    return on_terminal and click.confirm("Remove this?", default=False)
 
 
 def _run(cache: Cache, plan: Plan) -> None:

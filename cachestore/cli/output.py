@@ -1,4 +1,4 @@
-"""Answers: JSON for scripts, tables for people, progress for whoever waits."""
+"""Answers: JSON for scripts, tables for people, progress for whoever waits; and one question."""
 
 from __future__ import annotations
 
@@ -100,6 +100,12 @@ def progress(what: str) -> Iterator[Callable[[int, int], None]]:
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task(what, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+def agreed(question: str) -> bool:
+    """Ask whoever sits at a terminal; where nobody does, the answer is no."""
+    on_terminal = sys.stdin.isatty() and sys.stdout.isatty()
+    return on_terminal and click.confirm(question, default=False)
 
 
 def fields_of(value: Any) -> dict[str, Any]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 import click
@@ -11,7 +10,7 @@ import click
 from cachestore.cli.options import Target, on_cache
 from cachestore.cli.output import KEY_LENGTH, print_json
 from cachestore.cli.program import ExitCode
-from cachestore.cli.wording import say_age, say_count, say_duration, say_size
+from cachestore.cli.wording import say_count, say_duration, say_moment, say_size
 
 if TYPE_CHECKING:
     from cachestore.cache import Metadata
@@ -70,15 +69,16 @@ def _print_blob(blob: Metadata, stored_size: int) -> None:
             ("value", f"{blob.kind}, {say_size(blob.raw_size)}, stored as {say_size(stored_size)}"),
             ("value digest", blob.value_digest or "none"),
             ("computed by", f"{blob.creator}, Python {blob.python}"),
-            ("computed at", _moment(blob.started_at)),
+            ("computed at", say_moment(blob.started_at)),
             ("took", say_duration(blob.seconds)),
             ("drew random", drew),
         ]
     )
     if blob.expires_at is not None:
-        _print_fields([("expires at", _moment(blob.expires_at))])
+        _print_fields([("expires at", say_moment(blob.expires_at))])
     _print_mapping("packages", blob.packages)
     _print_mapping("arguments", blob.arguments, shorten=True)
+    _print_mapping("their values", blob.summaries)
     _print_fields([("code version", blob.code_version)])
     _print_mapping("code parts", blob.code_parts, shorten=True)
     _print_parents(parent.key for parent in blob.parents)
@@ -91,7 +91,7 @@ def _print_row(row: Entry, *, whole: bool) -> None:
                 ("function", row.function),
                 ("value", f"{row.kind}, {say_size(row.raw_size)}, stored as {say_size(row.stored_size)}"),
                 ("computed by", row.creator),
-                ("computed at", _moment(row.created_at)),
+                ("computed at", say_moment(row.created_at)),
                 ("took", say_duration(row.seconds)),
                 ("code version", row.code_version),
             ]
@@ -100,7 +100,7 @@ def _print_row(row: Entry, *, whole: bool) -> None:
     _print_fields(
         [
             ("hits", f"{row.hits:,}, saved {say_duration(row.seconds_saved)}"),
-            ("last used", _moment(row.last_used_at)),
+            ("last used", say_moment(row.last_used_at)),
         ]
     )
 
@@ -124,7 +124,3 @@ def _print_parents(keys: Iterable[str]) -> None:
         click.echo(f"made from {say_count(len(parents), 'entry', 'entries')}")
         for key in parents:
             click.echo(f"  {key}")
-
-
-def _moment(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, {say_age(moment, datetime.now(UTC))}"

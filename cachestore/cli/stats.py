@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import click
@@ -49,8 +50,17 @@ def _print(cache: Cache, seen: Overview) -> None:
     )
     click.echo(f"computed in {say_duration(statistics.seconds_computing)}")
     click.echo(f"{say_count(statistics.hits, 'hit')} saved {say_duration(statistics.seconds_saved)}")
+    if statistics.misses:
+        click.echo(f"{say_count(statistics.misses, 'miss', 'misses')}: {_reasons(statistics)}")
     _print_functions(statistics)
     _print_users(statistics)
+
+
+def _reasons(statistics: Statistics) -> str:
+    counts: Counter[str] = Counter()
+    for counted in statistics.by_reason:
+        counts[counted.reason] += counted.misses
+    return ", ".join(f"{misses:,} {reason}" for reason, misses in counts.most_common())
 
 
 def _print_functions(statistics: Statistics) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import UTC, datetime
 
 
 def say_size(size: int) -> str:
@@ -63,6 +63,11 @@ def say_age(moment: datetime, now: datetime) -> str:
         if seconds < (until * 86400 if unit == "hour" else until * length):
             return f"{say_count(seconds // length, unit)} ago"
     return f"{say_count(seconds // (365 * 86400), 'year')} ago"
+
+
+def say_moment(moment: datetime) -> str:
+    """Say when something was, in UTC, and how long ago that is."""
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, {say_age(moment, datetime.now(UTC))}"
 
 
 def say_count(number: int, noun: str, plural: str | None = None) -> str:
