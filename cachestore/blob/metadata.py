@@ -95,7 +95,6 @@ class Metadata:
     def to_json(self) -> bytes:
         """Return the metadata section of a blob."""
         expires_at = self.expires_at
-        asked_for = {"summaries": dict(self.summaries)} if self.summaries else {}
         return _TO_JSON(
             {
                 "key": self.key,
@@ -115,7 +114,7 @@ class Metadata:
                 "expires_at": None if expires_at is None else expires_at.astimezone(UTC).isoformat(),
                 "epoch": self.epoch,
                 "drew_random": self.drew_random,
-                **asked_for,
+                "summaries": dict(self.summaries),
             }
         ).encode("ascii")
 
@@ -133,7 +132,7 @@ class Metadata:
         try:
             members = json.loads(raw)
             values: dict[str, Any] = {name: read(members[name]) for name, read in _MEMBERS.items()}
-            return cls(**values, summaries=_texts(members.get("summaries", {})))
+            return cls(**values)
         # RecursionError: JSON may be nested deeper than the stack; OverflowError: a time before year 1.
         except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
             raise CorruptBlob(
@@ -212,4 +211,5 @@ _MEMBERS: Final = {
     "expires_at": _optional_time,
     "epoch": _count,
     "drew_random": _boolean,
+    "summaries": _texts,
 }

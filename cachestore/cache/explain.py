@@ -331,7 +331,7 @@ def _valued(change: Change, digest: str | None, text: str | None) -> str:
     if digest is None:
         return "none"
     shown = digest if change.kind == "package" else _short(digest)
-    return f"{shown} {text}" if text is not None and not change.is_code else shown
+    return f"{shown} = {text}" if text is not None and not change.is_code else shown
 
 
 def _short(digest: str | None) -> str:

@@ -131,12 +131,13 @@ def explain_key(cache: Cache, prefix: str) -> Explanation | None:
     metadata, outcome, problem = _state(cache, key)
     if metadata is not None:
         return _of_entry(cache, metadata, noted)
-    if noted is not None:
+    gone = evicted.get(key)
+    # What was missed before it was given up has been computed since.
+    if noted is not None and outcome == "absent" and (gone is None or gone.at < noted.at):
         return _of_noted(cache, noted)
-    if key in evicted:
-        gone = evicted[key]
-        return Explanation("miss", "evicted", CallKey(key, "", ""), datetime.now(UTC), evicted=gone)
-    return Explanation("miss", outcome, CallKey(key, "", ""), datetime.now(UTC), problem=problem)
+    call = CallKey(key, "", "") if noted is None else _call_of(cache, noted)
+    reason = "evicted" if outcome == "absent" else outcome
+    return Explanation("miss", reason, call, datetime.now(UTC), evicted=gone, problem=problem)
 
 
 def _of_entry(cache: Cache, metadata: Metadata, noted: NotedMiss | None) -> Explanation:
@@ -156,16 +157,19 @@ def _of_entry(cache: Cache, metadata: Metadata, noted: NotedMiss | None) -> Expl
     )
 
 
-def _of_noted(cache: Cache, noted: NotedMiss) -> Explanation:
+def _call_of(cache: Cache, noted: NotedMiss) -> CallKey:
     parts = noted.code_parts
     if parts is None:
         with suppress(StorageError):
             version = read_version(cache.store, noted.code_version)
             parts = version.parts if version is not None else None
-    call = CallKey(noted.key, noted.function, noted.code_version, parts or {}, noted.arguments)
+    return CallKey(noted.key, noted.function, noted.code_version, parts or {}, noted.arguments)
+
+
+def _of_noted(cache: Cache, noted: NotedMiss) -> Explanation:
     return _explained(
         cache,
-        call,
+        _call_of(cache, noted),
         noted.at,
         state="miss",
         outcome="absent" if noted.reason in _COMPARED else noted.reason,

@@ -50,7 +50,7 @@ class Missed:
     @property
     def subject(self) -> tuple[str, ...]:
         """What notes that can be added up have in common."""
-        return "miss", self.key, self.user
+        return "miss", self.key, self.user, self.outcome
 
     def plus(self, other: Missed) -> Missed:
         """Return both as one: what the later one says, with the parts of either."""
