@@ -156,7 +156,7 @@ def carry_out(cache: Cache, decided: Decision) -> None:
     else:
         cache.store.delete([path])
     cache.acceptance.forget()
-    cache.keep_books(lambda: cache.index.accept(list_accepted(cache)))
+    cache.keep_books(lambda: cache.index.history.accept(list_accepted(cache)))
 
 
 def list_accepted(cache: Cache) -> list[Accepted]:
@@ -202,7 +202,7 @@ def _identified(cache: Cache, prefix: str) -> tuple[str, str]:
             f"{prefix!r} is no code version: that is 64 hexadecimal digits, of which the first "
             f"{_SHORTEST_PREFIX} or more are enough. `cachestore why FUNCTION` and `cachestore show KEY` name them."
         )
-    found = dict(cache.index.code_versions(start))
+    found = dict(cache.index.history.code_versions(start))
     for version in list_versions(cache.store, start):
         if version not in found:
             known = read_version(cache.store, version)

@@ -20,12 +20,13 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
 from cachestore.blob import BlobReader, Metadata, Parent, encode
 from cachestore.cache.acceptance import Acceptance
+from cachestore.cache.entries import entry_of
 from cachestore.cache.store_file import read_store_id, write_store_id
 from cachestore.cache.trouble import Trouble
 from cachestore.cache.versions import keep_version
@@ -458,35 +459,6 @@ class _BlobSource:
 
     def range(self, start: int, stop: int) -> bytes:
         return self.store.get_range(self.path, start, stop)
-
-
-def entry_of(metadata: Metadata, stored_size: int) -> Entry:
-    """Say of a blob what the index keeps: the same row whether it was just put or is found again.
-
-    Only the last use is of this moment.
-    """
-    return Entry(
-        key=metadata.key,
-        function=metadata.function,
-        code_version=metadata.code_version,
-        kind=metadata.kind,
-        raw_size=metadata.raw_size,
-        stored_size=stored_size,
-        created_at=metadata.started_at + timedelta(seconds=metadata.seconds),
-        last_used_at=_now(),
-        seconds=metadata.seconds,
-        creator=metadata.creator,
-        value_digest=metadata.value_digest,
-        parents=tuple(parent.key for parent in metadata.parents),
-        call_digest=call_of(metadata).versionless(),
-    )
-
-
-def call_of(metadata: Metadata) -> CallKey:
-    """Return the call that gave a value."""
-    return CallKey(
-        metadata.key, metadata.function, metadata.code_version, metadata.code_parts, metadata.arguments
-    )
 
 
 def _value_digest(value: object) -> str | None:

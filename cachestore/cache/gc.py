@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from cachestore.cache.cache import Cache, entry_of
+from cachestore.cache.cache import Cache
+from cachestore.cache.entries import entry_of
 from cachestore.cache.eviction import Eviction, Limits, choose
 from cachestore.errors import BlobError, NewerBlob, ObjectNotFound, SettingsError, StorageError
 from cachestore.index import Entry, Selection

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cachestore.cache.acceptance import list_accepted
-from cachestore.cache.cache import Cache, entry_of
+from cachestore.cache.cache import Cache
+from cachestore.cache.entries import entry_of
 from cachestore.cache.finding import Finding, inspect_blobs
 from cachestore.cache.versions import list_versions, read_version
 from cachestore.index import Selection
@@ -54,6 +55,6 @@ def rebuild(cache: Cache, *, progress: Callable[[int, int], object] = lambda don
     vanished = rows - seen
     cache.index.forget(vanished)
     versions = filter(None, (read_version(cache.store, each) for each in list_versions(cache.store)))
-    cache.index.keep_versions({each.code_version: (each.function, each.parts) for each in versions})
-    cache.index.accept(list_accepted(cache))
+    cache.index.history.keep_versions({each.code_version: (each.function, each.parts) for each in versions})
+    cache.index.history.accept(list_accepted(cache))
     return Rebuilt(recorded=len(entries), forgotten=len(vanished), unreadable=tuple(unreadable))

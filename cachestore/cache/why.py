@@ -12,7 +12,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from cachestore.blob import Metadata
-from cachestore.cache.cache import Cache, call_of
+from cachestore.cache.cache import Cache
+from cachestore.cache.entries import call_of
 from cachestore.cache.explain import Explanation, State, explain
 from cachestore.cache.versions import read_version
 from cachestore.errors import (
@@ -95,7 +96,7 @@ def explain_function(cache: Cache, function: str) -> Explanation | None:
         If the index or the store cannot be read.
     """
     cache.merge_uses()
-    noted = cache.index.latest_miss(function)
+    noted = cache.index.history.latest_miss(function)
     return None if noted is None else _of_noted(cache, noted)
 
 
@@ -116,8 +117,8 @@ def explain_key(cache: Cache, prefix: str) -> Explanation | None:
     """
     start = prefix.strip().lower()
     cache.merge_uses()
-    missed = {noted.key: noted for noted in cache.index.misses_of(start)}
-    evicted = {each.key: each for each in cache.index.evictions_of(start)}
+    missed = {noted.key: noted for noted in cache.index.history.misses_of(start)}
+    evicted = {each.key: each for each in cache.index.history.evictions_of(start)}
     paths = f"blobs/{start[:2]}/{start}" if len(start) > 1 else f"blobs/{start}"
     blobs = {key for info in cache.store.list(paths) if (key := key_of(info.path)) is not None}
     keys = sorted(missed.keys() | evicted.keys() | blobs)
@@ -214,7 +215,7 @@ def _candidates(cache: Cache, call: CallKey, before: datetime) -> Iterable[Metad
     digest = call.versionless()
     cache.keep_books(
         lambda: rows.extend(
-            cache.index.related(call.function, call.code_version, digest, before, _CANDIDATES)
+            cache.index.history.related(call.function, call.code_version, digest, before, _CANDIDATES)
         )
     )
 
@@ -248,7 +249,7 @@ def _state(cache: Cache, key: str) -> tuple[Metadata | None, str, str | None]:
 
 def _evicted(cache: Cache, key: str) -> Evicted | None:
     found: list[Evicted] = []
-    cache.keep_books(lambda: found.extend(cache.index.evictions_of(key)))
+    cache.keep_books(lambda: found.extend(cache.index.history.evictions_of(key)))
     return found[0] if found else None
 
 

@@ -5,26 +5,22 @@ from __future__ import annotations
 import os
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
 from typing import TYPE_CHECKING
 
 from cachestore.errors import IndexUnavailable
-from cachestore.index.accepted import Accepted
 from cachestore.index.buffer import NoteBuffer
 from cachestore.index.entry import Entry, Touch
 from cachestore.index.evicted import Evicted
-from cachestore.index.missed import Missed, Note, NotedMiss
-from cachestore.index.place import Place
-from cachestore.index.selection import Selection, begins, matches
+from cachestore.index.history import History
+from cachestore.index.missed import Missed, Note
+from cachestore.index.place import Place, placed, reading
+from cachestore.index.selection import Selection, begins
 from cachestore.index.statistics import Statistics, gather
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
-
-    from cachestore.index.engine import Database
 
 
 class Index:
@@ -39,10 +35,16 @@ class Index:
         Where it is.
     private
         Whether it knows only the uses of this user on this machine.
+
+    Attributes
+    ----------
+    history
+        What was missed, given up and accepted.
     """
 
     def __init__(self, place: Place, *, private: bool) -> None:
         self.private = private
+        self.history = History(place)
         self._place = place
         self._buffer = NoteBuffer(lambda notes: _deliver(place, notes), background=place.remote)
         # The buffer must not know the index, so that it outlives it: what it holds leaves when the index is
@@ -77,7 +79,7 @@ class Index:
 
         entries = list(entries)
         if entries:
-            with self._placed().writing() as connection:
+            with placed(self._place).writing() as connection:
                 rows.record(connection, entries)
 
     def touch(self, touch: Touch) -> None:
@@ -214,138 +216,8 @@ class Index:
         IndexUnavailable, SchemaMismatch
             If the index cannot be read.
         """
-        with self._reading() as connection:
+        with reading(self._place) as connection:
             return Statistics() if connection is None else gather(connection)
-
-    # ---- why something was missed
-
-    def related(
-        self, function: str, code_version: str, call_digest: str, before: datetime, limit: int
-    ) -> list[Entry]:
-        """Return entries of a function that may have answered a call if something had been otherwise.
-
-        Parameters
-        ----------
-        function, code_version, call_digest
-            Of the call.
-        before
-            Only entries made before this moment.
-        limit
-            How many of each kind: of the same call in other code versions, of other calls of this version, and any;
-            the latest come first.
-
-        Raises
-        ------
-        IndexUnavailable, SchemaMismatch
-            If the index cannot be read.
-        """
-        from cachestore.index.tables import entries
-
-        columns = entries.c
-        earlier = entries.select().where(columns.function == function, columns.created_at < before)
-        found: dict[str, Entry] = {}
-        for alike in (columns.call_digest == call_digest, columns.code_version == code_version, None):
-            kind = earlier if alike is None else earlier.where(alike)
-            latest = kind.order_by(columns.created_at.desc(), columns.key).limit(limit)
-            found |= {entry.key: entry for entry in self._read(latest)}
-        return list(found.values())
-
-    def latest_miss(self, function: str) -> NotedMiss | None:
-        """Return the latest miss of a function, named as in a `Selection`.
-
-        Raises
-        ------
-        IndexUnavailable, SchemaMismatch
-            If the index cannot be read.
-        """
-        found = self._read_misses(lambda table, dialect: matches(table.c.function, function, dialect), 1)
-        return found[0] if found else None
-
-    def misses_of(self, prefix: str) -> list[NotedMiss]:
-        """Return the misses that were noted of keys that begin with a prefix, the latest first.
-
-        Raises
-        ------
-        IndexUnavailable, SchemaMismatch
-            If the index cannot be read.
-        """
-        return self._read_misses(lambda table, _: begins(table.c.key, prefix), None)
-
-    def evictions_of(self, prefix: str) -> list[Evicted]:
-        """Return what was given up of keys that begin with a prefix, by key.
-
-        Raises
-        ------
-        IndexUnavailable, SchemaMismatch
-            If the index cannot be read.
-        """
-        with self._reading() as connection:
-            if connection is None:
-                return []
-            from cachestore.index import evictions
-            from cachestore.index.tables import evictions as table
-
-            mine = table.select().where(begins(table.c.key, prefix)).order_by(table.c.key)
-            return evictions.read(connection, mine)
-
-    def code_versions(self, prefix: str) -> dict[str, str]:
-        """Return the known code versions that begin with a prefix, each with its function.
-
-        Raises
-        ------
-        IndexUnavailable, SchemaMismatch
-            If the index cannot be read.
-        """
-        with self._reading() as connection:
-            if connection is None:
-                return {}
-            from cachestore.index import misses
-
-            return misses.functions_of_versions(connection, prefix)
-
-    def keep_versions(self, parts: Mapping[str, tuple[str, Mapping[str, str]]]) -> None:
-        """Keep the function and the named parts of code versions.
-
-        Raises
-        ------
-        IndexUnavailable, SchemaMismatch
-            If they cannot be written.
-        """
-        if parts:
-            from cachestore.index import misses
-
-            with self._placed().writing() as connection:
-                misses.keep_versions(connection, parts)
-
-    def accept(self, accepted: Iterable[Accepted]) -> None:
-        """Have the index say that these code versions are accepted, and no others.
-
-        Raises
-        ------
-        IndexUnavailable, SchemaMismatch
-            If they cannot be written.
-        """
-        from cachestore.index import acceptances
-
-        with self._placed().writing() as connection:
-            acceptances.replace(connection, accepted)
-
-    def accepted(self) -> list[Accepted]:
-        """Return the code versions that were accepted.
-
-        Raises
-        ------
-        IndexUnavailable, SchemaMismatch
-            If the index cannot be read.
-        """
-        with self._reading() as connection:
-            if connection is None:
-                return []
-            from cachestore.index import acceptances
-
-            return acceptances.read(connection)
-
-    # ---- its tables
 
     def version(self) -> str | None:
         """Return the revision of the tables; None when there are none yet.
@@ -368,52 +240,22 @@ class Index:
         SchemaMismatch
             If they are newer than this cachestore; nothing is changed then.
         """
-        return self._placed().migrate()
+        return placed(self._place).migrate()
 
     def close(self) -> None:
         """Hand on what was noted, and close what was opened; the next use opens it again."""
         self._buffer.flush_quietly()
         self._place.close()
 
-    @contextmanager
-    def _reading(self) -> Iterator[sa.Connection | None]:
-        database = self._place.database()
-        if database is None:
-            yield None
-            return
-        with database.reading() as connection:
-            yield connection
-
-    def _read_misses(
-        self, which: Callable[[sa.Table, str], sa.ColumnElement[bool]], limit: int | None
-    ) -> list[NotedMiss]:
-        with self._reading() as connection:
-            if connection is None:
-                return []
-            from cachestore.index import misses
-            from cachestore.index.tables import misses as table
-
-            mine = table.select().where(which(table, connection.dialect.name))
-            return misses.read(connection, mine.order_by(table.c.at.desc(), table.c.key).limit(limit))
-
     def _read(self, what: Selection | sa.Select[tuple[object, ...]]) -> list[Entry]:
         from cachestore.index import rows
 
-        with self._reading() as connection:
+        with reading(self._place) as connection:
             if connection is None:
                 return []
             if isinstance(what, Selection):
                 what = what.statement(connection.dialect.name)
             return rows.read(connection, what)
-
-    def _placed(self) -> Database:
-        database = self._place.database()
-        if database is None:
-            raise IndexUnavailable(
-                f"The private index {self.url} has no name yet: it is named by the store's id, and nothing "
-                "was written to the store so far."
-            )
-        return database
 
     def _note(self, note: Note) -> None:
         if self._exits_noted_in != os.getpid():

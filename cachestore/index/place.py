@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
@@ -11,6 +12,8 @@ from cachestore.errors import IndexUnavailable, StorageError
 from cachestore.index.spool import Spool
 
 if TYPE_CHECKING:
+    import sqlalchemy as sa
+
     from cachestore.index.engine import Database
 
 
@@ -35,6 +38,40 @@ class Place(Protocol):
 
     def after_fork(self) -> None:
         """Leave to the parent process what is the parent's."""
+
+
+@contextmanager
+def reading(place: Place) -> Iterator[sa.Connection | None]:
+    """Run a block in a transaction that reads; without a connection where there is nothing yet to read.
+
+    Raises
+    ------
+    IndexUnavailable, SchemaMismatch
+        If the index cannot be read.
+    """
+    database = place.database()
+    if database is None:
+        yield None
+        return
+    with database.reading() as connection:
+        yield connection
+
+
+def placed(place: Place) -> Database:
+    """Return the database of a place that is to be written.
+
+    Raises
+    ------
+    IndexUnavailable
+        If it has no name yet.
+    """
+    database = place.database()
+    if database is None:
+        raise IndexUnavailable(
+            f"The private index {place.url} has no name yet: it is named by the store's id, and nothing "
+            "was written to the store so far."
+        )
+    return database
 
 
 class _Place:

@@ -353,7 +353,7 @@ def test_an_accepted_version_answers(memory, tables):
 
     carry_out(ben.store_backend, plan_revoke(ben.store_backend, old.code_version[:8], new.code_version[:8]))
     assert not renewed.check_call_in_cache([1])
-    assert ben.store_backend.index.accepted() == []
+    assert ben.store_backend.index.history.accepted() == []
 
 
 def test_an_accepted_entry_that_is_refused_is_a_miss(memory, tables):
@@ -422,9 +422,9 @@ def test_a_rebuild_restores_what_was_accepted(memory, tables):
     renewed = opened.cache(tables("value > 0", "value >= 1").features)
     renewed([2])
     accept(opened, features.call_key([1]).code_version, renewed.call_key([1]).code_version)
-    (mark,) = opened.store_backend.index.accepted()
+    (mark,) = opened.store_backend.index.history.accepted()
     assert (mark.user, mark.function) == ("ana", "whytables.features")
     assert datetime.now(UTC) - mark.at < timedelta(minutes=5)
-    opened.store_backend.index.accept([])
+    opened.store_backend.index.history.accept([])
     rebuild(opened.store_backend)
-    assert opened.store_backend.index.accepted() == [mark]
+    assert opened.store_backend.index.history.accepted() == [mark]
