@@ -69,7 +69,7 @@ class Explanation:
         `hit`; `miss`; or `computed`, of an entry: why it was no hit when it was asked for.
     reason
         `hit`, `accepted`, `never computed`, `new arguments`, `code changed`, `package changed`, `evicted`, `expired`,
-        `refused`, `corrupt`, `newer`, `unreadable` or `unavailable`.
+        `refused`, `corrupt`, `newer`, `unreadable`, `unavailable` or `no cache`.
     call
         What was asked for.
     asked_at
@@ -163,6 +163,8 @@ class Explanation:
                 return f"the entry ({self._who()}) {what}" if self.nearest else f"the entry {what}"
             case "corrupt" | "newer" | "unreadable":
                 return f"the entry cannot be used: {self.problem or 'it is ' + self.reason}"
+            case "no cache":
+                return "there is no cache: the Memory has no location"
             case "unavailable":
                 return f"the store is unavailable: {self.problem or 'it did not answer'}"
         if self.nearest is None:

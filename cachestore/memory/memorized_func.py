@@ -45,6 +45,13 @@ class NotMemorizedFunc:
         """Say that nothing is in a cache that is not there."""
         return False
 
+    def explain(self, *args: Any, **kwargs: Any) -> Explanation:
+        """Say that there is no cache."""
+        from cachestore.cache.explain import Explanation
+
+        name = getattr(self.func, "__qualname__", type(self.func).__qualname__)
+        return Explanation("miss", "no cache", CallKey("", name, ""), datetime.now(UTC))
+
     def clear(self, warn: bool = True) -> None:
         """Do nothing: nothing is stored."""
 

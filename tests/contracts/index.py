@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from cachestore.index import Entry, Index, Selection, Statistics, Touch, UserStatistics
+from cachestore.index import (
+    Accepted,
+    Entry,
+    Evicted,
+    Index,
+    Missed,
+    Selection,
+    Statistics,
+    Touch,
+    UserStatistics,
+)
 
 NOON = datetime(2024, 5, 1, 12, 0, 0, 123456, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -44,6 +54,28 @@ def touch(number: int, user: str = "ben", at: datetime = NOON + HOUR, saved: flo
     return Touch(key(number), user, at, saved)
 
 
+def missed(number: int, **changes: Any) -> Missed:
+    return replace(
+        Missed(
+            key=key(number),
+            function="team.tables.features",
+            code_version="c0de",
+            call_digest=f"call {number}",
+            user="ben",
+            at=NOON + HOUR,
+            outcome="absent",
+            arguments={"x": f"digest {number}"},
+            code_parts={"function:team.tables:clean": "v1", "package:numpy": "2.3"},
+        ),
+        **changes,
+    )
+
+
+def reasons(index: Index) -> dict[str, int]:
+    index.merge()
+    return {counted.reason: counted.misses for counted in index.statistics().by_reason}
+
+
 class IndexContract:
     """Runs over an `index`; `again()` opens the same one as another process would."""
 
@@ -55,6 +87,12 @@ class IndexContract:
         assert index.merge() == []
         assert index.forget([key(1)]) == 0
         assert index.version() is None
+        assert index.history.latest_miss("f") is None
+        assert index.history.misses_of("") == []
+        assert index.history.evictions_of("") == []
+        assert index.history.code_versions("") == {}
+        assert index.history.related("f", "v", "c", NOON, 3) == []
+        assert index.history.accepted() == []
 
     def test_a_recorded_entry_comes_back_whole(self, index: Index) -> None:
         entries = [entry(1, expires_at=NOON + HOUR), entry(2, parents=(), value_digest=None, hits=3)]
@@ -295,6 +333,178 @@ class IndexContract:
         assert {user.user: user.reused for user in index.statistics().by_user} == {
             "ana": 0, "ben": 40, "cleo": 40, "dora": 40,
         }  # fmt: skip
+
+    def test_misses_are_counted_by_function_and_reason(self, index: Index) -> None:
+        for _ in range(3):
+            index.miss(missed(1))
+        index.miss(missed(1, user="cleo", outcome="corrupt"))
+        index.miss(missed(2, function="other", outcome="expired"))
+        index.merge()
+        index.miss(missed(1, outcome="corrupt"))
+        index.merge()
+        statistics = index.statistics()
+        counted = [(each.function, each.reason, each.misses) for each in statistics.by_reason]
+        assert counted == [
+            ("other", "expired", 1),
+            ("team.tables.features", "corrupt", 2),
+            ("team.tables.features", "never computed", 3),
+        ]
+        assert statistics.misses == 6
+
+    @pytest.mark.parametrize(
+        ("before", "reason"),
+        [
+            ({}, "new arguments"),
+            ({"function": "other"}, "never computed"),
+            ({"created_at": NOON + HOUR}, "never computed"),
+            ({"call_digest": "call 1", "code_version": "old"}, "code changed"),
+            ({"call_digest": "call 1", "code_version": "unknown"}, "code changed"),
+            ({"call_digest": "call 1", "code_version": "packed"}, "package changed"),
+            ({"call_digest": "call 1", "code_version": "old", "created_at": NOON + HOUR}, "never computed"),
+        ],
+    )  # fmt: skip
+    def test_why_a_blob_is_absent(self, index: Index, before: dict[str, Any], reason: str) -> None:
+        clean = "function:team.tables:clean"
+        index.history.keep_versions(
+            {
+                "old": ("team.tables.features", {clean: "v0", "package:numpy": "2.3"}),
+                "packed": ("team.tables.features", {clean: "v1", "package:numpy": "2.2"}),
+            }
+        )
+        # The row of what was then computed is there before its miss is taken in.
+        index.record([entry(1, created_at=NOON + 2 * HOUR, call_digest="call 1"), entry(2, **before)])
+        index.miss(missed(1))
+        assert reasons(index) == {reason: 1}
+
+    def test_of_several_other_versions_the_latest_counts(self, index: Index) -> None:
+        parts = {"function:team.tables:clean": "v1"}
+        index.history.keep_versions(
+            {
+                "earlier": ("f", {**parts, "package:numpy": "2.1"}),
+                "later": ("f", {"function:team.tables:clean": "v0", "package:numpy": "2.3"}),
+            }
+        )
+        index.record(
+            [
+                entry(1, call_digest="call 3", code_version="later", created_at=NOON + HOUR / 2),
+                entry(2, call_digest="call 3", code_version="earlier"),
+            ]
+        )
+        index.miss(missed(3))
+        assert reasons(index) == {"code changed": 1}
+
+    def test_what_was_given_up_is_noted_with_the_row_that_goes(self, index: Index) -> None:
+        index.record([entry(1), entry(2)])
+        gone = [Evicted(key(number), "ana", NOON, "gc", "old") for number in (2, 1)]
+        assert index.forget([key(1), key(2)], gone) == 2
+        assert index.history.evictions_of("") == gone[::-1]
+        assert index.history.evictions_of(key(1)) == [gone[1]]
+        index.miss(missed(1))
+        index.miss(missed(2, at=NOON - HOUR))
+        assert reasons(index) == {"evicted": 1, "never computed": 1}
+
+    def test_what_was_given_up_is_forgotten_after_90_days(self, index: Index) -> None:
+        index.record([entry(1), entry(2), entry(3)])
+        for number, days in ((1, 0), (2, 89), (3, 91)):
+            index.forget([key(number)], [Evicted(key(number), "ana", NOON + timedelta(days), "gc", "")])
+        assert [each.key for each in index.history.evictions_of("")] == [key(2), key(3)]
+
+    def test_the_latest_misses_are_found_by_function_and_key(self, index: Index) -> None:
+        index.miss(missed(1))
+        index.miss(missed(2, at=NOON + 2 * HOUR, outcome="corrupt"))
+        index.miss(missed(3, function="other.f", at=NOON + 3 * HOUR))
+        index.merge()
+        found = index.history.latest_miss("features")
+        assert found is not None
+        assert (found.key, found.user, found.at, found.reason) == (key(2), "ben", NOON + 2 * HOUR, "corrupt")
+        assert found.arguments == {"x": "digest 2"}
+        assert found.code_parts == missed(1).code_parts
+        assert index.history.latest_miss("tables.features") is None
+        assert index.history.latest_miss("tea*") == found
+        assert [each.key for each in index.history.misses_of("")] == [key(3), key(2), key(1)]
+        assert [each.key for each in index.history.misses_of(key(1))] == [key(1)]
+
+    def test_a_key_that_is_missed_again_is_one_miss_with_its_latest_reason(self, index: Index) -> None:
+        index.miss(missed(1, at=NOON + 2 * HOUR, outcome="corrupt"))
+        index.merge()
+        index.miss(missed(1, at=NOON, user="cleo"))
+        index.merge()
+        (found,) = index.history.misses_of("")
+        assert (found.reason, found.user, found.at) == ("corrupt", "ben", NOON + 2 * HOUR)
+
+    def test_of_each_function_the_latest_32_misses_are_kept_and_all_are_counted(self, index: Index) -> None:
+        index.miss(missed(9000, function="other"))
+        for number in range(100):
+            index.miss(missed(number, at=NOON + number * HOUR))
+            if number % 30 == 0:
+                index.merge()
+        index.merge()
+        kept = [int(each.key, 16) for each in index.history.misses_of("")]
+        assert sorted(kept) == [*range(68, 100), 9000]
+        assert index.statistics().misses == 101
+
+    def test_parts_leave_a_process_once(self, index: Index, again: Callable[[], Index]) -> None:
+        index.miss(missed(1))
+        index.flush()
+        index.miss(missed(2))
+        index.merge()
+        assert [each.code_parts for each in again().history.misses_of("")] == [missed(1).code_parts] * 2
+        index.miss(missed(3, code_version="unheard", code_parts=None))
+        index.merge()
+        assert index.history.misses_of(key(3))[0].code_parts is None
+
+    def test_code_versions_of_misses_and_of_rows_are_known(self, index: Index) -> None:
+        index.record([entry(1, code_version="abc1"), entry(2, code_version="abd1", function="other")])
+        index.miss(missed(3, code_version="abc2"))
+        index.merge()
+        features = "team.tables.features"
+        assert index.history.code_versions("abc") == {"abc1": features, "abc2": features}
+        assert index.history.code_versions("abd1") == {"abd1": "other"}
+        assert index.history.code_versions("x") == {}
+
+    def test_related_entries(self, index: Index) -> None:
+        index.record(
+            [
+                entry(1, call_digest="call 9", code_version="old"),
+                entry(2, call_digest="call 2", created_at=NOON + HOUR),
+                entry(3, call_digest="call 3", code_version="old"),
+                entry(4, call_digest="call 9", created_at=NOON + 5 * HOUR),
+                entry(5, call_digest="call 9", function="other"),
+                entry(6, call_digest="call 6", code_version="old", created_at=NOON + HOUR / 2),
+            ]
+        )
+
+        def related(limit: int) -> list[int]:
+            found = index.history.related("team.tables.features", "c0de", "call 9", NOON + 2 * HOUR, limit)
+            return [int(each.key, 16) for each in found]
+
+        assert related(10) == [1, 2, 6, 3]
+        assert related(1) == [1, 2]
+
+    def test_what_was_accepted_is_what_was_said_last(self, index: Index) -> None:
+        assert index.history.accepted() == []
+        marks = [Accepted(f"new{n}", "old", "f", "ana", NOON + n * HOUR) for n in range(3)]
+        index.history.accept(marks)
+        assert index.history.accepted() == marks
+        index.history.accept([marks[2], marks[2]])
+        assert index.history.accepted() == [marks[2]]
+        index.history.accept([])
+        assert index.history.accepted() == []
+
+    def test_threads_note_misses(self, index: Index) -> None:
+        def work(user: str) -> None:
+            for number in range(60):
+                index.miss(missed(number % 7, user=user, function=f"f{number % 3}"))
+                if number % 10 == 0:
+                    index.merge()
+
+        threads = [threading.Thread(target=work, args=(user,)) for user in ("ben", "cleo", "dora")]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        index.merge()
+        assert index.statistics().misses == 180
 
     def test_version_and_migrate(self, index: Index) -> None:
         assert index.migrate() == index.version() == "0002"

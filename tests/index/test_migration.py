@@ -155,3 +155,22 @@ def test_threads_make_their_databases_at_once(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert [index.get(key(1)) for index in indexes] == [entry(1)] * 6
+
+
+def test_rows_of_the_first_revision_are_kept(address: str) -> None:
+    from alembic import command
+
+    index = open_at(address)
+    index.record([entry(1), entry(2, function="other")])
+    index.close()
+    with engine(address).begin() as connection:
+        config = Config(attributes={"connection": connection})
+        config.set_main_option("script_location", str(migration.folder()))
+        command.downgrade(config, "0001")
+    index = open_at(address)
+    with pytest.raises(SchemaMismatch, match="cachestore migrate"):
+        index.get(key(1))
+    assert index.migrate() == migration.HEAD
+    assert index.find("") == [entry(1), entry(2, function="other")]
+    index.record([entry(1, call_digest="c1")])
+    assert index.get(key(1)) == entry(1, call_digest="c1")

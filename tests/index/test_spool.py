@@ -15,7 +15,7 @@ import pytest
 from cachestore.index import Index, open_index
 from cachestore.index import spool as spool_module
 from cachestore.index.spool import Spool
-from tests.contracts.index import entry, key, touch
+from tests.contracts.index import entry, key, missed, touch
 
 
 @pytest.fixture
@@ -47,6 +47,12 @@ def test_what_is_appended_is_taken_once(spool: Spool, path: Path) -> None:
     assert take(spool) == []
 
 
+def test_misses_travel_with_the_uses(spool: Spool) -> None:
+    misses = [missed(1), missed(2, code_parts=None, times=3, function="zoë\n☃")]
+    spool.append([touch(1), *misses])
+    assert take(spool) == [touch(1), *misses]
+
+
 def test_a_file_whose_taking_failed_waits_for_the_next(spool: Spool) -> None:
     spool.append([touch(1)])
     (claimed,) = spool.claim()
@@ -73,7 +79,12 @@ def test_a_torn_last_line_is_dropped_and_nothing_else(spool: Spool, path: Path, 
         b"\xff\xfe", b"1", b"{}", b"[1, 2]", b"null", b'["a", 3, 0, 1.0, 1]', b'["a", "b", "c", 1.0, 1]',
         b'["a", "b", 0, NaN, 1]', b'["a", "b", 0, 1.0, null]', b'["\\ud800", "b", 0, 1.0, 1]',
         b'["a", "b", 1e99, 1.0, 1]',
-        b'["a", "b", 99999999999999999999, 1.0, 1]', b'["a", "b", 0, 1.0, 1e400]',
+        b'["a", "b", 99999999999999999999, 1.0, 1]', b'["a", "b", 0, 1.0, 1e400]', b'["a\\u0000", "b", 0, 1.0, 1]',
+        b'["miss", "a", "b"]', b'["miss", "a", "b", 0, "f", "v", "c", "absent", [], null, 1]',
+        b'["miss", "a", "b", 0, "f", "v", "c", "absent", {"x": 1}, null, 1]',
+        b'["miss", "a", "b", 0, "f", "v", null, "absent", {}, null, 1]',
+        b'["miss", "a", "b", 0, "f", "v", "c", "absent", {}, "no", 1]',
+        b'["miss", "a", "b", 0, "f\\u0000", "v", "c", "absent", {}, null, 1]',
     ],
 )  # fmt: skip
 def test_a_damaged_line_does_not_keep_the_others_from_being_counted(
