@@ -99,6 +99,7 @@ def plan_accept(cache: Cache, old: str, new: str) -> Decision:
     IndexUnavailable, SchemaMismatch, StorageError
         If the index or the store cannot be read.
     """
+    cache.merge_uses()  # a version that was only missed is known from notes
     old, function = _identified(cache, old)
     new, other = _identified(cache, new)
     if function != other:

@@ -31,7 +31,7 @@ def test_json_has_stable_fields_and_utc_times(store, keys, run):
     for entry in entries:
         assert set(entry) == {
             "key", "function", "code_version", "kind", "raw_size", "stored_size", "created_at",
-            "last_used_at", "seconds", "creator", "hits", "seconds_saved", "value_digest", "expires_at",
+            "last_used_at", "seconds", "creator", "hits", "seconds_saved", "value_digest", "call_digest", "expires_at",
             "parents",
         }  # fmt: skip
         created = datetime.fromisoformat(entry["created_at"])

@@ -19,7 +19,7 @@ def test_json_has_stable_fields_and_raw_numbers(store, run):
     answer = json.loads(run("stats", "--location", store, "--json").stdout)
     assert set(answer) == {
         "location", "index", "private", "entries", "raw_size", "stored_size", "hits", "seconds_computing",
-        "seconds_saved", "by_function", "by_user", "unlisted",
+        "seconds_saved", "by_function", "by_user", "misses", "by_reason", "unlisted",
     }  # fmt: skip
     assert answer["location"] == str(store)
     assert (answer["entries"], answer["hits"], answer["private"], answer["unlisted"]) == (4, 4, False, False)
