@@ -9,6 +9,7 @@ from cachestore.cache.verify import verify
 from cachestore.index import Selection
 from cachestore.settings import Settings
 from cachestore.storage import blob_path
+from tests.contracts.index import missed
 
 
 def rows(cache):
@@ -77,3 +78,15 @@ def test_verify_sees_bytes_that_no_reader_fetches(cache, put):
     [finding] = verify(cache).damaged
     assert finding.key == key
     assert str(path.stat().st_size) in finding.problem
+
+
+def test_what_versions_are_made_of_is_known_again(cache, put):
+    key = put(1)
+    metadata, _ = cache.read_metadata(key)
+    cache.index.forget([key])
+    assert cache.index.history.misses_of("") == []
+    rebuild(cache)
+    cache.index.miss(replace(missed(7), code_version=metadata.code_version, code_parts=None))
+    cache.merge_uses()
+    (noted,) = cache.index.history.misses_of("")
+    assert noted.code_parts == metadata.code_parts

@@ -53,6 +53,14 @@ def test_misses_travel_with_the_uses(spool: Spool) -> None:
     assert take(spool) == [touch(1), *misses]
 
 
+def test_the_parts_of_a_version_are_written_once(tmp_path: Path, path: Path) -> None:
+    index = opened(tmp_path)
+    for number in range(3):
+        index.miss(missed(number))
+        index.flush()
+    assert path.read_bytes().count(b"team.tables:clean") == 1
+
+
 def test_a_file_whose_taking_failed_waits_for_the_next(spool: Spool) -> None:
     spool.append([touch(1)])
     (claimed,) = spool.claim()

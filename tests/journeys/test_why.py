@@ -37,6 +37,13 @@ def features(table, *, scale=2.0):
 
 def predicted(model, x):
     return model.predict(x)
+
+
+def make(factor):
+    def inner(x):
+        return factor * x
+
+    return inner
 """
 
 
@@ -158,6 +165,15 @@ def test_a_change_is_shown_as_it_was_written(memory, tables):
     assert explain_function(memory().store_backend, "features").diff.splitlines()[3:] == expected
 
 
+def test_a_function_that_no_name_leads_to(memory, tables):
+    memory().cache(tables().make(2))(1)
+    found = memory().cache(tables("factor * x", "factor * x * x").make(2)).explain(1)
+    assert found.diff.splitlines()[-2:] == ["-    return factor * x", "+    return factor * x * x"]
+    # Another closure of the same code differs in what it holds.
+    found = memory().cache(tables().make(3)).explain(1)
+    assert (found.reason, found.diff) == ("code changed", "")
+
+
 def test_no_sources_are_kept_where_that_is_switched_off(memory, tables, monkeypatch, tmp_path):
     opened = memory()
     monkeypatch.setenv("CACHESTORE_KEEP_SOURCES", "false")
@@ -251,6 +267,28 @@ def test_what_expired_and_what_was_refused(memory, tables):
     assert "validation callback" in str(explain_function(opened.store_backend, "features"))
 
 
+def test_a_miss_after_an_entry_was_computed_is_not_why_it_was(memory, tables):
+    opened = memory()
+    features = opened.cache(tables().features)
+    features([1])
+    call = features.call_key([1])
+    opened.store_backend.look_up(call, accept=lambda metadata: False)
+    found = explain_key(opened.store_backend, call.key)
+    assert (found.state, found.reason) == ("computed", "never computed")
+    assert explain_function(opened.store_backend, "features").reason == "refused"
+
+
+def test_a_memorised_function_that_is_a_task_misses_once(memory, tables):
+    from joblib import Parallel, delayed
+
+    opened = memory()
+    features = opened.cache(tables().features)
+    with opened.parallel("threading"):
+        Parallel()(delayed(features)([number]) for number in range(3))
+    opened.store_backend.merge_uses()
+    assert opened.store_backend.index.statistics().misses == 3
+
+
 def test_a_damaged_entry(memory, tables, tmp_path):
     features = memory().cache(tables().features)
     features([1])
@@ -293,6 +331,11 @@ class _Down:
 
     def __getattr__(self, name):
         return self._fail if name.startswith(("get", "put", "create", "list")) else getattr(self._store, name)
+
+
+def test_without_a_cache_there_is_nothing_to_explain(tables):
+    found = Memory(None).cache(tables().features).explain([1])
+    assert str(found) == "a miss because there is no cache: the Memory has no location"
 
 
 def test_a_lost_index_is_told_and_the_rest_is_known_after_a_rebuild(memory, tables, tmp_path):
