@@ -110,3 +110,15 @@ def test_memorised_and_unknown_functions(load, tmp_path):
         "def features"
     )
     assert sources_of({}) == {}
+
+
+def test_another_file_of_the_same_name_is_not_shown(load, tmp_path, monkeypatch):
+    team = load(team=TEAM)
+    # As of a script that was started by a relative path, in a process that moved since.
+    team.features.__code__ = team.features.__code__.replace(co_filename="team.py")
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "team.py").write_text("# of somebody else\n" * 100)
+    monkeypatch.chdir(elsewhere)
+    source = sources_of(identify(team.features).parts, team.features)["function:team:features"]
+    assert source == "def features(x):\n    return clean(x)\n"
