@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,6 +13,8 @@ from cachestore.keys import CallKey, sources_of
 from cachestore.storage import VERSIONS, ObjectStore, version_path
 
 _FORMAT = 0
+
+_logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +54,26 @@ def keep_version(
     StorageError
         If the store cannot be written.
     """
+    path = version_path(call.code_version)
+    try:
+        store.get(path)
+    except ObjectNotFound:
+        pass
+    else:
+        return  # finding the sources takes longer than asking
     described: dict[str, Any] = {"format": _FORMAT, "function": call.function, "parts": dict(call.code_parts)}
     if sources:
-        described["sources"] = sources_of(call.code_parts, function)
-    store.create(version_path(call.code_version), json.dumps(described).encode())
+        described["sources"] = _sources(call, function)
+    store.create(path, json.dumps(described).encode())
+
+
+def _sources(call: CallKey, function: Callable[..., Any] | None) -> dict[str, str]:
+    # The value is computed already: whatever is odd about the code, it is returned and stored.
+    try:
+        return sources_of(call.code_parts, function)
+    except Exception as error:  # noqa: BLE001
+        _logger.info("The sources of %s cannot be kept: %s", call.function, error)
+        return {}
 
 
 def read_version(store: ObjectStore, code_version: str) -> Version | None:
