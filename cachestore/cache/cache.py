@@ -39,7 +39,7 @@ from cachestore.errors import (
     StorageError,
 )
 from cachestore.index import Entry, Index, Touch
-from cachestore.keys import CallKey, digest
+from cachestore.keys import CallKey, Rules, digest
 from cachestore.settings import Settings
 from cachestore.storage import STORE_FILE, ObjectStore, blob_path
 
@@ -103,6 +103,11 @@ class Cache:
     def location(self) -> str:
         """The store's directory or URL, without secrets."""
         return self.store.url
+
+    @cached_property
+    def rules(self) -> Rules:
+        """How code is looked at by whoever makes keys for this cache."""
+        return Rules.of(self.settings)
 
     @cached_property
     def user(self) -> str:

@@ -62,6 +62,25 @@ def bind(
     return bound
 
 
+def check_names(function: Callable[..., Any], names: Collection[str], what: str) -> None:
+    """Refuse names that are no parameters of a function.
+
+    Raises
+    ------
+    ValueError
+        If there is one; `what` says where it stands.
+    """
+    if not names:
+        return
+    known = _parameters(function.__func__ if isinstance(function, MethodType) else function).names()
+    for name in names:
+        if name not in known:
+            raise ValueError(
+                f"{what} names {name!r}, which is no parameter of {getattr(function, '__qualname__', function)}. "
+                f"It has: {', '.join(known) or 'no parameters'}."
+            )
+
+
 class _Parameters:
     """Holds what of a signature binding needs, found once."""
 
@@ -103,6 +122,9 @@ class _Parameters:
                     self._positional_only.add(parameter.name)
             if parameter.default is not parameter.empty:
                 self._defaults[parameter.name] = parameter.default
+
+    def names(self) -> list[str]:
+        return [*self._positional, *self._keywords_only, *self.surplus.values()]
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, object]:
         bound: dict[str, object] = dict(zip(self._positional, args, strict=False))

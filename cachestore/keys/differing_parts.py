@@ -10,11 +10,14 @@ from typing import Any
 from cachestore.keys.code_origin import package_version
 from cachestore.keys.hasher import new_walk
 from cachestore.keys.reach import code_parts
+from cachestore.keys.rules import DELIVERED, Rules
 from cachestore.keys.walk import Refusal
 from cachestore.keys.watched import ABSENT
 
+_CODE = frozenset({"function", "class", "module"})
 
-def differing_parts(parts: Mapping[str, str]) -> list[str]:
+
+def differing_parts(parts: Mapping[str, str], *, rules: Rules = DELIVERED) -> list[str]:
     """Return the names of the parts whose code in this process is not that of the given versions.
 
     Only what this process finds by its name is looked at. What came pickled by value (from `__main__`, a
@@ -24,16 +27,18 @@ def differing_parts(parts: Mapping[str, str]) -> list[str]:
     ----------
     parts
         The version of each part, as in `FunctionIdentity.parts` or `CallKey.code_parts`.
+    rules
+        How code is looked at.
     """
-    walk = new_walk()
+    walk = new_walk(rules)
     differing = set()
     for name, version in parts.items():
         kind, _, place = name.partition(":")
         if kind == "package":
-            if package_version(place) != version:
+            if package_version(place, rules.fineness(place)) != version:
                 differing.add(name)
             continue
-        value = ABSENT if kind == "constant" else _find(place)
+        value = _find(place) if kind in _CODE else ABSENT
         if value is None:
             differing.add(name)
         elif value is not ABSENT:

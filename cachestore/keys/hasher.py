@@ -9,6 +9,7 @@ from cachestore.keys.containers import CONTAINERS
 from cachestore.keys.encoding import hexadecimal, record, text
 from cachestore.keys.functions import FUNCTIONS, encode_class
 from cachestore.keys.reach import code_parts
+from cachestore.keys.rules import DELIVERED, Rules
 from cachestore.keys.scalars import LEAVES
 from cachestore.keys.walk import Encoder, Refusal, Walk
 
@@ -19,9 +20,9 @@ _EXACT: dict[type, Encoder] = {**CONTAINERS, **FUNCTIONS}
 _found: WeakKeyDictionary[type, Encoder] = WeakKeyDictionary()
 
 
-def new_walk() -> Walk:
-    """Begin a walk with all the rules."""
-    return Walk(_find)
+def new_walk(rules: Rules = DELIVERED) -> Walk:
+    """Begin a walk that knows how each type is encoded."""
+    return Walk(_find, rules=rules)
 
 
 def digest(value: object, *, name: str = "value") -> str:
@@ -55,7 +56,9 @@ def digest(value: object, *, name: str = "value") -> str:
     return hexadecimal(_PREFIX + leaf(value)) if leaf else digest_with_parts(value, name=name)[0]
 
 
-def digest_with_parts(value: object, *, name: str = "value") -> tuple[str, dict[str, str]]:
+def digest_with_parts(
+    value: object, *, name: str = "value", rules: Rules = DELIVERED
+) -> tuple[str, dict[str, str]]:
     """Return the digest of a value, and the versions of the code that it brings with it.
 
     Raises
@@ -66,7 +69,7 @@ def digest_with_parts(value: object, *, name: str = "value") -> tuple[str, dict[
     leaf = LEAVES.get(type(value))
     if leaf is not None:
         return _digest(leaf(value), {}), {}
-    walk = new_walk()
+    walk = new_walk(rules)
     try:
         encoding = walk.encode(value)
         parts = code_parts(walk) if walk.code or walk.packages else {}

@@ -63,8 +63,6 @@ def _asked(value: Any, method: str) -> Any:
 def _reduced(walk: Walk, value: Any) -> bytes:
     """Encode an object by what pickle would rebuild it from, walked as a structure, not as a stream."""
     cls = type(value)
-    if walk.constants and not _is_constant(value):
-        raise Refusal(f"<{cls.__qualname__}>", "it has a state of its own")
     try:
         reduce = copyreg.dispatch_table.get(cls)
         reduced = reduce(value) if reduce else value.__reduce_ex__(4)
@@ -75,6 +73,8 @@ def _reduced(walk: Walk, value: Any) -> bytes:
     if isinstance(reduced, str):
         module = getattr(value, "__module__", None) or cls.__module__
         return record("global", encode_class(walk, cls), text(str(module)), text(reduced))
+    if walk.constants and not _is_constant(value):
+        raise Refusal(f"<{cls.__qualname__}>", "it has a state of its own")
     fields: list[Any] = [*reduced, None, None, None]
     rebuild, arguments, state, items, pairs = fields[:5]
     content = encode_content(walk, value)

@@ -11,7 +11,9 @@ from collections.abc import Callable
 from typing import Any
 
 from cachestore.errors import KeyingError
+from cachestore.keys.code_origin import Origin, origin_of
 from cachestore.keys.encoding import record
+from cachestore.keys.rules import DELIVERED, Rules
 from cachestore.keys.scalars import LEAVES
 from cachestore.keys.watched import Watched
 
@@ -60,11 +62,15 @@ class Walk:
         Gives the encoder of a type that is no leaf.
     constants
         Whether only values are taken that are nothing but their content, no objects with a state.
+    rules
+        How code is looked at.
     """
 
     __slots__ = (
+        "_counted",
         "_done",
         "_find",
+        "_ignored",
         "_lowest",
         "_open",
         "_repeats",
@@ -72,12 +78,16 @@ class Walk:
         "code",
         "constants",
         "packages",
+        "rules",
         "watched",
     )
 
-    def __init__(self, find: Callable[[type], Encoder], *, constants: bool = False) -> None:
+    def __init__(
+        self, find: Callable[[type], Encoder], *, constants: bool = False, rules: Rules = DELIVERED
+    ) -> None:
         self._find = find
         self.constants = constants
+        self.rules = rules
         self._done: dict[int, tuple[object, bytes]] = {}
         self._open: dict[int, int] = {}
         self._seen: dict[int, object] = {}
@@ -88,14 +98,36 @@ class Walk:
         # Top-level names of third-party packages that were met.
         self.packages: set[str] = set()
         self.watched = Watched()
+        # Names of globals that do not count, and values that count already.
+        self._ignored: frozenset[str] = frozenset()
+        self._counted: tuple[Any, ...] = ()
 
     def child(self, *, constants: bool) -> Walk:
         """Begin another walk that reports the code it meets to the same place."""
-        walk = Walk(self._find, constants=constants)
+        walk = Walk(self._find, constants=constants, rules=self.rules)
         walk.code = self.code
         walk.packages = self.packages
         walk.watched = self.watched
         return walk
+
+    def declare(self, ignored: frozenset[str], counted: tuple[Any, ...]) -> None:
+        """Leave globals of these names out, and do not mention these values: they count already."""
+        self._ignored, self._counted = ignored, counted
+
+    def leaves_out(self, module: str, name: str) -> bool:
+        """Say whether a global was declared not to count."""
+        return bool(self._ignored) and (name in self._ignored or f"{module}.{name}" in self._ignored)
+
+    def counts_already(self, value: object) -> bool:
+        """Say whether a value was declared to count."""
+        return any(value is counted for counted in self._counted)
+
+    def origin_of(self, module: str) -> Origin:
+        """Say where a module comes from, and note the package where it is one of others."""
+        origin = origin_of(module, self.rules)
+        if origin.kind == "package":
+            self.packages.add(origin.package)
+        return origin
 
     def watch_content(self, value: object, *, constants: bool = False) -> None:
         """Note what is inside a value that came with the code."""
@@ -106,7 +138,7 @@ class Walk:
         return self.watched.is_unchanged(self._encode_anew)
 
     def _encode_anew(self, value: object, constants: bool) -> bytes:
-        return Walk(self._find, constants=constants).encode(value)
+        return Walk(self._find, constants=constants, rules=self.rules).encode(value)
 
     def encode(self, value: Any) -> bytes:
         """Return the encoding of a value: equal for equal values, in every process.

@@ -190,7 +190,7 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
             self.inner.batch_completed(batch_size, duration)
 
     def _one_by_one(self, kind: type[Parallel], parallel: Parallel, tasks: Iterable[Item]) -> Iterator[Any]:
-        digests = Digests()
+        digests = Digests(self.cache.rules)
         looked_up: Iterator[Item] = (
             (functools.partial(self._in_place, digests, task), (), {}) for task in tasks
         )
@@ -245,7 +245,7 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
         with self._lock:
             known = self._digests.get(parallel)
             if known is None or known[0] != call:
-                known = self._digests[parallel] = call, Digests()
+                known = self._digests[parallel] = call, Digests(self.cache.rules)
             return known[1]
 
     def _compute(self, batch: BatchedCalls, deliver: Callable[[_Outcome], None]) -> None:

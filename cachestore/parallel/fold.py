@@ -68,13 +68,13 @@ def fold_call(
     arguments: dict[str, str] = {}
     parts: dict[str, str] = {}
     for name, value in described.items():
-        arguments[name], inside = digest_with_parts(value)
+        arguments[name], inside = digest_with_parts(value, rules=digests.rules)
         parts |= inside
     for name, value in bound.items():
         if name not in described and name not in _OF_THE_SEARCH:
             arguments[name], inside = digests.of(value)
             parts |= inside
-    call = call_key(identify(function), arguments, argument_parts=parts)
+    call = call_key(identify(function, rules=digests.rules), arguments, argument_parts=parts)
     return call, tuple(unseeded(estimator))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -31,6 +32,8 @@ _PUBLIC_QUERY = frozenset(
     }
 )  # fmt: skip
 
+PACKAGE_VERSIONS = ("exact", "minor", "ignore")
+
 Compress = bool | int | str | tuple[str, int] | None
 
 
@@ -56,6 +59,17 @@ class Settings:
         Seconds that one operation on a remote store or index may take in all.
     reuse_unseeded
         Whether folds of estimators that drew random numbers without a seed are reused.
+    first_party
+        Modules that count as the team's own though they were installed from an index: names, or patterns (`acme_*`).
+    package_versions
+        How finely versions of installed packages count: `exact`, `minor` or `ignore`; or a mapping of package to one
+        of these, where `default` stands for the rest.
+    project
+        What keeps functions of an explicit version apart from those of other repositories; None is the name in the
+        nearest `pyproject.toml` above the function's file.
+    check_arguments
+        Whether arguments are digested again after each call, so that functions that change theirs are found; None
+        does so in Python's development mode (`python -X dev`).
     """
 
     location: str | None = None
@@ -66,6 +80,10 @@ class Settings:
     verbose: int = 0
     timeout: float = 5.0
     reuse_unseeded: bool = True
+    first_party: tuple[str, ...] = ()
+    package_versions: str | Mapping[str, str] = "minor"
+    project: str | None = None
+    check_arguments: bool | None = None
 
     def __post_init__(self) -> None:
         """Refuse values without a meaning at once."""
@@ -85,16 +103,35 @@ class Settings:
             raise SettingsError(f"verbose is {self.verbose!r}. Give a number, 0 for silence.")
         if not isinstance(self.reuse_unseeded, bool):
             raise SettingsError(f"reuse_unseeded is {self.reuse_unseeded!r}. Give true or false.")
-        for name in ("location", "index", "user"):
+        if isinstance(self.first_party, str) or not all(isinstance(name, str) for name in self.first_party):
+            raise SettingsError(f"first_party is {self.first_party!r}. Give a list of modules: ['acme'].")
+        self._check_package_versions()
+        if self.check_arguments not in (True, False, None):
+            raise SettingsError(f"check_arguments is {self.check_arguments!r}. Give true or false.")
+        for name in ("location", "index", "user", "project"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value.strip()):
                 raise SettingsError(f"{name} is {value!r}. Give a text that is not empty.")
+
+    def _check_package_versions(self) -> None:
+        given = self.package_versions
+        choices = given.values() if isinstance(given, Mapping) else [given]
+        if not all(choice in PACKAGE_VERSIONS for choice in choices):
+            raise SettingsError(
+                f"package_versions is {given!r}. Give one of {', '.join(PACKAGE_VERSIONS)}, or one "
+                "for each package: {'default': 'minor', 'numpy': 'exact'}."
+            )
 
     def __repr__(self) -> str:
         """Show the settings as they may be shown: they end up in logs and tracebacks."""
         public = self.without_secrets()
         shown = (f"{each.name}={getattr(public, each.name)!r}" for each in fields(public))
         return f"Settings({', '.join(shown)})"
+
+    @property
+    def checks_arguments(self) -> bool:
+        """Whether arguments are digested again after each call."""
+        return sys.flags.dev_mode if self.check_arguments is None else self.check_arguments
 
     def identity(self) -> str:
         """Return a text that is the same for the same settings, secrets included: never to be shown."""

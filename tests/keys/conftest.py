@@ -15,6 +15,7 @@ REPOSITORY = Path(__file__).parents[2]
 @pytest.fixture
 def load(tmp_path, monkeypatch):
     """Import modules of the given sources from a new folder; return the first of them."""
+    monkeypatch.setattr("cachestore.keys.mentions._told", set())
     before = set(sys.modules)
     checkouts = iter(range(1000))
 
