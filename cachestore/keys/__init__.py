@@ -11,7 +11,7 @@ from cachestore.keys.call_key import CallKey, call_key
 from cachestore.keys.declared import Declared
 from cachestore.keys.differing_parts import differing_parts
 from cachestore.keys.function_identity import FunctionIdentity, identify
-from cachestore.keys.hasher import digest, digest_with_parts
+from cachestore.keys.hasher import digest, encode
 from cachestore.keys.keyed_function import KeyedFunction
 from cachestore.keys.rules import Rules
 from cachestore.keys.surroundings import configured
@@ -27,6 +27,6 @@ __all__ = [
     "configured",
     "differing_parts",
     "digest",
-    "digest_with_parts",
+    "encode",
     "identify",
 ]

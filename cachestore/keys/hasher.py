@@ -52,14 +52,23 @@ def digest(value: object, *, name: str = "value") -> str:
     >>> digest([1]) == digest((1,))
     False
     """
-    leaf = LEAVES.get(type(value))
-    return hexadecimal(_PREFIX + leaf(value)) if leaf else digest_with_parts(value, name=name)[0]
+    return digest_of(encode(value, name=name)[0])
 
 
-def digest_with_parts(
-    value: object, *, name: str = "value", rules: Rules = DELIVERED
-) -> tuple[str, dict[str, str]]:
-    """Return the digest of a value, and the versions of the code that it brings with it.
+def digest_of(encoding: bytes) -> str:
+    """Return the digest of a value of this encoding."""
+    return hexadecimal(_PREFIX + encoding)
+
+
+def encode(value: object, *, name: str = "value", rules: Rules = DELIVERED) -> tuple[bytes, dict[str, str]]:
+    """Return the encoding of a value, which is short, and the versions of the code that it brings with it.
+
+    Parameters
+    ----------
+    name
+        What error messages call the value.
+    rules
+        How code is looked at.
 
     Raises
     ------
@@ -68,21 +77,17 @@ def digest_with_parts(
     """
     leaf = LEAVES.get(type(value))
     if leaf is not None:
-        return _digest(leaf(value), {}), {}
+        return leaf(value), {}
     walk = new_walk(rules)
     try:
         encoding = walk.encode(value)
         parts = code_parts(walk) if walk.code or walk.packages else {}
     except Refusal as refusal:
         raise refusal.error(name) from refusal.__cause__
-    return _digest(encoding, parts), parts
-
-
-def _digest(encoding: bytes, parts: dict[str, str]) -> str:
-    if not parts:
-        return hexadecimal(_PREFIX + encoding)
-    named = [text(part) + text(version) for part, version in sorted(parts.items())]
-    return hexadecimal(_PREFIX + record("parts", encoding, *named))
+    if parts:
+        named = [text(part) + text(version) for part, version in sorted(parts.items())]
+        encoding = record("parts", encoding, *named)
+    return encoding, parts
 
 
 def _find(cls: type) -> Encoder:

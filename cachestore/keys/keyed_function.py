@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from types import MethodType
 from typing import Any
 
 from cachestore.errors import KeyingError
-from cachestore.keys.arguments import bind, check_names
+from cachestore.keys.arguments import Parameters, check_names, parameters_of
 from cachestore.keys.call_key import CallKey, call_key
 from cachestore.keys.declared import NOTHING, Declared
 from cachestore.keys.function_identity import FunctionIdentity, find_identity, name_of, plain_function
-from cachestore.keys.hasher import digest_with_parts
+from cachestore.keys.hasher import encode
 from cachestore.keys.rules import DELIVERED, Rules
+from cachestore.keys.scalars import LEAVES
 from cachestore.keys.surroundings import configured_here
 from cachestore.keys.walk import Walk
 
@@ -43,7 +45,17 @@ class KeyedFunction:
     True
     """
 
-    __slots__ = ("_declared", "_found", "_function", "_ignore", "_plain", "_rules", "carried")
+    __slots__ = (
+        "_declared",
+        "_found",
+        "_function",
+        "_ignore",
+        "_parameters",
+        "_plain",
+        "_receiver",
+        "_rules",
+        "carried",
+    )
 
     def __init__(
         self,
@@ -55,8 +67,11 @@ class KeyedFunction:
         carried: FunctionIdentity | None = None,
     ) -> None:
         check_names(function, declared.keyed, "key")
-        self._function = function
         self._plain = plain_function(function)
+        # The receiver of a bound method is its first argument.
+        self._receiver = (function.__self__,) if isinstance(function, MethodType) else ()
+        self._function = function.__func__ if isinstance(function, MethodType) else function
+        self._parameters: Parameters | None = None
         self._ignore = ignore
         self._rules = rules
         self._declared = declared
@@ -76,11 +91,15 @@ class KeyedFunction:
         found = self._found
         if found is None or not found[1].still_holds():
             found = self._found = find_identity(self._plain, self._rules, self._declared)
+            self._parameters = None
         return found[0]
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, object]:
         """Bind the arguments of a call that count."""
-        return bind(self._function, args, kwargs, ignore=self._ignore)
+        parameters = self._parameters
+        if parameters is None:
+            parameters = self._parameters = parameters_of(self._function)
+        return parameters.bind(self._receiver + args, kwargs, self._ignore)
 
     def key(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, ambient: object = None) -> CallKey:
         """Return the key of a call, and the digests that it is made of.
@@ -99,11 +118,11 @@ class KeyedFunction:
             If the function cannot be called so.
         """
         identity = self.identity()
-        arguments, parts = self._digests(args, kwargs)
+        arguments, parts = self._encode(args, kwargs)
         if ambient is None and identity.uses_sklearn:
             ambient = configured_here()
         if ambient:
-            arguments[AMBIENT], _ = digest_with_parts(ambient, name="the surroundings")
+            arguments[AMBIENT], _ = encode(ambient, name="the surroundings")
         return call_key(identity, arguments, argument_parts=parts)
 
     def changed(self, call: CallKey, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[str]:
@@ -114,25 +133,30 @@ class KeyedFunction:
         changed = []
         for name, value in self.bind(args, kwargs).items():
             try:
-                if self._digest(name, value)[0] == call.arguments[name]:
+                if self._encode_argument(name, value)[0] == call.encodings[name]:
                     continue
             except KeyingError:
                 pass
             changed.append(name)
         return changed
 
-    def _digests(
+    def _encode(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> tuple[dict[str, str], dict[str, str]]:
-        arguments: dict[str, str] = {}
+    ) -> tuple[dict[str, bytes], dict[str, str]]:
+        arguments: dict[str, bytes] = {}
         parts: dict[str, str] = {}
+        keyed = self._declared.keyed
         for name, value in self.bind(args, kwargs).items():
-            arguments[name], inside = self._digest(name, value)
-            if inside:
+            # Most arguments are leaves: those do not pay for more.
+            leaf = LEAVES.get(type(value))
+            if leaf is not None and name not in keyed:
+                arguments[name] = leaf(value)
+            else:
+                arguments[name], inside = self._encode_argument(name, value)
                 parts |= inside
         return arguments, parts
 
-    def _digest(self, name: str, value: object) -> tuple[str, dict[str, str]]:
+    def _encode_argument(self, name: str, value: object) -> tuple[bytes, dict[str, str]]:
         keyed = self._declared.keyed.get(name)
         if keyed is not None:
             try:
@@ -141,4 +165,4 @@ class KeyedFunction:
                 raise KeyingError(
                     f"key[{name!r}] of {name_of(self._plain)} failed on its argument: {type(error).__name__}: {error}"
                 ) from error
-        return digest_with_parts(value, name=f"argument {name!r}", rules=self._rules)
+        return encode(value, name=f"argument {name!r}", rules=self._rules)

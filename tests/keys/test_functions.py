@@ -6,7 +6,7 @@ import math
 import joblib
 import numpy as np
 
-from cachestore.keys import digest, digest_with_parts
+from cachestore.keys import digest, encode
 
 
 def power(x, n=2):
@@ -39,9 +39,9 @@ def test_lambdas_count_by_what_they_do():
 
 
 def test_functions_bring_their_code():
-    assert list(digest_with_parts([power])[1]) == [f"function:{__name__}:power"]
-    assert digest_with_parts(np.sum)[1].keys() == {"package:numpy"}
-    assert digest_with_parts(math.sqrt)[1] == {}
+    assert list(encode([power])[1]) == [f"function:{__name__}:power"]
+    assert encode(np.sum)[1].keys() == {"package:numpy"}
+    assert encode(math.sqrt)[1] == {}
 
 
 def test_a_memorised_function_is_its_function(tmp_path):
