@@ -17,8 +17,8 @@ from cachestore.keys.watched import ABSENT
 _CODE = frozenset({"function", "class", "module"})
 
 
-def differing_parts(parts: Mapping[str, str], *, rules: Rules = DELIVERED) -> list[str]:
-    """Return the names of the parts whose code in this process is not that of the given versions.
+def differing_parts(parts: Mapping[str, str], *, rules: Rules = DELIVERED) -> dict[str, str | None]:
+    """Return the parts whose code in this process is not that of the given versions, each with its version here.
 
     Only what this process finds by its name is looked at. What came pickled by value (from `__main__`, a
     notebook, the inside of a function, or a module that is not here) brought its code along.
@@ -29,26 +29,33 @@ def differing_parts(parts: Mapping[str, str], *, rules: Rules = DELIVERED) -> li
         The version of each part, as in `FunctionIdentity.parts` or `CallKey.code_parts`.
     rules
         How code is looked at.
+
+    Returns
+    -------
+    dict
+        By the name of the part; None stands for what is not there, or has no version.
     """
     walk = new_walk(rules)
-    differing = set()
+    differing: dict[str, str | None] = {}
     for name, version in parts.items():
         kind, _, place = name.partition(":")
         if kind == "package":
-            if package_version(place, rules.fineness(place)) != version:
-                differing.add(name)
+            here = package_version(place, rules.fineness(place))
+            if here != version:
+                differing[name] = here
             continue
         value = _find(place) if kind in _CODE else ABSENT
         if value is None:
-            differing.add(name)
+            differing[name] = None
         elif value is not ABSENT:
             try:
                 walk.encode(value)
             except Refusal:
-                differing.add(name)
-    here = code_parts(walk)
-    differing.update(name for name, version in here.items() if parts.get(name, version) != version)
-    return sorted(differing)
+                differing[name] = None
+    for name, version in code_parts(walk).items():
+        if parts.get(name, version) != version:
+            differing[name] = version
+    return dict(sorted(differing.items()))
 
 
 def _find(place: str) -> Any:

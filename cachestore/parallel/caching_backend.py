@@ -313,8 +313,14 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
             return task_call(*item, digests)
         except KeyingError as error:
             self._messages.setdefault("keying", f"A task is computed and not stored: {error}")
-        except Exception as error:  # noqa: BLE001 - a task that cannot be called so says it itself, where it runs
+        except TypeError as error:  # a task that cannot be called so says it itself, where it runs
             _logger.info("A task has no key: %s", error)
+        except Exception as error:
+            _logger.info("A task has no key", exc_info=True)
+            self._messages.setdefault(
+                "key",
+                f"A task is computed and not stored, as its key failed: {type(error).__name__}: {error}",
+            )
         return None
 
     def _acceptance(self, looked_up: TaskCall) -> Callable[[Metadata], bool] | None:

@@ -119,14 +119,23 @@ class Task:
             return False
         differing = differing_parts(looked_up.call.code_parts, rules=rules)
         if differing:
+            asked = looked_up.call.code_parts
+            named = ", ".join(
+                f"{name} ({_short(asked[name])} there, {_short(here)} here)"
+                for name, here in differing.items()
+            )
             warnings.warn(
-                f"The code of {', '.join(differing)} on {socket.gethostname()} differs from that of the client: "
+                f"The code on {socket.gethostname()} differs from that of the client in {named}: "
                 f"results of {looked_up.call.function} computed here are returned, and not stored. "
                 "Install the client's version on the workers.",
                 CachestoreWarning,
                 stacklevel=4,
             )
         return not differing
+
+
+def _short(version: str | None) -> str:
+    return "none" if version is None else version[:8]
 
 
 class _Luggage:
