@@ -77,8 +77,8 @@ class Parameters:
     __slots__ = (
         "_defaults",
         "_in_order",
-        "_keywords",
         "_keywords_only",
+        "_names",
         "_positional",
         "_positional_only",
         "marker",
@@ -115,7 +115,7 @@ class Parameters:
             if parameter.default is not parameter.empty:
                 self._defaults[parameter.name] = parameter.default
         self._in_order = [*self._positional, *self._keywords_only]
-        self._keywords = frozenset(self._in_order) - self._positional_only
+        self._names = frozenset(self._in_order)
 
     def names(self) -> list[str]:
         return [*self._in_order, *self.surplus.values()]
@@ -133,15 +133,16 @@ class Parameters:
 
     def _bind_plain(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, object] | None:
         """Bind what nearly every call looks like, quickly; None for everything else, mistakes among it."""
-        if self.surplus or len(args) > len(self._positional) or not kwargs.keys() <= self._keywords:
+        if self.surplus or len(args) > len(self._positional):
             return None
-        given = self._defaults.copy()
-        given.update(zip(self._positional, args, strict=False))
+        given: dict[str, object] = dict(zip(self._positional, args, strict=False))
         if kwargs:
-            if not kwargs.keys().isdisjoint(self._positional[: len(args)]):
+            if not (given.keys().isdisjoint(kwargs) and self._positional_only.isdisjoint(kwargs)):
                 return None
             given.update(kwargs)
-        if len(given) != len(self._in_order):
+        if len(given) < len(self._in_order):
+            given = self._defaults | given
+        if given.keys() != self._names:
             return None
         return {name: given[name] for name in self._in_order}
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from blake3 import blake3
 
@@ -90,8 +91,12 @@ def _key(name: str, version: str, encodings: Mapping[str, bytes]) -> str:
     # The name of the function says how long it is, names of parameters have no spaces in them, versions are of one
     # length, and encodings say where they end: no two of these texts are alike.
     arguments = b"".join([b"%b %b" % (name.encode(), encodings[name]) for name in sorted(encodings)])
-    head = f"cachestore call {FORMAT}\n{len(name)} {name} {version}\n".encode("utf-8", "surrogatepass")
-    return blake3(head + arguments).hexdigest()
+    return blake3(_head(name, version) + arguments).hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def _head(name: str, version: str) -> bytes:
+    return f"cachestore call {FORMAT}\n{len(name)} {name} {version}\n".encode("utf-8", "surrogatepass")
 
 
 def _both(one: str, other: str) -> str:

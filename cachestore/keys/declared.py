@@ -14,7 +14,7 @@ from typing import Any
 from cachestore.errors import KeyingError
 from cachestore.keys.code_origin import distribution_of
 from cachestore.keys.encoding import buffer, hexadecimal, record, text
-from cachestore.keys.functions import encode_closure
+from cachestore.keys.functions import encode_closure, memorised
 from cachestore.keys.own_version import module_of
 from cachestore.keys.walk import Walk
 
@@ -72,6 +72,11 @@ class Declared:
                 )
         return cls(version, tuple(depends_on), ignored, keyed)
 
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing was declared."""
+        return self.version is None and not (self.depends_on or self.ignore_globals or self.keyed)
+
 
 NOTHING = Declared()
 """What is declared of most functions."""
@@ -91,6 +96,26 @@ def declared_parts(walk: Walk, function: Any, declared: Declared) -> dict[str, s
         # Told apart in another way it is another key, though both ways may give one text.
         parts[f"key:{name}"] = _value(walk, f"key[{name!r}]", keyed)
     return parts
+
+
+def declared_of(value: Any) -> Declared | None:
+    """Return what was declared of a memorised function; None where it is none, or nothing was."""
+    declared = getattr(value, "declared", None) if memorised(value) is not None else None
+    return declared if isinstance(declared, Declared) and not declared.is_empty else None
+
+
+def encode_declared(walk: Walk, function: Any, declared: Declared) -> bytes:
+    """Encode a function that code reaches by its code and by what was declared of it."""
+    # Its globals are ignored where it reads them, not where somebody else reads one of that name.
+    module = _module_name(function)
+    ignored = {name if "." in name else f"{module}.{name}" for name in declared.ignore_globals}
+    walk.declare(frozenset(ignored), declared.depends_on)
+    stands = stands_for_source(function, declared)
+    encoding = encode_version(walk, function, declared) if stands else walk.encode(function)
+    parts = declared_parts(walk, function, declared)
+    return record(
+        "memorised", encoding, *(text(part) + text(version) for part, version in sorted(parts.items()))
+    )
 
 
 def _value(walk: Walk, step: str, value: object) -> str:
@@ -118,7 +143,7 @@ def encode_version(walk: Walk, function: Any, declared: Declared) -> bytes:
         walk.watched.function(function)
         carried.append(encode_closure(walk, function))
     name = f"{_module_name(function)}:{_plain(function).__qualname__}"
-    return record("declared", text(project), text(name), text(str(declared.version)), *carried)
+    return record("version", text(project), text(name), text(str(declared.version)), *carried)
 
 
 def _project_of(function: Any, setting: str | None) -> str:

@@ -8,6 +8,7 @@ import types
 from typing import Any
 
 from cachestore.keys.containers import encode_content
+from cachestore.keys.declared import declared_of, encode_declared
 from cachestore.keys.encoding import record, text
 from cachestore.keys.functions import encode_class, memorised
 from cachestore.keys.walk import Refusal, Walk
@@ -29,7 +30,8 @@ def encode_instance(walk: Walk, value: Any) -> bytes:
     """Encode an object that no special rule knows: by its class, its content and its state."""
     function = memorised(value)
     if function is not None:
-        return walk.encode(function)
+        declared = declared_of(value)
+        return encode_declared(walk, function, declared) if declared else walk.encode(function)
     cls = type(value)
     if isinstance(value, _ONE_WAY):
         raise Refusal(f"<{cls.__qualname__}>", "it can be run through only once")

@@ -7,6 +7,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from cachestore.keys.code_origin import origin_of, package_version
+from cachestore.keys.declared import declared_of, encode_declared
 from cachestore.keys.encoding import hexadecimal, record, text
 from cachestore.keys.filled import is_filled
 from cachestore.keys.functions import is_inert, memorised
@@ -92,7 +93,10 @@ def _bindings(walk: Walk, functions: list[FunctionType], found: Found) -> list[b
 
 def _bind(walk: Walk, reference: Reference, found: Found) -> bytes:
     name = text(reference.name)
+    declared = declared_of(reference.value)
     value = memorised(reference.value) or reference.value
+    if declared is not None:
+        return record("name", name, encode_declared(walk, value, declared))
     if value is ABSENT or is_inert(value):
         return record("name", name)
     if isinstance(value, FunctionType | type | ModuleType):

@@ -112,7 +112,8 @@ class Walk:
 
     def declare(self, ignored: frozenset[str], counted: tuple[Any, ...]) -> None:
         """Leave globals of these names out, and do not mention these values: they count already."""
-        self._ignored, self._counted = ignored, counted
+        self._ignored |= ignored
+        self._counted += counted
 
     def leaves_out(self, module: str, name: str) -> bool:
         """Say whether a global was declared not to count."""

@@ -72,6 +72,8 @@ class Watched:
                 return False
             if (state.st_mtime_ns, state.st_size) != (written, size):
                 return False
+        if not self._contents:
+            return True
         return all(encode(value, constants) == encoding for value, constants, encoding in self._contents)
 
 

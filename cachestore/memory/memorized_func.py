@@ -104,7 +104,7 @@ class MemorizedFunc:
         self.ignore = list(ignore or ())
         self.cache_validation_callback = cache_validation_callback
         self._verbose = verbose
-        self._declared = Declared() if declared is None else declared
+        self.declared = Declared() if declared is None else declared
         self._check_arguments = check_arguments
         self._keyed = self._key_function(None)
         # Objects like ufuncs lack some of what is copied.
@@ -209,7 +209,7 @@ class MemorizedFunc:
             self.func,
             ignore=self.ignore,
             rules=self.store_backend.rules,
-            declared=self._declared,
+            declared=self.declared,
             carried=carried,
         )
 

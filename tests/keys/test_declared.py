@@ -193,3 +193,44 @@ def test_a_ufunc_is_told_by_its_name(load):
         return version_of(load(team=f"from numpy import {name} as g\ndef main(x): return g(x)\n").main)
 
     assert version("sqrt") == version("sqrt") != version("cbrt")
+
+
+@pytest.mark.parametrize(
+    ("declared", "change", "counts"),
+    [
+        ("", "+ 2", True),
+        ("version='1'", "+ 2", False),
+        ("version='2'", "+ 1", True),
+        ("depends_on=[TABLE]", "+ 1", True),
+        ("ignore_globals=['CLIENT']", "+ CLIENT", True),
+    ],
+)
+def test_what_is_declared_of_a_memorised_helper_counts_for_whoever_calls_it(load, declared, change, counts):
+    source = (
+        "import cachestore\nmemory = cachestore.Memory('memory://helpers', verbose=0)\nTABLE, CLIENT = [1], object()\n"
+        "@memory.cache({})\ndef helper(x): return x {}\ndef main(x): return helper(x)\n"
+    )
+    base = "" if declared == "" else "version='1'"
+    one = version_of(load(team=source.format(base, "+ 1")).main)
+    assert (version_of(load(team=source.format(declared, change)).main) != one) == counts
+
+
+def test_a_helper_ignores_its_own_globals_only(load):
+    helper = "@memory.cache(ignore_globals=['LIMIT'])\ndef helper(x): return x + LIMIT\n"
+    source = (
+        "import cachestore, other\nmemory = cachestore.Memory('memory://helpers', verbose=0)\nLIMIT = {}\n"
+    )
+
+    def version(here, there):
+        other = f"LIMIT = {there}\ndef cut(x): return x + LIMIT\n"
+        team = source.format(here) + helper + "def main(x): return helper(other.cut(x))\n"
+        return version_of(load(team=team, other=other).main)
+
+    assert version(1, 1) == version(2, 1) != version(1, 2)
+
+
+def test_memorising_a_helper_changes_no_version(load):
+    source = "import cachestore\nmemory = cachestore.Memory('memory://helpers', verbose=0)\n{}def helper(x): return x\n"
+    main = "def main(x): return helper(x)\n"
+    plain, memorised = (load(team=source.format(by) + main).main for by in ("", "@memory.cache\n"))
+    assert version_of(plain) == version_of(memorised)

@@ -629,3 +629,15 @@ def run_python(folder, *arguments, **environment):
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
+
+
+def test_a_hit_reads_no_source_again(tmp_path, monkeypatch):
+    double = Memory(tmp_path, verbose=0).cache(run_python)  # any function of a file
+    double.call_key(tmp_path)
+
+    def fail(*_):
+        raise AssertionError("a source was looked for")
+
+    monkeypatch.setattr("cachestore.keys.source_file.linecache.checkcache", fail)
+    monkeypatch.setattr("cachestore.keys.source_file.linecache.getlines", fail)
+    double.call_key(tmp_path)
