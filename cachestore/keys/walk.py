@@ -1,18 +1,23 @@
 """One walk over a value: which objects are open, which are done, and where it went wrong.
 
-A container that is met again inside itself is encoded as the number of steps up to it; one that is met again
-elsewhere has the encoding that it had the first time. So sharing does not count, cycles end, and nothing
-depends on object identities.
+The built-in containers are laid into one flat stream, each as its kind, its size and its members in order;
+everything else stands there by its encoding. A container that is met again inside itself stands for the number
+of steps up to it; one that is met again elsewhere is what it was the first time. So sharing does not count,
+cycles end, and nothing depends on object identities.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any
+
+from blake3 import blake3
 
 from cachestore.errors import KeyingError
 from cachestore.keys.encoding import record
 from cachestore.keys.scalars import LEAVES
+from cachestore.keys.stream import LONG_BYTES, PLAIN, encode_stream, write, write_alike
 from cachestore.keys.watched import Watched
 
 Encoder = Callable[["Walk", Any], bytes]
@@ -21,6 +26,16 @@ Encoder = Callable[["Walk", Any], bytes]
 # Graphs in which everything reaches everything would take for ever.
 _MOST_REPEATS = 200_000
 _NOWHERE = 1 << 62
+
+# What marks each kind of container in a stream: a tuple, which is no leaf, and its size follows.
+_KINDS: dict[type, tuple[int]] = {list: (1,), tuple: (2,), dict: (3,), set: (4,), frozenset: (5,)}
+# A container whose part of the stream is longer is replaced by its encoding, and known when it is met again. The
+# length decides, never whether it was met before: shared and copied containers are the same.
+_LONGEST = 64
+# More members are digested so many at a time: a stream stays short, however long a list is.
+_PIECE = 1024
+_TEXTS = frozenset({str})
+_INTEGERS = frozenset({int})
 
 
 class Refusal(Exception):
@@ -31,6 +46,8 @@ class Refusal(Exception):
         self.what = what
         self.reason = reason
         self.steps: list[str] = []
+        # What stands at the last step, for the container that knows where it is.
+        self.member: object = None
 
     def step(self, step: str) -> Refusal:
         """Note one more step of the way, and return the refusal to be raised again."""
@@ -120,14 +137,70 @@ class Walk:
         leaf = LEAVES.get(cls)
         if leaf is not None:
             return leaf(value)
-        identity = id(value)
-        done = self._done.get(identity)
+        stream: list[Any] = []
+        self._put(stream, value, cls)
+        # One element is the encoding of something that was not laid out: containers have two at least.
+        return stream[0][0] if len(stream) == 1 else encode_stream(stream)
+
+    def members(self, tag: str, values: Iterable[Any]) -> bytes:
+        """Encode a sequence of values under a tag."""
+        members = values if type(values) is list else list(values)
+        stream: list[Any] = [len(members)]
+        self._put_members(stream, members)
+        return record(tag, encode_stream(stream))
+
+    def pairs(self, tag: str, items: Iterable[tuple[Any, Any]], *, attributes: bool = False) -> bytes:
+        """Encode keys and values under a tag, whatever order they come in."""
+        pairs = list(items)
+        stream: list[Any] = [len(pairs)]
+        if _TEXTS.issuperset(type(key) for key, _ in pairs):
+            pairs.sort(key=itemgetter(0))
+            keys = [key for key, _ in pairs]
+            self._put_members(stream, keys)
+        else:
+            keys, pairs = self._put_keys(stream, pairs)
+        self._put_members(stream, [value for _, value in pairs], keys, attributes)
+        return record(tag, encode_stream(stream))
+
+    def named(self, step: str, value: Any) -> bytes:
+        """Encode a value that is reached by a named step."""
+        try:
+            return self.encode(value)
+        except Refusal as refusal:
+            raise refusal.step(step) from None
+
+    def _put(self, stream: list[Any], value: Any, cls: type) -> None:
+        """Append to a stream what is no leaf: containers laid out, everything else as its encoding."""
+        done = self._done.get(id(value))
         if done is not None:
-            return done[1]
+            stream.append((done[1],))
+            return
+        keys: Any = ()
+        members: Any = None
+        kind = _KINDS.get(cls)
+        if cls is list or cls is tuple:
+            members = value
+        elif kind is not None and (
+            _TEXTS.issuperset(map(type, value)) or _INTEGERS.issuperset(map(type, value))
+        ):
+            keys = sorted(value)
+            members = list(map(value.__getitem__, keys)) if cls is dict else ()
+        if members is None or len(value) > _LONGEST or not PLAIN.issuperset(map(type, members)):
+            self._put_open(stream, value, cls, keys, members)
+        elif keys:
+            stream += (kind, len(value), *keys, *members)
+        else:
+            # Nothing in it can lead back to it.
+            stream += (kind, len(value), *members)
+
+    def _put_open(self, stream: list[Any], value: Any, cls: type, keys: Any, members: Any) -> None:
+        """Append to a stream what others may lead back to, and remember what is long."""
+        identity = id(value)
         depth = self._open.get(identity)
         if depth is not None:
             self._lowest = min(self._lowest, depth)
-            return b"^%d;" % (len(self._open) - depth)
+            stream.append((b"^%d;" % (len(self._open) - depth),))
+            return
         if identity in self._seen:
             self._repeats += 1
             if self._repeats > _MOST_REPEATS:
@@ -136,56 +209,109 @@ class Walk:
                 )
         outer, self._lowest = self._lowest, _NOWHERE
         depth = self._open[identity] = len(self._open)
+        start = len(stream)
         try:
-            encoding = self._find(cls)(self, value)
+            if cls not in _KINDS:
+                stream.append((self._find(cls)(self, value),))
+            elif members is None:
+                # Keys that are put in order by their encodings are walked one by one, however short they are.
+                stream.append((self._sorted(value, cls),))
+            else:
+                stream += (_KINDS[cls], len(value))
+                if keys:
+                    self._put_members(stream, keys)
+                self._put_members(stream, members, keys or None)
+                if len(stream) - start > _LONGEST or len(value) > _LONGEST:
+                    stream[start:] = ((encode_stream(stream[start:]),),)
         except RecursionError:
             raise Refusal(_article(cls), "it is nested too deeply") from None
         finally:
             del self._open[identity]
         # The value is kept alive in both: ids are reused, and reducing an object makes many short-lived ones.
         if self._lowest >= depth:
-            self._done[identity] = (value, encoding)
+            if len(stream) - start == 1:
+                self._done[identity] = (value, stream[-1][0])
             self._lowest = outer
         else:
             self._seen[identity] = value
             self._lowest = min(outer, self._lowest)
-        return encoding
 
-    def members(self, tag: str, values: Any) -> bytes:
-        """Encode a sequence of values under a tag."""
-        encode = self.encode
-        members = []
-        position = 0
+    def _sorted(self, value: Any, cls: type) -> bytes:
+        """Encode a dict or a set whose keys have no order of their own."""
+        stream: list[Any] = [_KINDS[cls], len(value)]
+        if cls is dict:
+            keys, pairs = self._put_keys(stream, list(value.items()))
+            self._put_members(stream, [member for _, member in pairs], keys)
+        else:
+            try:
+                encodings = sorted(map(self.encode, value))
+            except Refusal as refusal:
+                raise refusal.step("{...}") from None
+            self._put_members(stream, encodings)
+        return encode_stream(stream)
+
+    def _put_members(
+        self,
+        stream: list[Any],
+        members: Sequence[Any],
+        keys: Sequence[Any] | None = None,
+        attributes: bool = False,
+    ) -> None:
+        """Append members to a stream, many of them as the digest of their pieces."""
         try:
-            for value in values:
-                # Most members are leaves: those do not pay for another call.
-                leaf = LEAVES.get(type(value))
-                members.append(leaf(value) if leaf else encode(value))
-                position += 1
+            if len(members) <= _PIECE:
+                self._put_each(stream, members)
+                return
+            hasher = blake3(b"pieces ")
+            for start in range(0, len(members), _PIECE):
+                piece = members[start : start + _PIECE]
+                written = write_alike(piece)
+                if written is None:
+                    laid_out: list[Any] = []
+                    self._put_each(laid_out, piece)
+                    written = write(laid_out)
+                hasher.update(written)
+            stream.append((b"#" + hasher.digest(),))
         except Refusal as refusal:
-            raise refusal.step(f"[{position}]") from None
-        return record(tag, *members)
+            # An equal object before this one would have been refused before it.
+            place = next(place for place, member in enumerate(members) if member is refusal.member)
+            key = place if keys is None else keys[place]
+            raise refusal.step(f".{key}" if attributes else f"[{_shown(key)}]") from None
 
-    def pairs(self, tag: str, items: Any, *, attributes: bool = False) -> bytes:
-        """Encode keys and values under a tag, whatever order they come in."""
-        encode = self.encode
-        members = []
+    def _put_each(self, stream: list[Any], members: Iterable[Any]) -> None:
+        append = stream.append
+        member: Any = None
+        try:
+            for member in members:
+                cls = type(member)
+                if cls in PLAIN:
+                    append(member)
+                elif cls in _KINDS:
+                    self._put(stream, member, cls)
+                elif cls is bytes and len(member) <= LONG_BYTES:
+                    append(member)
+                else:
+                    append((self.encode(member),))
+        except Refusal as refusal:
+            refusal.member = member
+            raise
+
+    def _put_keys(
+        self, stream: list[Any], pairs: list[tuple[Any, Any]]
+    ) -> tuple[list[Any], list[tuple[Any, Any]]]:
+        """Append the encodings of keys to a stream in their order; return the pairs in this order."""
         key: object = None
         try:
-            for key, value in items:
-                leaf = LEAVES.get(type(value))
-                members.append((encode(key), leaf(value) if leaf else encode(value)))
+            coded = [(self.encode(key), key, value) for key, value in pairs]
         except Refusal as refusal:
-            raise refusal.step(f".{key}" if attributes else f"[{_shown(key)}]") from None
-        members.sort()
-        return record(tag, *[part for pair in members for part in pair])
-
-    def named(self, step: str, value: Any) -> bytes:
-        """Encode a value that is reached by a named step."""
-        try:
-            return self.encode(value)
-        except Refusal as refusal:
-            raise refusal.step(step) from None
+            raise refusal.step(f"[{_shown(key)}]") from None
+        if len({encoding for encoding, _, _ in coded}) == len(coded):
+            coded.sort(key=itemgetter(0))
+        else:
+            # Two NaNs, or two objects that are equal in all but identity: what they stand for decides.
+            coded.sort(key=lambda item: (item[0], self.encode(item[2])))
+        self._put_members(stream, [encoding for encoding, _, _ in coded])
+        return [key for _, key, _ in coded], [(key, value) for _, key, value in coded]
 
 
 def _article(cls: type) -> str:
