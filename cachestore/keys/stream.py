@@ -11,6 +11,7 @@ from __future__ import annotations
 import marshal
 import struct
 from collections.abc import Sequence
+from itertools import chain
 from operator import ne
 from typing import Any
 
@@ -19,8 +20,16 @@ from cachestore.keys.encoding import short, text
 # What stands in a stream as it is. So do short bytes; long ones are digested where they lie, with all cores.
 PLAIN = frozenset({type(None), bool, int, float, str})
 LONG_BYTES = 4096
+TEXTS = frozenset({str})
+# What marks each kind of container: a tuple, which is no leaf.
+KINDS: dict[type, tuple[int]] = {list: (1,), tuple: (2,), dict: (3,), set: (4,), frozenset: (5,)}
 
 _NAN: float = struct.unpack("<d", b"\0\0\0\0\0\0\xf8\x7f")[0]
+_SHORT = PLAIN | {bytes}
+_NESTED = (list, tuple, dict)
+_REGULAR = _SHORT.union(_NESTED)
+_MOST_LEVELS = 5
+_MOST_MEMBERS = 1 << 17
 _LONG_TEXT = 1 << 20
 _VERSION = 2
 
@@ -48,8 +57,11 @@ def write(stream: list[Any]) -> bytes:
         return marshal.dumps([_shortened(member) for member in stream], _VERSION)
 
 
-def write_alike(members: Sequence[Any]) -> bytes | None:
-    """Write members that are all texts, or all plain; None if something else is among them."""
+def write_piece(members: Sequence[Any]) -> bytes | None:
+    """Write many members at once; None if among them is something that has to be walked.
+
+    Which of the three ways is taken depends on the members only, and shows in the first byte.
+    """
     kinds = list(map(type, members))
     if kinds.count(str) == len(kinds):
         joined = "\0".join(members)
@@ -57,7 +69,51 @@ def write_alike(members: Sequence[Any]) -> bytes | None:
             # A third of the time that marshal takes.
             data = joined.encode("utf-8", "surrogatepass")
             return b"t%d,%d:%b" % (len(kinds), len(data), data)
-    return write(list(members)) if PLAIN.issuperset(kinds) else None
+    if PLAIN.issuperset(kinds):
+        return write(list(members))
+    levels = _levels(members)
+    return None if levels is None else b"l" + write(levels)
+
+
+def _levels(members: Sequence[Any]) -> list[Any] | None:
+    """Lay out members level by level, if they are leaves and lists, tuples and dicts of such, not too many.
+
+    A level is what its members are, the sizes of the containers, the keys of the dicts, and then the level of all
+    that is inside the containers: few steps in Python for each. What leads back to itself has too many levels.
+    """
+    stream: list[Any] = []
+    room = _MOST_MEMBERS
+    for _ in range(_MOST_LEVELS):
+        kinds = set(map(type, members))
+        if bytes in kinds and any(type(member) is bytes and len(member) > LONG_BYTES for member in members):
+            return None
+        if kinds <= _SHORT:
+            return stream + list(members)
+        if not kinds <= _REGULAR:
+            return None
+        stream += [member if type(member) in _SHORT else KINDS[type(member)] for member in members]
+        inside: list[Any] = []
+        for kind in _NESTED:
+            if kind not in kinds:
+                continue
+            containers = [member for member in members if type(member) is kind]
+            sizes = list(map(len, containers))
+            room -= sum(sizes)
+            if room < 0:
+                return None
+            stream += sizes
+            if kind is dict:
+                if not TEXTS.issuperset(map(type, chain.from_iterable(containers))):
+                    return None
+                orders = list(map(sorted, containers))
+                stream += chain.from_iterable(orders)
+                inside += [
+                    content[key] for content, order in zip(containers, orders, strict=True) for key in order
+                ]
+            else:
+                inside += chain.from_iterable(containers)
+        members = inside
+    return None
 
 
 def _shortened(member: Any) -> Any:

@@ -17,7 +17,7 @@ from blake3 import blake3
 from cachestore.errors import KeyingError
 from cachestore.keys.encoding import record
 from cachestore.keys.scalars import LEAVES
-from cachestore.keys.stream import LONG_BYTES, PLAIN, encode_stream, write, write_alike
+from cachestore.keys.stream import KINDS, LONG_BYTES, PLAIN, TEXTS, encode_stream, write, write_piece
 from cachestore.keys.watched import Watched
 
 Encoder = Callable[["Walk", Any], bytes]
@@ -27,14 +27,12 @@ Encoder = Callable[["Walk", Any], bytes]
 _MOST_REPEATS = 200_000
 _NOWHERE = 1 << 62
 
-# What marks each kind of container in a stream: a tuple, which is no leaf, and its size follows.
-_KINDS: dict[type, tuple[int]] = {list: (1,), tuple: (2,), dict: (3,), set: (4,), frozenset: (5,)}
 # A container whose part of the stream is longer is replaced by its encoding, and known when it is met again. The
 # length decides, never whether it was met before: shared and copied containers are the same.
 _LONGEST = 64
-# More members are digested so many at a time: a stream stays short, however long a list is.
+# More members are digested in pieces: a stream stays short, however long a list is.
+_FEW = 32
 _PIECE = 1024
-_TEXTS = frozenset({str})
 _INTEGERS = frozenset({int})
 
 
@@ -138,7 +136,7 @@ class Walk:
         if leaf is not None:
             return leaf(value)
         stream: list[Any] = []
-        self._put(stream, value, cls)
+        self._put_each(stream, (value,))
         # One element is the encoding of something that was not laid out: containers have two at least.
         return stream[0][0] if len(stream) == 1 else encode_stream(stream)
 
@@ -153,7 +151,7 @@ class Walk:
         """Encode keys and values under a tag, whatever order they come in."""
         pairs = list(items)
         stream: list[Any] = [len(pairs)]
-        if _TEXTS.issuperset(type(key) for key, _ in pairs):
+        if TEXTS.issuperset(type(key) for key, _ in pairs):
             pairs.sort(key=itemgetter(0))
             keys = [key for key, _ in pairs]
             self._put_members(stream, keys)
@@ -169,37 +167,55 @@ class Walk:
         except Refusal as refusal:
             raise refusal.step(step) from None
 
-    def _put(self, stream: list[Any], value: Any, cls: type) -> None:
-        """Append to a stream what is no leaf: containers laid out, everything else as its encoding."""
-        done = self._done.get(id(value))
-        if done is not None:
-            stream.append((done[1],))
-            return
-        keys: Any = ()
-        members: Any = None
-        kind = _KINDS.get(cls)
-        if cls is list or cls is tuple:
-            members = value
-        elif kind is not None and (
-            _TEXTS.issuperset(map(type, value)) or _INTEGERS.issuperset(map(type, value))
-        ):
-            keys = sorted(value)
-            members = list(map(value.__getitem__, keys)) if cls is dict else ()
-        if members is None or len(value) > _LONGEST or not PLAIN.issuperset(map(type, members)):
-            self._put_open(stream, value, cls, keys, members)
-        elif keys:
-            stream += (kind, len(value), *keys, *members)
-        else:
-            # Nothing in it can lead back to it.
-            stream += (kind, len(value), *members)
+    def _put_each(self, stream: list[Any], members: Iterable[Any]) -> None:
+        """Append values to a stream: leaves as they are, containers laid out, everything else as its encoding."""
+        append = stream.append
+        member: Any = None
+        try:
+            for member in members:
+                cls = type(member)
+                if cls in PLAIN:
+                    append(member)
+                    continue
+                kind = KINDS.get(cls)
+                if kind is None:
+                    if cls is bytes and len(member) <= LONG_BYTES:
+                        append(member)
+                    elif cls in LEAVES:
+                        append((LEAVES[cls](member),))
+                    else:
+                        self._put_open(stream, member, cls, None, None)
+                    continue
+                keys = inside = None
+                if cls is list or cls is tuple:
+                    inside = member
+                elif TEXTS.issuperset(map(type, member)) or _INTEGERS.issuperset(map(type, member)):
+                    keys = sorted(member)
+                    inside = [member[key] for key in keys] if cls is dict else ()
+                if inside is None or len(member) > _FEW or not PLAIN.issuperset(map(type, inside)):
+                    self._put_open(stream, member, cls, keys, inside)
+                    continue
+                # Nothing in it can lead back to it.
+                append(kind)
+                append(len(member))
+                if keys:
+                    stream += keys
+                stream += inside
+        except Refusal as refusal:
+            refusal.member = member
+            raise
 
     def _put_open(self, stream: list[Any], value: Any, cls: type, keys: Any, members: Any) -> None:
-        """Append to a stream what others may lead back to, and remember what is long."""
+        """Append to a stream what others may lead back to, and remember it unless it is a short container."""
         identity = id(value)
-        depth = self._open.get(identity)
+        if identity in self._done:
+            stream.append((self._done[identity][1],))
+            return
+        opened = self._open
+        depth = opened.get(identity)
         if depth is not None:
             self._lowest = min(self._lowest, depth)
-            stream.append((b"^%d;" % (len(self._open) - depth),))
+            stream.append((b"^%d;" % (len(opened) - depth),))
             return
         if identity in self._seen:
             self._repeats += 1
@@ -208,25 +224,18 @@ class Walk:
                     _article(cls), "it belongs to a web of objects that refer to each other in circles"
                 )
         outer, self._lowest = self._lowest, _NOWHERE
-        depth = self._open[identity] = len(self._open)
+        depth = opened[identity] = len(opened)
         start = len(stream)
         try:
-            if cls not in _KINDS:
-                stream.append((self._find(cls)(self, value),))
-            elif members is None:
-                # Keys that are put in order by their encodings are walked one by one, however short they are.
-                stream.append((self._sorted(value, cls),))
+            if members is not None:
+                self._put_container(stream, KINDS[cls], keys, members)
             else:
-                stream += (_KINDS[cls], len(value))
-                if keys:
-                    self._put_members(stream, keys)
-                self._put_members(stream, members, keys or None)
-                if len(stream) - start > _LONGEST or len(value) > _LONGEST:
-                    stream[start:] = ((encode_stream(stream[start:]),),)
+                encoder = _sorted if cls in KINDS else self._find(cls)
+                stream.append((encoder(self, value),))
         except RecursionError:
             raise Refusal(_article(cls), "it is nested too deeply") from None
         finally:
-            del self._open[identity]
+            del opened[identity]
         # The value is kept alive in both: ids are reused, and reducing an object makes many short-lived ones.
         if self._lowest >= depth:
             if len(stream) - start == 1:
@@ -236,19 +245,19 @@ class Walk:
             self._seen[identity] = value
             self._lowest = min(outer, self._lowest)
 
-    def _sorted(self, value: Any, cls: type) -> bytes:
-        """Encode a dict or a set whose keys have no order of their own."""
-        stream: list[Any] = [_KINDS[cls], len(value)]
-        if cls is dict:
-            keys, pairs = self._put_keys(stream, list(value.items()))
-            self._put_members(stream, [member for _, member in pairs], keys)
-        else:
-            try:
-                encodings = sorted(map(self.encode, value))
-            except Refusal as refusal:
-                raise refusal.step("{...}") from None
-            self._put_members(stream, encodings)
-        return encode_stream(stream)
+    def _put_container(
+        self, stream: list[Any], kind: tuple[int], keys: list[Any] | None, members: Sequence[Any]
+    ) -> None:
+        start = len(stream)
+        size = len(members if keys is None else keys)
+        stream += (kind, size)
+        if keys and size <= _FEW:
+            stream += keys
+        elif keys:
+            stream.append((self._pieces(keys),))
+        self._put_members(stream, members, keys)
+        if size > _FEW or len(stream) - start > _LONGEST:
+            stream[start:] = ((encode_stream(stream[start:]),),)
 
     def _put_members(
         self,
@@ -259,42 +268,27 @@ class Walk:
     ) -> None:
         """Append members to a stream, many of them as the digest of their pieces."""
         try:
-            if len(members) <= _PIECE:
+            if len(members) <= _FEW:
                 self._put_each(stream, members)
-                return
-            hasher = blake3(b"pieces ")
-            for start in range(0, len(members), _PIECE):
-                piece = members[start : start + _PIECE]
-                written = write_alike(piece)
-                if written is None:
-                    laid_out: list[Any] = []
-                    self._put_each(laid_out, piece)
-                    written = write(laid_out)
-                hasher.update(written)
-            stream.append((b"#" + hasher.digest(),))
+            else:
+                stream.append((self._pieces(members),))
         except Refusal as refusal:
             # An equal object before this one would have been refused before it.
             place = next(place for place, member in enumerate(members) if member is refusal.member)
             key = place if keys is None else keys[place]
             raise refusal.step(f".{key}" if attributes else f"[{_shown(key)}]") from None
 
-    def _put_each(self, stream: list[Any], members: Iterable[Any]) -> None:
-        append = stream.append
-        member: Any = None
-        try:
-            for member in members:
-                cls = type(member)
-                if cls in PLAIN:
-                    append(member)
-                elif cls in _KINDS:
-                    self._put(stream, member, cls)
-                elif cls is bytes and len(member) <= LONG_BYTES:
-                    append(member)
-                else:
-                    append((self.encode(member),))
-        except Refusal as refusal:
-            refusal.member = member
-            raise
+    def _pieces(self, members: Sequence[Any]) -> bytes:
+        hasher = blake3(b"pieces ")
+        for start in range(0, len(members), _PIECE):
+            piece = members[start : start + _PIECE]
+            written = write_piece(piece)
+            if written is None:
+                stream: list[Any] = []
+                self._put_each(stream, piece)
+                written = write(stream)
+            hasher.update(written)
+        return b"#" + hasher.digest()
 
     def _put_keys(
         self, stream: list[Any], pairs: list[tuple[Any, Any]]
@@ -312,6 +306,24 @@ class Walk:
             coded.sort(key=lambda item: (item[0], self.encode(item[2])))
         self._put_members(stream, [encoding for encoding, _, _ in coded])
         return [key for _, key, _ in coded], [(key, value) for _, key, value in coded]
+
+
+def _sorted(walk: Walk, value: Any) -> bytes:
+    """Encode a dict or a set whose keys have no order of their own: they are ordered by their encodings.
+
+    The walk goes through them one by one, however short they are, so this is remembered.
+    """
+    stream: list[Any] = [KINDS[type(value)], len(value)]
+    if type(value) is dict:
+        keys, pairs = walk._put_keys(stream, list(value.items()))
+        walk._put_members(stream, [member for _, member in pairs], keys)
+    else:
+        try:
+            encodings = sorted(map(walk.encode, value))
+        except Refusal as refusal:
+            raise refusal.step("{...}") from None
+        walk._put_members(stream, encodings)
+    return encode_stream(stream)
 
 
 def _article(cls: type) -> str:
