@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import functools
 import sys
 from typing import TYPE_CHECKING, Any
 
 from blake3 import blake3
 
-from cachestore.keys.encoding import buffer, record, text
+from cachestore.keys.encoding import ONE_THREAD, record, text
 from cachestore.keys.functions import encode_class
 from cachestore.keys.scalars import LEAVES
 from cachestore.keys.walk import Encoder, Walk
@@ -15,6 +16,7 @@ from cachestore.keys.walk import Encoder, Walk
 if TYPE_CHECKING:
     import numpy
 
+_SMALL = 4096
 _BLOCK = 1 << 24
 
 
@@ -41,9 +43,10 @@ def encode_array(walk: Walk, value: Any) -> bytes:
     """
     import numpy
 
-    plain = numpy.asarray(value)
-    content = _array(walk, plain)
-    if type(value) in (numpy.ndarray, numpy.memmap):
+    if type(value) is numpy.ndarray:
+        return _array(walk, value)
+    content = _array(walk, numpy.asarray(value))
+    if type(value) is numpy.memmap:
         return content
     return record(
         "arraysubclass",
@@ -54,37 +57,72 @@ def encode_array(walk: Walk, value: Any) -> bytes:
 
 
 def _array(walk: Walk, value: numpy.ndarray[Any, Any]) -> bytes:
-    # Pickling turns the bytes of a foreign order round, and the values are the same.
-    dtype = value.dtype if value.dtype.kind == "T" else value.dtype.newbyteorder("<")
-    if dtype != value.dtype:
-        value = value.astype(dtype)
-    members = [_dtype(walk, dtype), walk.encode(value.shape)]
-    if dtype.hasobject or dtype.kind == "T":
-        if dtype.names:
-            columns = [_array(walk, value[name]) for name in dtype.names]
-            return record("array", *members, *columns)
-        return record("array", *members, walk.members("elements", value.astype(object).ravel().tolist()))
-    if dtype.names:
-        value = value.astype(_packed(dtype))
-    if value.flags.f_contiguous and not value.flags.c_contiguous:
-        return record("array", *members, b"{fortran 0:", _bytes(value.T))
-    return record("array", *members, b"{c 0:", _bytes(value))
+    layout = _layout(value.dtype)
+    if layout is None:
+        return _objects(walk, value)
+    shape, flags = value.shape, value.flags
+    dtype, stored, cut = layout
+    if cut and flags.c_contiguous and value.size:
+        return _hashed(_head(dtype, b"C", shape), _without_tail(value, cut))
+    if stored is not None:
+        value = value.astype(stored)
+        flags = value.flags
+    if flags.f_contiguous and not flags.c_contiguous:
+        return _hashed(_head(dtype, b"F", shape), value.T)
+    return _hashed(_head(dtype, b"C", shape), value)
 
 
-def _bytes(value: numpy.ndarray[Any, Any]) -> bytes:
-    """Encode the elements in C order, copying at most a block of them at a time."""
+def _head(dtype: bytes, order: bytes, shape: tuple[int, ...]) -> bytes:
+    return b"array %b%b%b" % (dtype, order, str(shape).encode())
+
+
+def _hashed(head: bytes, value: numpy.ndarray[Any, Any]) -> bytes:
+    """Digest the elements in C order, copying few of them at a time."""
+    size = value.nbytes
+    if size <= _SMALL:
+        return b"#" + blake3(head + value.tobytes()).digest()
+    hasher = blake3(head, max_threads=1 if size <= ONE_THREAD else blake3.AUTO)
+    if value.flags.c_contiguous:
+        hasher.update(flat(value))
+    else:
+        for block in _blocks(value):
+            hasher.update(flat(block.copy()))
+    return b"#" + hasher.digest()
+
+
+@functools.lru_cache(maxsize=1000)
+def _layout(dtype: Any) -> tuple[bytes, Any, int] | None:
+    """Return the encoding of a dtype, what is stored in its place, and how much of an element that is.
+
+    Pickling turns the bytes of a foreign order round, and the values are the same. The bytes between and behind the
+    fields of a structured dtype are accidents: where they are behind only, the rest need not be rearranged. None is
+    for what is not made of bytes alone.
+    """
+    if dtype.hasobject or dtype.kind == "T" or _titles(dtype):
+        return None
+    stored = _packed(dtype.newbyteorder("<"))
+    if stored == dtype:
+        return _spelled(stored), None, 0
+    behind = dtype.names is not None and all(
+        stored.fields[name] == dtype.fields[name] for name in dtype.names
+    )
+    return _spelled(stored), stored, stored.itemsize if behind else 0
+
+
+def _without_tail(value: numpy.ndarray[Any, Any], size: int) -> numpy.ndarray[Any, Any]:
     import numpy
 
-    if value.nbytes == 0:
-        return b"b0:"
-    if value.flags.c_contiguous:
-        return buffer(flat(value))
-    hasher = blake3(b"b%d:" % value.nbytes, max_threads=blake3.AUTO if value.nbytes > _BLOCK else 1)
-    if value.nbytes <= 64:
-        return buffer(value.tobytes())
-    for block in _blocks(value):
-        hasher.update(flat(numpy.ascontiguousarray(block)))
-    return b"#" + hasher.digest()
+    return value.reshape(-1).view(numpy.uint8).reshape(-1, value.itemsize)[:, :size]
+
+
+def _objects(walk: Walk, value: numpy.ndarray[Any, Any]) -> bytes:
+    dtype = value.dtype
+    shape = text(str(value.shape))
+    if dtype.names:
+        spelled = _dtype(walk, _packed(dtype.newbyteorder("<")))
+        return record("array", spelled, shape, *(_array(walk, value[name]) for name in dtype.names))
+    elements = value.astype(object).ravel().tolist()
+    return record("array", _dtype(walk, dtype), shape, walk.members("elements", elements))
 
 
 def flat(value: Any) -> memoryview:
@@ -122,29 +160,42 @@ def _packed(dtype: Any) -> Any:
 
 
 def _dtype(walk: Walk, value: Any) -> bytes:
-    if value.names is not None:
-        fields = []
-        for name in value.names:
-            field, _, *title = value.fields[name]
-            fields += [text(name), _dtype(walk, field), walk.encode(title)]
-        return record("dtype", *fields)
-    if value.subdtype is not None:
-        base, shape = value.subdtype
-        return record("dtype", _dtype(walk, base), walk.encode(shape))
     if value.kind == "T":
-        return record(
-            "dtype",
-            b"T",
-            walk.encode(getattr(value, "na_object", None)),
-            walk.encode(hasattr(value, "na_object")),
-        )
-    return record("dtype", text(value.str))
+        missing = (hasattr(value, "na_object"), getattr(value, "na_object", None))
+        return record("dtype", b"T", walk.encode(missing))
+    return record("dtype", _spelled(value), walk.encode(_titles(value)))
+
+
+def _spelled(dtype: Any) -> bytes:
+    """Encode a dtype without the titles of its fields."""
+    if dtype.names is not None:
+        fields = []
+        for name in dtype.names:
+            field, offset, *_ = dtype.fields[name]
+            fields += [text(name), _spelled(field), text(str(offset))]
+        return record("fields", text(str(dtype.itemsize)), *fields)
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return record("block", _spelled(base), text(str(shape)))
+    return text(dtype.str)
+
+
+def _titles(dtype: Any) -> list[Any]:
+    """Collect the titles of fields, which can be anything, with the way to them."""
+    if dtype.subdtype is not None:
+        return _titles(dtype.subdtype[0])
+    titles = []
+    for name in dtype.names or ():
+        field, _, *title = dtype.fields[name]
+        if title or _titles(field):
+            titles.append((name, title, _titles(field)))
+    return titles
 
 
 def _scalar(walk: Walk, value: Any) -> bytes:
     import numpy
 
-    if value.dtype.kind in "fc" and numpy.isnan(value):
+    if value.dtype.kind in "fc" and value != value:  # noqa: PLR0124
         # As for Python's own numbers: a NaN is a NaN.
         return record("scalar", _dtype(walk, value.dtype), LEAVES[float](float("nan")))
     return record("scalar", _array(walk, numpy.asarray(value)))

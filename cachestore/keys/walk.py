@@ -79,6 +79,7 @@ class Walk:
 
     __slots__ = (
         "_done",
+        "_encoders",
         "_find",
         "_lowest",
         "_open",
@@ -93,6 +94,7 @@ class Walk:
     def __init__(self, find: Callable[[type], Encoder], *, constants: bool = False) -> None:
         self._find = find
         self.constants = constants
+        self._encoders: dict[type, Encoder] = {}
         self._done: dict[int, tuple[object, bytes]] = {}
         self._open: dict[int, int] = {}
         self._seen: dict[int, object] = {}
@@ -135,6 +137,9 @@ class Walk:
         leaf = LEAVES.get(cls)
         if leaf is not None:
             return leaf(value)
+        done = self._done.get(id(value))
+        if done is not None:
+            return done[1]
         stream: list[Any] = []
         self._put_each(stream, (value,))
         # One element is the encoding of something that was not laid out: containers have two at least.
@@ -151,10 +156,11 @@ class Walk:
         """Encode keys and values under a tag, whatever order they come in."""
         pairs = list(items)
         stream: list[Any] = [len(pairs)]
-        if TEXTS.issuperset(type(key) for key, _ in pairs):
+        keys = [key for key, _ in pairs]
+        if TEXTS.issuperset(map(type, keys)):
+            keys.sort()
             pairs.sort(key=itemgetter(0))
-            keys = [key for key, _ in pairs]
-            self._put_members(stream, keys)
+            self._put_names(stream, keys)
         else:
             keys, pairs = self._put_keys(stream, pairs)
         self._put_members(stream, [value for _, value in pairs], keys, attributes)
@@ -230,7 +236,9 @@ class Walk:
             if members is not None:
                 self._put_container(stream, KINDS[cls], keys, members)
             else:
-                encoder = _sorted if cls in KINDS else self._find(cls)
+                encoder = self._encoders.get(cls)
+                if encoder is None:
+                    encoder = self._encoders[cls] = _sorted if cls in KINDS else self._find(cls)
                 stream.append((encoder(self, value),))
         except RecursionError:
             raise Refusal(_article(cls), "it is nested too deeply") from None
@@ -251,13 +259,17 @@ class Walk:
         start = len(stream)
         size = len(members if keys is None else keys)
         stream += (kind, size)
-        if keys and size <= _FEW:
-            stream += keys
-        elif keys:
-            stream.append((self._pieces(keys),))
+        if keys:
+            self._put_names(stream, keys)
         self._put_members(stream, members, keys)
         if size > _FEW or len(stream) - start > _LONGEST:
             stream[start:] = ((encode_stream(stream[start:]),),)
+
+    def _put_names(self, stream: list[Any], names: list[Any]) -> None:
+        if len(names) <= _FEW:
+            stream += names
+        else:
+            stream.append((self._pieces(names),))
 
     def _put_members(
         self,
