@@ -3,21 +3,27 @@
 from __future__ import annotations
 
 import functools
+import math
 import sys
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blake3 import blake3
 
 from cachestore.keys.encoding import ONE_THREAD, record, text
 from cachestore.keys.functions import encode_class
-from cachestore.keys.scalars import LEAVES
+from cachestore.keys.scalars import SMALL
 from cachestore.keys.walk import Encoder, Walk
 
 if TYPE_CHECKING:
     import numpy
 
-_SMALL = 4096
+_SMALL = 1 << 15
+# How many bits the numbers have that fill ten of their sixteen bytes.
+_EXTENDED = 63
 _BLOCK = 1 << 24
+_KINDS = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128"
+_NUMBERS: dict[type, Callable[[Any], bytes]] = {}
 
 
 def find_encoder(cls: type) -> Encoder | None:
@@ -25,6 +31,10 @@ def find_encoder(cls: type) -> Encoder | None:
     numpy = sys.modules.get("numpy")
     if numpy is None:
         return None
+    if not _NUMBERS:
+        _NUMBERS.update((dtype.type, _number(dtype)) for dtype in map(numpy.dtype, _KINDS.split()))
+        SMALL.update(_NUMBERS)
+        SMALL[numpy.ndarray] = _small_array
     rules: tuple[tuple[type, Encoder], ...] = (
         (numpy.ma.MaskedArray, _masked),
         (numpy.ndarray, encode_array),
@@ -56,63 +66,114 @@ def encode_array(walk: Walk, value: Any) -> bytes:
     )
 
 
+def _number(dtype: Any) -> Callable[[Any], bytes]:
+    stored = dtype.newbyteorder("<")
+    head, nan = record("scalar", _spelled(stored)), record("nan", _spelled(stored))
+    is_stored = stored == dtype
+
+    def encode(value: Any) -> bytes:
+        # As for Python's own numbers: a NaN is a NaN.
+        if value != value:  # noqa: PLR0124
+            return nan
+        data: bytes = (value if is_stored else value.astype(stored)).tobytes()
+        return head + data
+
+    return encode
+
+
+def _small_array(value: Any) -> bytes | None:
+    """Encode an array that leads nowhere and is not worth remembering; None is for others."""
+    return _plain_array(value) if value.nbytes <= _SMALL else None
+
+
 def _array(walk: Walk, value: numpy.ndarray[Any, Any]) -> bytes:
-    layout = _layout(value.dtype)
-    if layout is None:
-        return _objects(walk, value)
-    shape, flags = value.shape, value.flags
-    dtype, stored, cut = layout
-    if cut and flags.c_contiguous and value.size:
-        return _hashed(_head(dtype, b"C", shape), _without_tail(value, cut))
+    encoding = _plain_array(value)
+    return _objects(walk, value) if encoding is None else encoding
+
+
+def _plain_array(value: numpy.ndarray[Any, Any]) -> bytes | None:
+    """Encode an array that is made of bytes alone; None is for others."""
+    flags = value.flags
+    plan = _plan(value.dtype, value.shape, flags.c_contiguous, flags.f_contiguous)
+    if plan is None:
+        return None
+    head, stored, transposed, counting = plan
     if stored is not None:
         value = value.astype(stored)
-        flags = value.flags
-    if flags.f_contiguous and not flags.c_contiguous:
-        return _hashed(_head(dtype, b"F", shape), value.T)
-    return _hashed(_head(dtype, b"C", shape), value)
-
-
-def _head(dtype: bytes, order: bytes, shape: tuple[int, ...]) -> bytes:
-    return b"array %b%b%b" % (dtype, order, str(shape).encode())
-
-
-def _hashed(head: bytes, value: numpy.ndarray[Any, Any]) -> bytes:
-    """Digest the elements in C order, copying few of them at a time."""
+    if transposed:
+        value = value.T
     size = value.nbytes
     if size <= _SMALL:
-        return b"#" + blake3(head + value.tobytes()).digest()
+        data = value if counting is None else _counting_bytes(value, counting)
+        return b"#" + blake3(head + data.tobytes()).digest()
     hasher = blake3(head, max_threads=1 if size <= ONE_THREAD else blake3.AUTO)
-    if value.flags.c_contiguous:
+    if counting is None and value.flags.c_contiguous:
         hasher.update(flat(value))
     else:
         for block in _blocks(value):
-            hasher.update(flat(block.copy()))
+            hasher.update(flat(block.copy() if counting is None else _counting_bytes(block, counting)))
     return b"#" + hasher.digest()
 
 
-@functools.lru_cache(maxsize=1000)
-def _layout(dtype: Any) -> tuple[bytes, Any, int] | None:
-    """Return the encoding of a dtype, what is stored in its place, and how much of an element that is.
+class _Plan(NamedTuple):
+    """How arrays of one dtype, shape and order are encoded."""
 
-    Pickling turns the bytes of a foreign order round, and the values are the same. The bytes between and behind the
-    fields of a structured dtype are accidents: where they are behind only, the rest need not be rearranged. None is
-    for what is not made of bytes alone.
-    """
+    head: bytes
+    stored: Any
+    transposed: bool
+    counting: Any
+
+
+@functools.lru_cache(maxsize=1000)
+def _plan(dtype: Any, shape: tuple[int, ...], in_c: bool, in_fortran: bool) -> _Plan | None:
     if dtype.hasobject or dtype.kind == "T" or _titles(dtype):
         return None
-    stored = _packed(dtype.newbyteorder("<"))
-    if stored == dtype:
-        return _spelled(stored), None, 0
-    behind = dtype.names is not None and all(
-        stored.fields[name] == dtype.fields[name] for name in dtype.names
-    )
-    return _spelled(stored), stored, stored.itemsize if behind else 0
+    # Pickling turns the bytes of a foreign order round, and the values are the same.
+    stored = dtype.newbyteorder("<")
+    transposed = in_fortran and not in_c
+    order = b"F" if transposed else b"C"
+    head = b"array %b%b%b" % (_spelled(_packed(stored)), order, str(shape).encode())
+    return _Plan(head, None if stored == dtype else stored, transposed, _counting(stored))
 
 
-def _without_tail(value: numpy.ndarray[Any, Any], size: int) -> numpy.ndarray[Any, Any]:
+def _counting(dtype: Any) -> Any:
+    """Return which bytes of an element count, as an index; None if all do."""
     import numpy
 
-    return value.reshape(-1).view(numpy.uint8).reshape(-1, value.itemsize)[:, :size]
+    places = _places(dtype)
+    if len(places) == dtype.itemsize:
+        return None
+    first, last = int(places.min(initial=0)), int(places.max(initial=0))
+    if numpy.array_equal(places, numpy.arange(first, last + 1)):
+        return slice(first, last + 1)
+    return places
+
+
+def _places(dtype: Any) -> Any:
+    """Return where in an element the bytes of its fields lie, and no padding, whose bytes are accidents."""
+    import numpy
+
+    if dtype.names is not None:
+        fields = [dtype.fields[name] for name in dtype.names]
+        return numpy.concatenate(
+            [_places(field) + offset for field, offset, *_ in fields] or [numpy.arange(0)]
+        )
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        starts = numpy.arange(math.prod(shape)) * base.itemsize
+        return (starts[:, None] + _places(base)).ravel()
+    if dtype.kind in "fc" and numpy.finfo(dtype).nmant == _EXTENDED:
+        width = dtype.itemsize // (2 if dtype.kind == "c" else 1)
+        starts = numpy.arange(0, dtype.itemsize, width)
+        return (starts[:, None] + numpy.arange(10)).ravel()
+    return numpy.arange(dtype.itemsize)
+
+
+def _counting_bytes(value: numpy.ndarray[Any, Any], counting: Any) -> numpy.ndarray[Any, Any]:
+    import numpy
+
+    rows = numpy.frombuffer(value.tobytes(), numpy.uint8).reshape(-1, value.itemsize)
+    return numpy.ascontiguousarray(rows[:, counting])
 
 
 def _objects(walk: Walk, value: numpy.ndarray[Any, Any]) -> bytes:
@@ -195,9 +256,11 @@ def _titles(dtype: Any) -> list[Any]:
 def _scalar(walk: Walk, value: Any) -> bytes:
     import numpy
 
+    number = _NUMBERS.get(type(value))
+    if number is not None:
+        return number(value)
     if value.dtype.kind in "fc" and value != value:  # noqa: PLR0124
-        # As for Python's own numbers: a NaN is a NaN.
-        return record("scalar", _dtype(walk, value.dtype), LEAVES[float](float("nan")))
+        return record("nan", _spelled(value.dtype.newbyteorder("<")))
     return record("scalar", _array(walk, numpy.asarray(value)))
 
 

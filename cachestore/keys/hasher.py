@@ -9,7 +9,7 @@ from cachestore.keys.containers import CONTAINERS
 from cachestore.keys.encoding import hexadecimal, record, text
 from cachestore.keys.functions import FUNCTIONS, encode_class
 from cachestore.keys.reach import code_parts
-from cachestore.keys.scalars import LEAVES
+from cachestore.keys.scalars import LEAVES, SMALL
 from cachestore.keys.walk import Encoder, Refusal, Walk
 
 # Nothing but the digest of a value begins so, and another format begins in another way.
@@ -51,8 +51,7 @@ def digest(value: object, *, name: str = "value") -> str:
     >>> digest([1]) == digest((1,))
     False
     """
-    leaf = LEAVES.get(type(value))
-    return hexadecimal(_PREFIX + leaf(value)) if leaf else digest_with_parts(value, name=name)[0]
+    return digest_with_parts(value, name=name)[0]
 
 
 def digest_with_parts(value: object, *, name: str = "value") -> tuple[str, dict[str, str]]:
@@ -63,9 +62,12 @@ def digest_with_parts(value: object, *, name: str = "value") -> tuple[str, dict[
     KeyingError
         If the value, or something in it, has no stable digest.
     """
-    leaf = LEAVES.get(type(value))
+    cls = type(value)
+    leaf = LEAVES.get(cls) or SMALL.get(cls)
     if leaf is not None:
-        return _digest(leaf(value), {}), {}
+        plain = leaf(value)
+        if plain is not None:
+            return hexadecimal(_PREFIX + plain), {}
     walk = new_walk()
     try:
         encoding = walk.encode(value)

@@ -105,7 +105,8 @@ def _state(walk: Walk, cls: type, state: Any) -> bytes:
     left_out = _left_out.get(cls)
     if left_out is None:
         left_out = _left_out[cls] = frozenset({"_sklearn_version", *_derived(cls)})
-    return walk.pairs("state", [item for item in state.items() if item[0] not in left_out], attributes=True)
+    kept = {name: member for name, member in state.items() if name not in left_out}
+    return walk.pairs("state", kept, attributes=True)
 
 
 def _derived(cls: type) -> list[str]:

@@ -47,9 +47,15 @@ def encode_stream(stream: list[Any]) -> bytes:
 
 def write(stream: list[Any]) -> bytes:
     """Write a stream."""
-    if any(map(ne, stream, stream)):
-        # Every NaN is alike, whatever its payload. Nothing else in a stream differs from itself.
-        stream = [member if member == member else _NAN for member in stream]  # noqa: PLR0124
+    written = _dumped(stream)
+    # Every NaN is alike, whatever its payload. All end in one of these bytes, and nothing else in a stream differs
+    # from itself.
+    if (b"\x7f" in written or b"\xff" in written) and any(map(ne, stream, stream)):
+        return _dumped([member if member == member else _NAN for member in stream])  # noqa: PLR0124
+    return written
+
+
+def _dumped(stream: list[Any]) -> bytes:
     try:
         return marshal.dumps(stream, _VERSION)
     except ValueError:

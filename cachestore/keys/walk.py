@@ -16,7 +16,7 @@ from blake3 import blake3
 
 from cachestore.errors import KeyingError
 from cachestore.keys.encoding import record
-from cachestore.keys.scalars import LEAVES
+from cachestore.keys.scalars import LEAVES, SMALL
 from cachestore.keys.stream import KINDS, LONG_BYTES, PLAIN, TEXTS, encode_stream, write, write_piece
 from cachestore.keys.watched import Watched
 
@@ -148,23 +148,27 @@ class Walk:
     def members(self, tag: str, values: Iterable[Any]) -> bytes:
         """Encode a sequence of values under a tag."""
         members = values if type(values) is list else list(values)
-        stream: list[Any] = [len(members)]
+        stream: list[Any] = [tag, len(members)]
         self._put_members(stream, members)
-        return record(tag, encode_stream(stream))
+        return encode_stream(stream)
 
-    def pairs(self, tag: str, items: Iterable[tuple[Any, Any]], *, attributes: bool = False) -> bytes:
+    def pairs(
+        self, tag: str, items: dict[Any, Any] | Iterable[tuple[Any, Any]], *, attributes: bool = False
+    ) -> bytes:
         """Encode keys and values under a tag, whatever order they come in."""
-        pairs = list(items)
-        stream: list[Any] = [len(pairs)]
-        keys = [key for key, _ in pairs]
-        if TEXTS.issuperset(map(type, keys)):
-            keys.sort()
-            pairs.sort(key=itemgetter(0))
+        pairs = items if type(items) is dict else list(items)
+        content = pairs if type(pairs) is dict else _unique(pairs)
+        if content is None:
+            return record(tag, *sorted(map(self.encode, pairs)))
+        stream: list[Any] = [tag, len(content)]
+        if TEXTS.issuperset(map(type, content)):
+            keys = sorted(content)
             self._put_names(stream, keys)
+            values = [content[key] for key in keys]
         else:
-            keys, pairs = self._put_keys(stream, pairs)
-        self._put_members(stream, [value for _, value in pairs], keys, attributes)
-        return record(tag, encode_stream(stream))
+            keys, values = self._put_keys(stream, content)
+        self._put_members(stream, values, keys, attributes)
+        return encode_stream(stream)
 
     def named(self, step: str, value: Any) -> bytes:
         """Encode a value that is reached by a named step."""
@@ -185,12 +189,7 @@ class Walk:
                     continue
                 kind = KINDS.get(cls)
                 if kind is None:
-                    if cls is bytes and len(member) <= LONG_BYTES:
-                        append(member)
-                    elif cls in LEAVES:
-                        append((LEAVES[cls](member),))
-                    else:
-                        self._put_open(stream, member, cls, None, None)
+                    self._put_single(stream, member, cls)
                     continue
                 keys = inside = None
                 if cls is list or cls is tuple:
@@ -210,6 +209,18 @@ class Walk:
         except Refusal as refusal:
             refusal.member = member
             raise
+
+    def _put_single(self, stream: list[Any], value: Any, cls: type) -> None:
+        """Append to a stream what is neither plain nor a container."""
+        if cls is bytes and len(value) <= LONG_BYTES:
+            stream.append(value)
+            return
+        leaf = LEAVES.get(cls) or SMALL.get(cls)
+        encoding = None if leaf is None else leaf(value)
+        if encoding is None:
+            self._put_open(stream, value, cls, None, None)
+        else:
+            stream.append((encoding,))
 
     def _put_open(self, stream: list[Any], value: Any, cls: type, keys: Any, members: Any) -> None:
         """Append to a stream what others may lead back to, and remember it unless it is a short container."""
@@ -302,13 +313,11 @@ class Walk:
             hasher.update(written)
         return b"#" + hasher.digest()
 
-    def _put_keys(
-        self, stream: list[Any], pairs: list[tuple[Any, Any]]
-    ) -> tuple[list[Any], list[tuple[Any, Any]]]:
-        """Append the encodings of keys to a stream in their order; return the pairs in this order."""
+    def _put_keys(self, stream: list[Any], content: dict[Any, Any]) -> tuple[list[Any], list[Any]]:
+        """Append keys to a stream by their encodings, and in the order of these; return them and their values."""
         key: object = None
         try:
-            coded = [(self.encode(key), key, value) for key, value in pairs]
+            coded = [(self.encode(key), key, value) for key, value in content.items()]
         except Refusal as refusal:
             raise refusal.step(f"[{_shown(key)}]") from None
         if len({encoding for encoding, _, _ in coded}) == len(coded):
@@ -317,7 +326,16 @@ class Walk:
             # Two NaNs, or two objects that are equal in all but identity: what they stand for decides.
             coded.sort(key=lambda item: (item[0], self.encode(item[2])))
         self._put_members(stream, [encoding for encoding, _, _ in coded])
-        return [key for _, key, _ in coded], [(key, value) for _, key, value in coded]
+        return [key for _, key, _ in coded], [value for _, _, value in coded]
+
+
+def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any] | None:
+    """Return pairs as a dict; None if that would lose some, or they have no hash."""
+    try:
+        content = dict(pairs)
+    except TypeError:
+        return None
+    return content if len(content) == len(pairs) else None
 
 
 def _sorted(walk: Walk, value: Any) -> bytes:
@@ -327,8 +345,8 @@ def _sorted(walk: Walk, value: Any) -> bytes:
     """
     stream: list[Any] = [KINDS[type(value)], len(value)]
     if type(value) is dict:
-        keys, pairs = walk._put_keys(stream, list(value.items()))
-        walk._put_members(stream, [member for _, member in pairs], keys)
+        keys, values = walk._put_keys(stream, value)
+        walk._put_members(stream, values, keys)
     else:
         try:
             encodings = sorted(map(walk.encode, value))
