@@ -5,7 +5,8 @@ from __future__ import annotations
 import functools
 import math
 import sys
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blake3 import blake3
@@ -21,7 +22,11 @@ if TYPE_CHECKING:
 _SMALL = 1 << 15
 # How many bits the numbers have that fill ten of their sixteen bytes.
 _EXTENDED = 63
-_BLOCK = 1 << 24
+# Views are copied in blocks that caches hold; larger ones some blocks ahead, by two threads.
+_BLOCK = 1 << 21
+_ALONE = 1 << 23
+_COPIERS = 2
+_AHEAD = 4
 _KINDS = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128"
 _NUMBERS: dict[type, Callable[[Any], bytes]] = {}
 
@@ -110,8 +115,8 @@ def _plain_array(value: numpy.ndarray[Any, Any]) -> bytes | None:
     if counting is None and value.flags.c_contiguous:
         hasher.update(flat(value))
     else:
-        for block in _blocks(value):
-            hasher.update(flat(block.copy() if counting is None else _counting_bytes(block, counting)))
+        for copied in _copies(value, counting):
+            hasher.update(copied)
     return b"#" + hasher.digest()
 
 
@@ -191,6 +196,27 @@ def flat(value: Any) -> memoryview:
     import numpy
 
     return memoryview(value.reshape(-1).view(numpy.uint8))
+
+
+def _copies(value: numpy.ndarray[Any, Any], counting: Any) -> Iterator[memoryview]:
+    """Copy an array block by block in C order, the next blocks in other threads while one is digested."""
+
+    def copied(block: numpy.ndarray[Any, Any]) -> memoryview:
+        return flat(block.copy() if counting is None else _counting_bytes(block, counting))
+
+    if value.nbytes <= _ALONE:
+        yield from map(copied, _blocks(value))
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(_COPIERS) as pool:
+        coming: deque[Any] = deque()
+        for block in _blocks(value):
+            coming.append(pool.submit(copied, block))
+            if len(coming) > _AHEAD:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
 
 
 def _blocks(value: numpy.ndarray[Any, Any]) -> Any:

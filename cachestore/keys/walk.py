@@ -156,10 +156,14 @@ class Walk:
         self, tag: str, items: dict[Any, Any] | Iterable[tuple[Any, Any]], *, attributes: bool = False
     ) -> bytes:
         """Encode keys and values under a tag, whatever order they come in."""
-        pairs = items if type(items) is dict else list(items)
-        content = pairs if type(pairs) is dict else _unique(pairs)
-        if content is None:
-            return record(tag, *sorted(map(self.encode, pairs)))
+        if isinstance(items, dict):
+            content = items
+        else:
+            pairs = list(items)
+            unique = _unique(pairs)
+            if unique is None:
+                return record(tag, *sorted(map(self.encode, pairs)))
+            content = unique
         stream: list[Any] = [tag, len(content)]
         if TEXTS.issuperset(map(type, content)):
             keys = sorted(content)
