@@ -10,7 +10,7 @@ from cachestore.keys.encoding import hexadecimal, record, text
 from cachestore.keys.functions import FUNCTIONS, encode_class
 from cachestore.keys.reach import code_parts
 from cachestore.keys.rules import DELIVERED, Rules
-from cachestore.keys.scalars import LEAVES
+from cachestore.keys.scalars import LEAVES, SMALL
 from cachestore.keys.walk import Encoder, Refusal, Walk
 
 # Nothing but the digest of a value begins so, and another format begins in another way.
@@ -75,9 +75,12 @@ def encode(value: object, *, name: str = "value", rules: Rules = DELIVERED) -> t
     KeyingError
         If the value, or something in it, has no stable digest.
     """
-    leaf = LEAVES.get(type(value))
+    cls = type(value)
+    leaf = LEAVES.get(cls) or SMALL.get(cls)
     if leaf is not None:
-        return leaf(value), {}
+        plain = leaf(value)
+        if plain is not None:
+            return plain, {}
     walk = new_walk(rules)
     try:
         encoding = walk.encode(value)

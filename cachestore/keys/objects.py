@@ -6,6 +6,7 @@ import copyreg
 import functools
 import types
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from cachestore.keys.containers import encode_content
 from cachestore.keys.declared import declared_of, encode_declared
@@ -25,10 +26,12 @@ _ONE_WAY = (
 _VALUES = frozenset({"ipaddress", "operator", "string", "types", "typing", "zoneinfo", "datetime"})
 _NEW_OBJECT = copyreg.__newobj__  # type: ignore[attr-defined]
 
+_left_out: WeakKeyDictionary[type, frozenset[str]] = WeakKeyDictionary()
+
 
 def encode_instance(walk: Walk, value: Any) -> bytes:
     """Encode an object that no special rule knows: by its class, its content and its state."""
-    function = memorised(value)
+    function = memorised(value) if callable(value) else None
     if function is not None:
         declared = declared_of(value)
         return encode_declared(walk, function, declared) if declared else walk.encode(function)
@@ -80,7 +83,7 @@ def _reduced(walk: Walk, value: Any) -> bytes:
     fields: list[Any] = [*reduced, None, None, None]
     rebuild, arguments, state, items, pairs = fields[:5]
     content = encode_content(walk, value)
-    members = [encode_class(walk, cls), content or b"N"]
+    members = [walk.encode(cls), content or b"N"]
     if content is None or not _reduces_as_built_in(cls):
         if rebuild is not _NEW_OBJECT or len(arguments) > 1:
             members += [walk.encode(rebuild), walk.named("", tuple(arguments))]
@@ -101,16 +104,16 @@ def _state(walk: Walk, cls: type, state: Any) -> bytes:
         return walk.named("", state)
     # What was computed from the rest and kept changes nothing; scikit-learn notes its exact version in the
     # state of each estimator, where the minor one is a part of the key already.
-    kept = (
-        (name, member)
-        for name, member in state.items()
-        if name != "_sklearn_version" and not _derived(cls, name)
-    )
+    left_out = _left_out.get(cls)
+    if left_out is None:
+        left_out = _left_out[cls] = frozenset({"_sklearn_version", *_derived(cls)})
+    kept = {name: member for name, member in state.items() if name not in left_out}
     return walk.pairs("state", kept, attributes=True)
 
 
-def _derived(cls: type, name: object) -> bool:
-    return isinstance(name, str) and isinstance(getattr(cls, name, None), functools.cached_property)
+def _derived(cls: type) -> list[str]:
+    names = {name for base in cls.__mro__ for name in vars(base)}
+    return [name for name in names if isinstance(getattr(cls, name, None), functools.cached_property)]
 
 
 def _reduces_as_built_in(cls: type) -> bool:
