@@ -11,6 +11,7 @@ from cachestore.keys.call_key import CallKey, call_key
 from cachestore.keys.differing_parts import differing_parts
 from cachestore.keys.function_identity import FunctionIdentity, identify
 from cachestore.keys.hasher import digest, digest_with_parts
+from cachestore.keys.registered import register_digest
 from cachestore.keys.surroundings import configured
 from cachestore.keys.whole_call import key_of_call
 
@@ -25,4 +26,5 @@ __all__ = [
     "digest_with_parts",
     "identify",
     "key_of_call",
+    "register_digest",
 ]

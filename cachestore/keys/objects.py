@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import copyreg
 import functools
-import types
 from typing import Any
 
 from cachestore.keys.containers import encode_content
 from cachestore.keys.encoding import record, text
 from cachestore.keys.functions import encode_class, memorised
+from cachestore.keys.sentinels import encode_sentinel
 from cachestore.keys.walk import Refusal, Walk
 
-_ONE_WAY = (
-    types.GeneratorType,
-    types.CoroutineType,
-    types.AsyncGeneratorType,
-    map,
-    filter,
-    zip,
-)
 # Modules of the standard library whose objects do not change.
 _VALUES = frozenset({"ipaddress", "operator", "string", "types", "typing", "zoneinfo", "datetime"})
+# What was computed from the rest and kept changes nothing: a hash of attrs; the exact version of scikit-learn in
+# each estimator, whose minor one is a part of the key already.
+_NOTES = frozenset({"_sklearn_version", "_attrs_cached_hash"})
+# What the state of a pydantic model consists of, beside the names of the fields that were set: two models are
+# equal whether or not a default was written out.
+_APART = ("__pydantic_extra__", "__pydantic_private__")
+_PYDANTIC = {"__dict__", *_APART}
 _NEW_OBJECT = copyreg.__newobj__  # type: ignore[attr-defined]
 
 
@@ -30,34 +29,18 @@ def encode_instance(walk: Walk, value: Any) -> bytes:
     function = memorised(value)
     if function is not None:
         return walk.encode(function)
-    cls = type(value)
-    if isinstance(value, _ONE_WAY):
-        raise Refusal(f"<{cls.__qualname__}>", "it can be run through only once")
+    if type(value) is object:
+        return encode_sentinel(value)
     return _reduced(walk, value)
-
-
-def encode_own_digest(walk: Walk, value: Any) -> bytes:
-    """Encode an object by what its class says of it."""
-    # The name of the class only: who speaks for himself says what counts.
-    cls = type(value)
-    return record(
-        "own",
-        text(f"{cls.__module__}:{cls.__qualname__}"),
-        walk.named("", _asked(value, "__cachestore_digest__")),
-    )
 
 
 def encode_dask_token(walk: Walk, value: Any) -> bytes:
     """Encode an object by the token that it gives dask."""
-    return record("dask", encode_class(walk, type(value)), walk.named("", _asked(value, "__dask_tokenize__")))
-
-
-def _asked(value: Any, method: str) -> Any:
-    """Ask an object what stands for it; whatever goes wrong there, it has no digest."""
     try:
-        return getattr(value, method)()
+        token = value.__dask_tokenize__()
     except Exception as error:
-        raise Refusal(f"<{type(value).__qualname__}>", f"its {method}() failed: {error}") from error
+        raise Refusal(f"<{type(value).__qualname__}>", f"its __dask_tokenize__() failed ({error})") from error
+    return record("dasktoken", encode_class(walk, type(value)), walk.named("", token))
 
 
 def _reduced(walk: Walk, value: Any) -> bytes:
@@ -97,12 +80,15 @@ def _state(walk: Walk, cls: type, state: Any) -> bytes:
             state = {**(attributes or {}), **slots}
     if not isinstance(state, dict):
         return walk.named("", state)
-    # What was computed from the rest and kept changes nothing; scikit-learn notes its exact version in the
-    # state of each estimator, where the minor one is a part of the key already.
+    if state.keys() >= _PYDANTIC:
+        # Fields, extra ones and private ones, each under its own name; the first are a dict of the instance.
+        content = [
+            _state(walk, cls, state["__dict__"]),
+            *(walk.pairs("state", (state[name] or {}).items(), attributes=True) for name in _APART),
+        ]
+        return record("model", *content)
     kept = (
-        (name, member)
-        for name, member in state.items()
-        if name != "_sklearn_version" and not _derived(cls, name)
+        (name, member) for name, member in state.items() if name not in _NOTES and not _derived(cls, name)
     )
     return walk.pairs("state", kept, attributes=True)
 
