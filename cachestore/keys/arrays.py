@@ -59,10 +59,12 @@ def _array(walk: Walk, value: numpy.ndarray[Any, Any]) -> bytes:
     if dtype != value.dtype:
         value = value.astype(dtype)
     members = [_dtype(walk, dtype), walk.encode(value.shape)]
-    if dtype.hasobject or dtype.kind == "T":
+    if dtype.hasobject or dtype.kind == "T" or _is_padded(dtype):
         if dtype.names:
             columns = [_array(walk, value[name]) for name in dtype.names]
             return record("array", *members, *columns)
+        if not dtype.hasobject and dtype.kind != "T":
+            return record("array", *members, b"{c 0:", _bytes(_without_padding(value)))
         return record("array", *members, walk.members("elements", value.astype(object).ravel().tolist()))
     if dtype.names:
         value = value.astype(_packed(dtype))
@@ -109,6 +111,23 @@ def _blocks(value: numpy.ndarray[Any, Any]) -> Any:
         yield value[start : start + step]
 
 
+def _is_padded(dtype: Any) -> bool:
+    """Say whether there are long doubles as x86 has them: 10 bytes of 16, and accidents in the others."""
+    import numpy
+
+    if dtype.names is not None:
+        return any(_is_padded(dtype.fields[name][0]) for name in dtype.names)
+    return dtype.base.char in "gG" and numpy.finfo(numpy.longdouble).nmant == 63
+
+
+def _without_padding(value: numpy.ndarray[Any, Any]) -> numpy.ndarray[Any, Any]:
+    import numpy
+
+    size = numpy.dtype(numpy.longdouble).itemsize
+    numbers = numpy.array(value, order="C", ndmin=1).reshape(-1).view(numpy.uint8).reshape(-1, size)
+    return numbers[:, :10].copy()
+
+
 def _packed(dtype: Any) -> Any:
     """Return a structured dtype without the padding between its fields, whose bytes are accidents."""
     import numpy
@@ -137,6 +156,7 @@ def _dtype(walk: Walk, value: Any) -> bytes:
             b"T",
             walk.encode(getattr(value, "na_object", None)),
             walk.encode(hasattr(value, "na_object")),
+            walk.encode(value.coerce),
         )
     return record("dtype", text(value.str))
 
@@ -153,16 +173,33 @@ def _scalar(walk: Walk, value: Any) -> bytes:
 def _masked(walk: Walk, value: Any) -> bytes:
     import numpy
 
+    if value is numpy.ma.masked:
+        return b"{masked 0:"
     data = numpy.array(numpy.ma.getdata(value))
     mask = numpy.ma.getmaskarray(value)
-    # What lies under the mask cannot be seen.
+    _hide(data, mask)
+    members = [_array(walk, data), _array(walk, mask), walk.encode(value.fill_value)]
+    if type(value) is not numpy.ma.MaskedArray:
+        members.append(encode_class(walk, type(value)))
+    return record("masked", *members)
+
+
+def _hide(data: numpy.ndarray[Any, Any], mask: numpy.ndarray[Any, Any]) -> None:
+    """Overwrite what lies under a mask and cannot be seen."""
+    import numpy
+
     if mask.dtype.names is None:
         data[mask] = numpy.zeros((), data.dtype)[()]
-    return record("masked", _array(walk, data), _array(walk, mask), walk.encode(value.fill_value))
+        return
+    for name in mask.dtype.names:
+        _hide(data[name], mask[name])
 
 
 def _generator(walk: Walk, value: Any) -> bytes:
-    return record("generator", encode_class(walk, type(value)), walk.encode(value.bit_generator.state))
+    bits = value.bit_generator
+    # The seeds of the generators that it will spawn.
+    seeds = getattr(bits.seed_seq, "state", None)
+    return record("generator", encode_class(walk, type(value)), walk.encode(bits.state), walk.encode(seeds))
 
 
 def _random_state(walk: Walk, value: Any) -> bytes:
