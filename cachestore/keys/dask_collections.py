@@ -65,3 +65,5 @@ def _follow(walk: Walk, value: Any, code: dict[int, bytes], seen: dict[int, Any]
                 waiting.append(getattr(value, name, None))
         elif origin_of(cls.__module__).kind == "first-party":
             code[id(value)] = encode_class(walk, cls)
+        elif callable(value):
+            code[id(value)] = walk.encode(value)
