@@ -16,8 +16,8 @@ def test_all_differ():
     values = [
         tensor, tensor + 1, tensor.T, tensor.reshape(3, 2), tensor.double(), tensor.bfloat16(), tensor.int(),
         tensor > 1, tensor.clone().requires_grad_(), torch.nn.Parameter(tensor), tensor.numpy(), tensor.tolist(),
-        torch.tensor(1.0), torch.tensor([1.0]), torch.zeros(0, 3), torch.zeros(3, 0), tensor.to(torch.complex64), tensor.shape, (2, 3),
-        torch.float32, torch.float64, torch.device("cpu"), torch.tensor(-0.0), torch.tensor(0.0),
+        torch.tensor(1.0), torch.tensor([1.0]), torch.zeros(0, 3), torch.zeros(3, 0), tensor.to(torch.complex64),
+        tensor.shape, (2, 3), torch.float32, torch.float64, torch.device("cpu"), torch.tensor(-0.0), torch.tensor(0.0),
     ]  # fmt: skip
     assert len(set(map(digest, values))) == len(values)
 
