@@ -66,6 +66,6 @@ def _dtype(walk: Walk, value: Any) -> bytes:
 
 def _subclass(walk: Walk, value: Any) -> list[bytes]:
     cls = type(value)
-    if cls.__module__.startswith("polars."):
+    if cls.__module__.partition(".")[0] == "polars":
         return []
     return [encode_class(walk, cls)]
