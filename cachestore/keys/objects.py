@@ -6,6 +6,7 @@ import copyreg
 import functools
 from typing import Any
 
+from cachestore.keys.code_origin import origin_of
 from cachestore.keys.containers import encode_content
 from cachestore.keys.encoding import record, text
 from cachestore.keys.functions import encode_class, memorised
@@ -49,7 +50,7 @@ def _reduced(walk: Walk, value: Any) -> bytes:
     if walk.constants and not _is_constant(value):
         raise Refusal(f"<{cls.__qualname__}>", "it has a state of its own")
     try:
-        reduce = copyreg.dispatch_table.get(cls)
+        reduce = _registered_reducer(cls)
         reduced = reduce(value) if reduce else value.__reduce_ex__(4)
     except RecursionError:
         raise
@@ -71,6 +72,20 @@ def _reduced(walk: Walk, value: Any) -> bytes:
             members.append(walk.pairs("pairs", pairs))
     members.append(_state(walk, cls, state))
     return record("object", *members)
+
+
+def _registered_reducer(cls: type) -> Any:
+    """Return what `copyreg` knows of a type from its own package, Python or the team.
+
+    Other packages register reducers for types that are not theirs (tblib for all exceptions): whether they were
+    imported says nothing about the value.
+    """
+    reduce = copyreg.dispatch_table.get(cls)
+    module = getattr(reduce, "__module__", None) or ""
+    foreign = (
+        origin_of(module).kind == "package" and module.partition(".")[0] != cls.__module__.partition(".")[0]
+    )
+    return None if foreign else reduce
 
 
 def _state(walk: Walk, cls: type, state: Any) -> bytes:

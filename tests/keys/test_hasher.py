@@ -1,10 +1,8 @@
 """Digests of values: equal in every process, sharing and cycles, and the way to what has none."""
 
 import copy
-import subprocess
 import textwrap
 import threading
-from pathlib import Path
 
 import pytest
 
@@ -142,10 +140,6 @@ PROGRAM = """
 """
 
 
-def other_pythons():
-    return sorted(Path("~/.pyenv/versions").expanduser().glob("3.1[2-9]*/bin/python"))
-
-
 @pytest.fixture(scope="module")
 def program(tmp_path_factory):
     file = tmp_path_factory.mktemp("program") / "program.py"
@@ -162,18 +156,6 @@ def test_digests_are_the_same_in_every_process(run, program, tmp_path):
     copied.write_bytes(program.read_bytes())
     for seed in ("1", "2", "random"):
         assert run([copied.name], cwd=elsewhere, PYTHONHASHSEED=seed) == expected
-
-
-@pytest.fixture(scope="module", params=other_pythons(), ids=lambda python: python.parts[-3])
-def python(request, tmp_path_factory):
-    """Give another Python, and where it finds the one package that digests need."""
-    packages = tmp_path_factory.mktemp("packages")
-    if subprocess.run([request.param, "-c", "import blake3"], check=False, capture_output=True).returncode:
-        command = [request.param, "-m", "pip", "install", "--quiet", "--target", packages, "blake3"]
-        installed = subprocess.run(command, check=False, capture_output=True, text=True)
-        if installed.returncode:
-            pytest.skip(f"blake3 cannot be installed for {request.param}: {installed.stderr[-200:]}")
-    return request.param, packages
 
 
 def test_digests_are_the_same_on_every_python(run, program, python):

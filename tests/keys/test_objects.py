@@ -86,6 +86,17 @@ def test_objects_may_say_what_counts():
     ]
 
 
+def test_what_other_packages_register_for_pickling_does_not_count(run):
+    program = """
+        from cachestore.keys import digest
+        before = digest(ValueError("a"))
+        import tblib.pickling_support
+        tblib.pickling_support.install()
+        assert digest(ValueError("a")) == before
+    """
+    run(program)
+
+
 def test_the_protocol_of_dask():
     class Token:
         def __init__(self, name):
