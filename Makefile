@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STORE ?= local
 
-.PHONY: demo test lint bench soak docs clean
+.PHONY: demo test lint bench golden soak docs clean
 
 $(VENV)/installed-demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -45,6 +45,10 @@ soak: export CACHESTORE_SOAK_MUTATIONS ?= 60000
 soak: export CACHESTORE_SOAK_OPERATIONS ?= 2000
 soak: $(VENV)/installed-dev
 	$(BIN)/python -m pytest tests/soak
+
+# What values and calls are called in every store: changing it is a breaking change (tests/golden).
+golden: $(VENV)/installed-dev
+	$(BIN)/python -m tests.golden write
 
 # What of the documentation is generated from the code.
 docs: $(VENV)/installed-dev

@@ -13,6 +13,7 @@ from cachestore.keys.differing_parts import differing_parts
 from cachestore.keys.function_identity import FunctionIdentity, identify
 from cachestore.keys.hasher import digest, encode
 from cachestore.keys.keyed_function import KeyedFunction
+from cachestore.keys.registered import register_digest
 from cachestore.keys.rules import Rules
 from cachestore.keys.surroundings import configured
 
@@ -29,4 +30,5 @@ __all__ = [
     "digest",
     "encode",
     "identify",
+    "register_digest",
 ]

@@ -248,8 +248,8 @@ def _packed(dtype: Any) -> Any:
 
 def _dtype(walk: Walk, value: Any) -> bytes:
     if value.kind == "T":
-        missing = (hasattr(value, "na_object"), getattr(value, "na_object", None))
-        return record("dtype", b"T", walk.encode(missing))
+        settled = (value.coerce, hasattr(value, "na_object"), getattr(value, "na_object", None))
+        return record("dtype", b"T", walk.encode(settled))
     return record("dtype", _spelled(value), walk.encode(_titles(value)))
 
 
@@ -293,16 +293,33 @@ def _scalar(walk: Walk, value: Any) -> bytes:
 def _masked(walk: Walk, value: Any) -> bytes:
     import numpy
 
+    if value is numpy.ma.masked:
+        return b"{masked 0:"
     data = numpy.array(numpy.ma.getdata(value))
     mask = numpy.ma.getmaskarray(value)
-    # What lies under the mask cannot be seen.
+    _hide(data, mask)
+    members = [_array(walk, data), _array(walk, mask), walk.encode(value.fill_value)]
+    if type(value) is not numpy.ma.MaskedArray:
+        members.append(encode_class(walk, type(value)))
+    return record("masked", *members)
+
+
+def _hide(data: numpy.ndarray[Any, Any], mask: numpy.ndarray[Any, Any]) -> None:
+    """Overwrite what lies under a mask and cannot be seen."""
+    import numpy
+
     if mask.dtype.names is None:
         data[mask] = numpy.zeros((), data.dtype)[()]
-    return record("masked", _array(walk, data), _array(walk, mask), walk.encode(value.fill_value))
+        return
+    for name in mask.dtype.names:
+        _hide(data[name], mask[name])
 
 
 def _generator(walk: Walk, value: Any) -> bytes:
-    return record("generator", encode_class(walk, type(value)), walk.encode(value.bit_generator.state))
+    bits = value.bit_generator
+    # The seeds of the generators that it will spawn.
+    seeds = getattr(bits.seed_seq, "state", None)
+    return record("generator", encode_class(walk, type(value)), walk.encode(bits.state), walk.encode(seeds))
 
 
 def _random_state(walk: Walk, value: Any) -> bytes:

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
-
-from cachestore.keys import arrays, arrow, frames, objects, sparse, standard
+from cachestore.keys import (
+    arrays,
+    arrow,
+    dask_collections,
+    frames,
+    live_objects,
+    objects,
+    polars_frames,
+    registered,
+    sparse,
+    standard,
+    tensors,
+    typing_forms,
+)
 from cachestore.keys.containers import CONTAINERS
 from cachestore.keys.encoding import hexadecimal, record, text
 from cachestore.keys.functions import FUNCTIONS, encode_class
@@ -17,7 +28,19 @@ from cachestore.keys.walk import Encoder, Refusal, Walk
 _PREFIX = b"cachestore value 0\n"
 
 _EXACT: dict[type, Encoder] = {**CONTAINERS, **FUNCTIONS}
-_found: WeakKeyDictionary[type, Encoder] = WeakKeyDictionary()
+# The first that knows a type has its rule.
+_KINDS = (
+    standard,
+    typing_forms,
+    arrays,
+    frames,
+    arrow,
+    sparse,
+    polars_frames,
+    tensors,
+    dask_collections,
+    live_objects,
+)
 
 
 def new_walk(rules: Rules = DELIVERED) -> Walk:
@@ -94,21 +117,22 @@ def encode(value: object, *, name: str = "value", rules: Rules = DELIVERED) -> t
 
 
 def _find(cls: type) -> Encoder:
-    encoder = _EXACT.get(cls) or _found.get(cls)
+    encoder = _EXACT.get(cls) or registered.found.get(cls)
     if encoder is None:
-        encoder = _found[cls] = _choose(cls)
+        encoder = registered.found[cls] = _choose(cls)
     return encoder
 
 
 def _choose(cls: type) -> Encoder:
     if issubclass(cls, type):
         return encode_class
-    if hasattr(cls, "__cachestore_digest__"):
-        return objects.encode_own_digest
+    said = registered.find_encoder(cls)
+    if said is not None:
+        return said
     for base in cls.__mro__:
         if base in FUNCTIONS:
             return FUNCTIONS[base]
-    for kind in (standard, arrays, frames, arrow, sparse):
+    for kind in _KINDS:
         rule: Encoder | None = kind.find_encoder(cls)
         if rule is not None:
             return rule

@@ -99,7 +99,8 @@ def _from_source(value: Any) -> bytes | None:
         return None
     node = source.class_(value)
     if node is None:
-        if _is_as_written(vars(module) if module else {}, str(file)):
+        # What was made without a class statement, as named tuples may be, has no source of its own.
+        if source.defines_class(value) and _is_as_written(vars(module) if module else {}, str(file)):
             mention_other_source(f"{value.__module__}.{value.__qualname__}", str(file))
         return None
     return normalise(node, _decorators(vars(module) if module else {}))

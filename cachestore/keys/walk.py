@@ -62,9 +62,10 @@ class Refusal(Exception):
         path = "".join(steps)
         where = " -> ".join(part for part in (name, path.removeprefix(" -> "), self.what) if part)
         return KeyingError(
-            f"{where}: {self.reason}, so it has no digest that is the same in every process. Leave it out "
-            f"(ignore=[...]), pass what it is made from instead, or give its class a method "
-            f"__cachestore_digest__(self) that returns a value to digest in its place."
+            f"{where}: {self.reason}, so it has no digest that is the same in every process. Leave the argument "
+            f"out (ignore=[...]), give a digest of your own for it (key={{...}}) or for its class "
+            f"(cachestore.register_digest, or a method __cachestore_digest__(self) that returns a value to "
+            f"digest in its place), or pass what it is made from."
         )
 
 

@@ -107,6 +107,56 @@ def test_masked_arrays():
     assert len(set(map(digest, others))) == 4
 
 
+def test_masks_of_structured_arrays_and_subclasses():
+    dtype = [("a", "i4"), ("b", [("c", "f8"), ("d", "i2", 2)])]
+    one = np.ma.array([(1, (2.0, [1, 2]))], mask=[(0, (1, [0, 1]))], dtype=dtype)
+    hidden, seen = one.copy(), one.copy()
+    hidden.data["b"]["c"][0] = 9
+    hidden.data["b"]["d"][0, 1] = 9
+    seen.data["b"]["d"][0, 0] = 9
+    assert digest(one) == digest(hidden) != digest(seen)
+
+    class Masked(np.ma.MaskedArray):
+        pass
+
+    assert digest(np.ma.array([1]).view(Masked)) != digest(np.ma.array([1]))
+    assert digest(np.ma.array([1.0, 2.0])) == digest(np.ma.array([1.0, 2.0], mask=[False, False]))
+    assert digest(np.ma.masked) != digest(np.ma.array(0.0, mask=True))
+
+
+@pytest.mark.parametrize("dtype", ["g", "G", [("a", "i1"), ("b", "g", 2)]], ids=str)
+def test_the_padding_of_long_doubles_does_not_count(dtype):
+    one, other = np.ones((2, 2), dtype), np.empty((2, 2), dtype)
+    other.view(np.uint8)[:] = 255
+    np.add(np.ones((2, 2), "g"), 0, out=other["b"][..., 0] if other.dtype.names else other)
+    if other.dtype.names:
+        other["a"] = 1
+        np.add(np.ones((2, 2), "g"), 0, out=other["b"][..., 1])
+    assert digest(one) == digest(other)
+    assert digest(one.T) == digest(other.T)
+    assert digest(one[0, 0]) == digest(other[0, 0])
+    assert digest(one) != digest(np.zeros((2, 2), dtype))
+
+
+def test_void_scalars_and_gaps():
+    assert digest(np.void(b"abc")) == digest(np.void(b"abc")) != digest(np.void(b"abd"))
+    dtype = np.dtype({"names": ["a", "b"], "formats": ["i1", "i4"], "offsets": [0, 8], "itemsize": 16})
+    one = np.zeros(2, dtype)
+    other = one.copy()
+    other.view(np.uint8)[4] = 9
+    assert digest(one) == digest(other)
+    assert digest(one[0]) == digest(other[0])
+
+
+def test_nothing_and_broadcasts():
+    assert digest(np.zeros((0, 3))) == digest(np.zeros((0, 3))[::2])
+    assert digest(np.array(None, dtype=object)) != digest(np.array([None], dtype=object))
+    assert digest(np.broadcast_to(np.float64(1), (3, 4))) == digest(np.ones((3, 4)))
+    locked = np.arange(3)
+    locked.setflags(write=False)
+    assert digest(locked) == digest(np.arange(3))
+
+
 def test_a_memmap_is_its_array(tmp_path):
     array = np.arange(10.0)
     np.save(tmp_path / "a.npy", array)
@@ -128,6 +178,10 @@ def test_texts_of_any_length():
     dtype = np.dtypes.StringDType()
     assert digest(np.array(["a", "bb"], dtype)) == digest(np.array(["a", "bb"], dtype))
     assert digest(np.array(["a", "bb"], dtype)) != digest(np.array(["ab", "b"], dtype))
+    assert digest(np.array(["a", "b", "a"], dtype)[::2]) == digest(np.array(["a", "a"], dtype))
+    dtypes = [dtype, *(np.dtypes.StringDType(na_object=none) for none in (None, np.nan, ""))]
+    dtypes += [np.dtypes.StringDType(coerce=False), object, "U1"]
+    assert len({digest(np.array(["a"], dtype)) for dtype in dtypes}) == len(dtypes)
 
 
 def test_random_generators_count_by_their_state():
@@ -140,3 +194,19 @@ def test_random_generators_count_by_their_state():
         == digest(np.random.RandomState(1))
         != digest(np.random.RandomState(2))
     )
+    # The generators that it will spawn are a part of it.
+    used = np.random.default_rng(1)
+    used.spawn(1)
+    assert digest(used) != digest(np.random.default_rng(1))
+    assert digest(used) == digest(copy.deepcopy(used)) == digest(pickle.loads(pickle.dumps(used)))
+    kinds = [
+        np.random.default_rng(1),
+        np.random.Generator(np.random.MT19937(1)),
+        np.random.RandomState(1),
+        np.random.PCG64(1),
+    ]
+    assert len(set(map(digest, kinds))) == len(kinds)
+    drawn = np.random.RandomState(1)
+    drawn.standard_normal()
+    drawn.standard_normal()
+    assert digest(drawn) != digest(np.random.RandomState(1))
