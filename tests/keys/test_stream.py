@@ -31,8 +31,9 @@ ALIKE = [
     [True], [1.0], [1 + 0j], ["1"], [b"1"], [bytearray(b"1")], [memoryview(b"1")], [None], [False], [0], [0.0], [-0.0],
     [2**31 - 1], [2**31], [-(2**31)], [-(2**31) - 1], [2**63], [2**64], [-(2**64)], [2**200], [0j], [-0j], [-1], [255],
     # Texts that are hard to write.
-    ["\ud800"], ["\udc00"], ["\ud800\udc00"], ["\U00010000"], ["\0"], [""], ["\0\0"], ["é"], ["é".encode()], ["e\u0301"],
-    [float("nan")], [float("inf")], [complex("nan")], [range(1)], [...], [NotImplemented], [int], [slice(1)],
+    ["\ud800"], ["\udc00"], ["\ud800\udc00"], ["\U00010000"], ["\0"], [""], ["\0\0"], ["é"], ["é".encode()],
+    ["e\u0301"], [float("nan")], [float("inf")], [complex("nan")], [range(1)],
+    [...], [NotImplemented], [int], [slice(1)],
 ]  # fmt: skip
 
 
@@ -68,7 +69,7 @@ def test_members_of_long_lists_count_each(size, member):
     members = [member(i) for i in range(size)]
     expected = digest(members)
     assert digest([member(i) for i in range(size)]) == expected
-    assert digest(members + [member(0)]) != expected != digest(members[:-1])
+    assert digest([*members, member(0)]) != expected != digest(members[:-1])
     for place in (0, size // 2, size - 1):
         other = [*members]
         other[place] = member(-1)
@@ -172,7 +173,7 @@ def test_graphs_that_share_are_walked_once():
         lambda one: {"a": one, "b": one},
         lambda one: {1: one, "b": [one]},
         lambda one: [one] * 40,
-        lambda one: [one, *range(70)] + [one],
+        lambda one: [one, *range(70), one],
     ]
     for make, start in itertools.product(makers, shared):
         value = start
