@@ -185,8 +185,8 @@ def _objects(walk: Walk, value: numpy.ndarray[Any, Any]) -> bytes:
     dtype = value.dtype
     shape = text(str(value.shape))
     if dtype.names:
-        spelled = _dtype(walk, _packed(dtype.newbyteorder("<")))
-        return record("array", spelled, shape, *(_array(walk, value[name]) for name in dtype.names))
+        members = [_spelled(_packed(dtype.newbyteorder("<"))), walk.encode(_titles(dtype)), shape]
+        return record("array", *members, *(_array(walk, value[name]) for name in dtype.names))
     elements = value.astype(object).ravel().tolist()
     return record("array", _dtype(walk, dtype), shape, walk.members("elements", elements))
 

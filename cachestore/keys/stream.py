@@ -29,7 +29,7 @@ _SHORT = PLAIN | {bytes}
 _NESTED = (list, tuple, dict)
 _REGULAR = _SHORT.union(_NESTED)
 _MOST_LEVELS = 5
-_MOST_MEMBERS = 1 << 17
+_MOST_INSIDE = 64
 _LONG_TEXT = 1 << 20
 _VERSION = 2
 
@@ -88,7 +88,7 @@ def _levels(members: Sequence[Any]) -> list[Any] | None:
     that is inside the containers: few steps in Python for each. What leads back to itself has too many levels.
     """
     stream: list[Any] = []
-    room = _MOST_MEMBERS
+    room = _MOST_INSIDE * len(members)
     for _ in range(_MOST_LEVELS):
         kinds = set(map(type, members))
         if bytes in kinds and any(type(member) is bytes and len(member) > LONG_BYTES for member in members):

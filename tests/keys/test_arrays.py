@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -97,6 +98,99 @@ def test_padding_does_not_count():
     assert digest(other) == digest(array)
     other["b"][1] = 1
     assert digest(other) != digest(array)
+
+
+def test_padding_inside_and_behind_fields_does_not_count_in_arrays_of_any_size():
+    inside = np.dtype([("a", "i1"), ("b", "f8"), ("c", "i2", (3,))], align=True)
+    behind = np.dtype({"names": ["a", "b"], "formats": ["<f8", "u1"], "itemsize": 16})
+    swapped = np.dtype({"names": ["a", "b"], "formats": ["u1", "<f8"], "offsets": [8, 0], "itemsize": 16})
+    places = {inside: 3, behind: 12, swapped: 12}
+    for dtype, place in places.items():
+        for size in (1, 5, 5000, 500_000):
+            array = np.zeros(size, dtype)
+            other = array.copy()
+            other.view(np.uint8).reshape(size, -1)[:, place] = 7
+            assert digest(other) == digest(array)
+            assert digest(np.array([other, other]).T) == digest(np.array([array, array]).T)
+            assert digest(other[::-1]) == digest(array[::-1])
+            other["b"][size // 2] = 1
+            assert digest(other) != digest(array)
+
+
+@pytest.mark.parametrize("dtype", ["longdouble", "clongdouble"])
+def test_bytes_that_fill_up_long_numbers_do_not_count(dtype):
+    array = np.arange(3).astype(dtype)
+    if np.finfo(dtype).nmant != 63:
+        pytest.skip("every byte of a long number counts here")
+    other = array.copy()
+    other.view(np.uint8)[10] ^= 7
+    assert digest(other) == digest(array)
+    assert digest(other[0]) == digest(array[0])
+    assert digest(np.array((1, other[0]), [("a", "i1"), ("b", dtype)])) == digest(
+        np.array((1, array[0]), [("a", "i1"), ("b", dtype)])
+    )
+    other.view(np.uint8)[9] ^= 1
+    assert digest(other) != digest(array)
+
+
+def test_titles_of_fields_count():
+    dtypes = [[("a", "i4")], [(("t", "a"), "i4")], [(("u", "a"), "i4")], [("s", [(("t", "a"), "i4")])]]
+    assert len({digest(np.zeros(2, dtype)) for dtype in dtypes}) == len(dtypes)
+    assert len({digest(np.dtype(dtype)) for dtype in dtypes}) == len(dtypes)
+
+
+def test_dtypes_as_values_count_with_their_offsets():
+    fields = [("a", "i1"), ("b", "f8")]
+    assert digest(np.dtype(fields)) != digest(np.dtype(fields, align=True))
+
+
+def test_orders_and_sizes_are_told_apart_whatever_rule_takes_them():
+    for size in (1, 4, 64, 128, 2000, 3000):
+        array = np.arange(size * size, dtype="i4").reshape(size, size)
+        arrays = [array, array.T, array[:, ::-1], array[::-1], array.ravel(), array[None], array.astype("i8")]
+        arrays += [
+            array.astype("f4"),
+            array.view("u4"),
+            array.view("S4"),
+            array.view("M8[s]") if size % 2 == 0 else 0,
+        ]
+        if size > 1:
+            assert len(set(map(digest, arrays))) == len(arrays)
+        assert digest(array[:, ::-1]) == digest(array[:, ::-1].copy())
+        assert digest(array.T) == digest(np.asfortranarray(array.T.copy()))
+
+
+def test_small_values_are_the_same_before_and_after_numpy_was_met(monkeypatch):
+    values = [np.arange(4.0), np.float32(1.5), np.complex128("nan"), np.int8(3), np.bool_(True), np.zeros(0)]
+    after = list(map(digest, values))
+    monkeypatch.setattr("cachestore.keys.walk.SMALL", {})
+    monkeypatch.setattr("cachestore.keys.hasher.SMALL", {})
+    assert list(map(digest, values)) == after
+
+
+def test_a_view_is_copied_in_pieces():
+    view = np.random.default_rng(0).random((4000, 4000))[:, ::2]
+    expected = digest(view.copy())
+    tracemalloc.start()
+    try:
+        assert digest(view) == expected
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < view.nbytes / 2
+
+
+def test_an_object_array_that_holds_itself():
+    def ring():
+        ring = np.empty(2, dtype=object)
+        ring[:] = [1, None]
+        ring[1] = ring
+        return ring
+
+    assert digest(ring()) == digest(ring())
+    other = ring()
+    other[1] = [other]
+    assert digest(other) != digest(ring())
 
 
 def test_masked_arrays():

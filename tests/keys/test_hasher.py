@@ -130,6 +130,9 @@ PROGRAM = """
         datetime.timedelta(3), datetime.date(2020, 1, 1), uuid.UUID(int=5), pathlib.PurePosixPath("a/b"),
         re.compile("a+", re.I), slice(1, 2), range(3), int, len, re.match, functools.partial(helper, 1),
         types.SimpleNamespace(a=1), Point, [1, [2, (3,)]], str.upper, datetime.timezone.utc,
+        [{"a": i, "b": [str(i), i / 3], "c": (None, {"é": -i})} for i in range(2000)], list(map(str, range(2000))),
+        {str(i): i for i in range(2000)}, {*range(2000)}, {*map(str, range(50)), 1, None}, [[[[[[[2**70]]]]]]] * 50,
+        [float("nan"), -0.0, 1e308, 2**31, -(2**31) - 1, "\\ud800", b"y" * 5000], [1.5, 2j, "a\\0b"] * 700,
     ]
     for value in values:
         print(digest(value))
