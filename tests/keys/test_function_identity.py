@@ -465,6 +465,8 @@ def test_scripts_are_named_without_their_path(run, tmp_path):
 
 
 def test_a_class_without_a_class_statement_is_not_taken_for_an_edited_one(load):
-    source = "import collections\nPair = collections.namedtuple('Pair', {!r})\ndef main(x): return Pair(x, x)\n"
+    source = (
+        "import collections\nPair = collections.namedtuple('Pair', {!r})\ndef main(x): return Pair(x, x)\n"
+    )
     one, two = (identify(load(team=source.format(fields)).main) for fields in ("x y", "x z"))
     assert one != two
