@@ -14,7 +14,7 @@ from pairs import compare, print_header
 from sklearn.datasets import load_breast_cancer, load_digits, load_iris
 from sklearn.ensemble import RandomForestClassifier
 
-from cachestore.keys import digest, key_of_call
+from cachestore.keys import KeyedFunction, digest
 
 RANDOM = np.random.default_rng(0)
 
@@ -76,13 +76,13 @@ del view
 
 print_header()
 with tempfile.TemporaryDirectory() as folder:
-    known = joblib.Memory(folder, verbose=0).cache(f)
+    known, keyed = joblib.Memory(folder, verbose=0).cache(f), KeyedFunction(f)
     small = np.arange(128.0)
     for name, args, kwargs in [
         ("200 keys of f(3, 'abc', c=2.5)", (3, "abc"), {"c": 2.5}),
         ("200 keys of f(1 KB array, 2)", (small, 2), {}),
     ]:
-        compare(name, repeat(known._get_args_id, *args, **kwargs), repeat(key_of_call, f, args, kwargs))
+        compare(name, repeat(known._get_args_id, *args, **kwargs), repeat(keyed.key, args, kwargs))
 compare("200 digests of a 1 KB array", repeat(joblib.hash, small), repeat(digest, small))
 
 nested = {f"k{i}": {"a": i, "b": [float(i), str(i)], "c": (i, None, True)} for i in range(12_500)}

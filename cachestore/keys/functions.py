@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Mapping
 from contextvars import ContextVar
 from types import (
@@ -91,14 +92,16 @@ def _carried(walk: Walk, step: str, value: Any) -> bytes:
 def is_inert(value: object) -> bool:
     """Say whether a value is a tool of the process, such as a logger or a lock, and no part of what is computed."""
     cls = type(value)
-    return cls.__module__ in _TOOLS or cls is ContextVar or cls.__name__.endswith("Logger")
+    return cls.__module__ in _TOOLS or cls is ContextVar or cls is object or cls.__name__.endswith("Logger")
 
 
 def encode_class(walk: Walk, value: type) -> bytes:
     """Encode a class by its name; its code is noted to be followed."""
-    if walk.origin_of(value.__module__).kind == "first-party":
+    # A class that was made by a call, not by a statement, may be said to be of `types`.
+    made = value.__module__ == "types" and vars(types).get(value.__name__) is not value
+    if made or walk.origin_of(value.__module__).kind == "first-party":
         walk.code[id(value)] = value
-        if "<" in value.__qualname__:
+        if made or "<" in value.__qualname__:
             # Many classes may have this name, and the parts of the key are told apart by names.
             return record("class", text(part_name(value)), own_version(value))
     return record("class", text(part_name(value)))

@@ -59,8 +59,6 @@ def _is_unknown_to_arrow(dtype: Any) -> bool:
 
 
 def _dtype(walk: Walk, value: Any) -> bytes:
-    if type(value).__name__ == "Enum":
-        return record("polarsdtype", b"E", walk.encode(value.categories.to_list()))
     return record("polarsdtype", text(str(value)))
 
 

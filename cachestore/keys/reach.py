@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Mapping
+from enum import EnumType
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -45,7 +47,9 @@ def _follow(walk: Walk, code: Any, found: Found) -> bytes:
         return own_version(code)
     if isinstance(code, FunctionType):
         return record("code", walk.encode(code), *_bindings(walk, [code], found))
-    members = [own_version(code), *map(walk.encode, code.__bases__), *_attributes(walk, code)]
+    members = [
+        own_version(code), *map(walk.encode, code.__bases__), *_attributes(walk, code), *_made_of(walk, code)
+    ]  # fmt: skip
     written = []
     for function in functions_of(code):
         if is_written_in(function, code):
@@ -71,6 +75,22 @@ def _attributes(walk: Walk, cls: type) -> list[bytes]:
             members.append(text(name) + leaf(value))
         if not name.startswith("__") or isinstance(value, FunctionType):
             walk.watched.name(vars(cls), name, value)
+    return members
+
+
+def _made_of(walk: Walk, cls: type) -> list[bytes]:
+    """Encode what a class was made of by a call, `Enum("Colour", "RED BLUE")`, which no source of its own shows."""
+    if isinstance(cls, EnumType):
+        named: Mapping[str, Any] = cls.__members__
+        parts = {name: member._value_ for name, member in named.items()}
+    else:
+        parts = getattr(cls, "_field_defaults", {}) if issubclass(cls, tuple) else {}
+    members = []
+    for name, value in parts.items():
+        try:
+            members.append(text(name) + walk.child(constants=True).encode(value))
+        except Refusal:
+            members.append(text(name))
     return members
 
 

@@ -145,6 +145,7 @@ def test_packed_numbers():
         array.array("i", [1]),
         array.array("i", [2]),
         array.array("q", [1]),
+        array.array("I", [1]),
         array.array("d", [1]),
         array.array("i", [1, 1]),
         array.array("i").tobytes(),
