@@ -90,7 +90,7 @@ def changed(value, data):
 
 
 def random_structure(source, depth=0):
-    kinds = ["int", "float", "str", "bytes", "bool"] + (
+    kinds = ["int", "float", "str", "bytes", "bool", "range"] + (
         ["list", "tuple", "dict", "set"] * 2 if depth < 4 else []
     )
     kind = source.choice(kinds)
@@ -102,6 +102,8 @@ def random_structure(source, depth=0):
         return "".join(source.choices("ab1:", k=source.randrange(3)))
     if kind == "bytes":
         return bytes(source.choices(b"ab1:", k=source.randrange(3)))
+    if kind == "range":
+        return range(source.randrange(3))
     if kind == "bool":
         return source.random() < 0.5
     if kind in {"list", "tuple"}:
