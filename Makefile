@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 STORE ?= local
 
-.PHONY: demo test lint bench soak docs clean
+.PHONY: demo test lint bench golden soak docs clean
 
 $(VENV)/installed-demo: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
@@ -37,7 +37,7 @@ test: lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 bench: $(VENV)/installed-dev
-	for benchmark in imports hits searches; do $(BIN)/python benchmarks/$$benchmark.py || exit 1; done
+	for benchmark in imports hits searches keys; do $(BIN)/python benchmarks/$$benchmark.py || exit 1; done
 
 # The long campaigns; `make test` runs a short form of each. What full runs found is in docs/soak.md.
 soak: export CACHESTORE_SOAK_KILLS ?= 300
@@ -45,6 +45,10 @@ soak: export CACHESTORE_SOAK_MUTATIONS ?= 60000
 soak: export CACHESTORE_SOAK_OPERATIONS ?= 2000
 soak: $(VENV)/installed-dev
 	$(BIN)/python -m pytest tests/soak
+
+# What values and calls are called in every store: changing it is a breaking change (tests/golden).
+golden: $(VENV)/installed-dev
+	$(BIN)/python -m tests.golden write
 
 # What of the documentation is generated from the code.
 docs: $(VENV)/installed-dev

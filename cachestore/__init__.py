@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cachestore.errors import SettingsError as SettingsError
     from cachestore.errors import StorageError as StorageError
     from cachestore.keys import digest as digest
+    from cachestore.keys import register_digest as register_digest
     from cachestore.memory import MemorizedFunc as MemorizedFunc
     from cachestore.memory import MemorizedResult as MemorizedResult
     from cachestore.memory import Memory as Memory
@@ -46,7 +47,7 @@ _HOMES = {
         "SettingsError",
         "StorageError",
     ),
-    "cachestore.keys": ("digest",),
+    "cachestore.keys": ("digest", "register_digest"),
     "cachestore.memory": (
         "MemorizedFunc",
         "MemorizedResult",

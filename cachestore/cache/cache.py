@@ -26,7 +26,7 @@ from typing import Any, Literal, TypeVar
 
 from cachestore.blob import BlobReader, Metadata, Parent, encode
 from cachestore.cache.acceptance import Acceptance
-from cachestore.cache.entries import entry_of
+from cachestore.cache.entries import KnownCall, entry_of
 from cachestore.cache.store_file import read_store_id, write_store_id
 from cachestore.cache.trouble import Trouble
 from cachestore.cache.versions import keep_version
@@ -41,7 +41,7 @@ from cachestore.errors import (
     StorageError,
 )
 from cachestore.index import Entry, Evicted, Index, Missed, Touch
-from cachestore.keys import CallKey, digest
+from cachestore.keys import CallKey, Rules, digest
 from cachestore.settings import Settings
 from cachestore.storage import STORE_FILE, ObjectStore, blob_path
 
@@ -106,6 +106,11 @@ class Cache:
     def location(self) -> str:
         """The store's directory or URL, without secrets."""
         return self.store.url
+
+    @cached_property
+    def rules(self) -> Rules:
+        """How code is looked at by whoever makes keys for this cache."""
+        return Rules.of(self.settings)
 
     @cached_property
     def user(self) -> str:
@@ -176,7 +181,7 @@ class Cache:
             missed = Miss(refusal)
         if missed.reason != "unavailable":
             for accepted in self.acceptance.of(call.code_version):
-                found = ask(call.of_version(accepted.old).key)
+                found = ask(call.in_version(accepted.old))
                 if not isinstance(found, Miss):
                     return found
         if counts:
@@ -189,16 +194,17 @@ class Cache:
             if missed.reason == "unavailable" or not self._name_index():
                 return
             self._named = True
+        known = KnownCall.of(call)
         self.index.miss(
             Missed(
                 key=call.key,
                 function=call.function,
                 code_version=call.code_version,
-                call_digest=call.versionless(),
+                call_digest=known.versionless,
                 user=self.user,
                 at=_now(),
                 outcome=missed.reason,
-                arguments=call.arguments,
+                arguments=known.arguments,
                 code_parts=call.code_parts,
             )
         )
@@ -404,7 +410,7 @@ class Cache:
             write_store_id(self.store)
             self._versions = set()
         if call.code_version not in self._versions:
-            keep_version(self.store, call, function, sources=self.settings.keep_sources)
+            keep_version(self.store, call, function, sources=self.settings.keep_sources, rules=self.rules)
             self._versions.add(call.code_version)
 
     def _is_marked(self) -> bool:

@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from typing import Literal
 
 from cachestore.blob import Metadata
+from cachestore.cache.entries import KnownCall
 from cachestore.index import Accepted, Evicted
-from cachestore.keys import CallKey
 
 State = Literal["hit", "miss", "computed"]
 
@@ -88,7 +88,7 @@ class Explanation:
 
     state: State
     reason: str
-    call: CallKey
+    call: KnownCall
     asked_at: datetime
     nearest: Metadata | None = None
     changes: tuple[Change, ...] = ()
@@ -183,7 +183,7 @@ _BY_COMPARISON = frozenset({"never computed", "new arguments", "code changed", "
 
 
 def explain(
-    call: CallKey,
+    call: KnownCall,
     candidates: Iterable[Metadata],
     *,
     asked_at: datetime,
@@ -255,7 +255,7 @@ def day(moment: datetime, now: datetime) -> str:
     return f"{there:%A}" if 0 < days < 7 else f"{there:%Y-%m-%d}"
 
 
-def _nearest(call: CallKey, entries: Sequence[Metadata]) -> Metadata | None:
+def _nearest(call: KnownCall, entries: Sequence[Metadata]) -> Metadata | None:
     def rank(entry: Metadata) -> tuple[int, int, float, str]:
         arguments = len(_differing(entry.arguments, call.arguments))
         parts = len(_differing(entry.code_parts, call.code_parts))
@@ -271,7 +271,7 @@ def _nearest(call: CallKey, entries: Sequence[Metadata]) -> Metadata | None:
     return min(entries, key=rank, default=None)
 
 
-def _changes(call: CallKey, nearest: Metadata, summaries: Mapping[str, str]) -> list[Change]:
+def _changes(call: KnownCall, nearest: Metadata, summaries: Mapping[str, str]) -> list[Change]:
     changes = []
     # Of a version whose parts nobody knows nothing can be said.
     if call.code_parts and nearest.code_parts:
@@ -301,7 +301,7 @@ def _differing(one: Mapping[str, str], other: Mapping[str, str]) -> list[str]:
     return sorted(name for name in one.keys() | other.keys() if one.get(name) != other.get(name))
 
 
-def _changed(change: Change, call: CallKey, who: str) -> str:
+def _changed(change: Change, call: KnownCall, who: str) -> str:
     what = _named(change, call)
     if change.old is None:
         return f"{what} is new since the nearest entry ({who}): {_short(change.new)}"
@@ -313,12 +313,12 @@ def _changed(change: Change, call: CallKey, who: str) -> str:
     )
 
 
-def _listed(change: Change, call: CallKey) -> str:
+def _listed(change: Change, call: KnownCall) -> str:
     old = _valued(change, change.old, change.old_text)
     return f"{_named(change, call)}: {old} -> {_valued(change, change.new, change.new_text)}"
 
 
-def _named(change: Change, call: CallKey) -> str:
+def _named(change: Change, call: KnownCall) -> str:
     name = change.name.rpartition(":")[2]
     match change.kind:
         case "argument":

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from cachestore.errors import ObjectNotFound
-from cachestore.keys import CallKey, sources_of
+from cachestore.keys import CallKey, Rules, sources_of
 from cachestore.storage import VERSIONS, ObjectStore, version_path
 
 _FORMAT = 0
@@ -38,7 +38,7 @@ class Version:
 
 
 def keep_version(
-    store: ObjectStore, call: CallKey, function: Callable[..., Any] | None, *, sources: bool
+    store: ObjectStore, call: CallKey, function: Callable[..., Any] | None, *, sources: bool, rules: Rules
 ) -> None:
     """Write down the named parts of a call's code version, if nobody has done so yet.
 
@@ -48,6 +48,8 @@ def keep_version(
         What is called, where the name alone may not lead to it.
     sources
         Whether the source of each first-party part is written down too.
+    rules
+        How code is looked at.
 
     Raises
     ------
@@ -63,14 +65,14 @@ def keep_version(
         return  # finding the sources takes longer than asking
     described: dict[str, Any] = {"format": _FORMAT, "function": call.function, "parts": dict(call.code_parts)}
     if sources:
-        described["sources"] = _sources(call, function)
+        described["sources"] = _sources(call, function, rules)
     store.create(path, json.dumps(described).encode())
 
 
-def _sources(call: CallKey, function: Callable[..., Any] | None) -> dict[str, str]:
+def _sources(call: CallKey, function: Callable[..., Any] | None, rules: Rules) -> dict[str, str]:
     # The value is computed already: whatever is odd about the code, it is returned and stored.
     try:
-        return sources_of(call.code_parts, function)
+        return sources_of(call.code_parts, function, rules=rules)
     except Exception as error:  # noqa: BLE001
         _logger.info("The sources of %s cannot be kept: %s", call.function, error)
         return {}

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from cachestore.blob import Metadata
 from cachestore.cache.cache import Cache
-from cachestore.cache.entries import call_of
+from cachestore.cache.entries import KnownCall
 from cachestore.cache.explain import Explanation, State, explain
 from cachestore.cache.versions import read_version
 from cachestore.errors import (
@@ -55,30 +55,30 @@ def explain_call(
     summaries
         Short texts of the arguments, where the settings ask for that.
     """
-    now = datetime.now(UTC)
+    now, known = datetime.now(UTC), KnownCall.of(call)
     metadata, outcome, problem = _state(cache, call.key)
     if metadata is not None and (accept is None or accept(metadata)):
-        return Explanation("hit", "hit", call, now, metadata)
+        return Explanation("hit", "hit", known, now, metadata)
     refused = metadata
     if refused is not None:
         outcome = refusal
     if outcome != "unavailable":
         for mark in cache.acceptance.of(call.code_version):
-            metadata, _, _ = _state(cache, call.of_version(mark.old).key)
+            metadata, _, _ = _state(cache, call.in_version(mark.old))
             if metadata is not None and (accept is None or accept(metadata)):
-                return Explanation("hit", "accepted", call, now, metadata, accepted=mark)
+                return Explanation("hit", "accepted", known, now, metadata, accepted=mark)
     if refused is not None:
-        return Explanation("miss", outcome, call, now, refused)
+        return Explanation("miss", outcome, known, now, refused)
     return _explained(
         cache,
-        call,
+        known,
         now,
         state="miss",
         outcome=outcome,
         evicted=_evicted(cache, call.key),
         summaries=summaries,
         problem=problem,
-        sources=lambda: sources_of(call.code_parts, function),
+        sources=lambda: sources_of(call.code_parts, function, rules=cache.rules),
     )
 
 
@@ -136,7 +136,7 @@ def explain_key(cache: Cache, prefix: str) -> Explanation | None:
     # What was missed before it was given up has been computed since.
     if noted is not None and outcome == "absent" and (gone is None or gone.at < noted.at):
         return _of_noted(cache, noted)
-    call = CallKey(key, "", "") if noted is None else _call_of(cache, noted)
+    call = KnownCall(key, "", "") if noted is None else _call_of(cache, noted)
     reason = "evicted" if outcome == "absent" else outcome
     return Explanation("miss", reason, call, datetime.now(UTC), evicted=gone, problem=problem)
 
@@ -149,7 +149,7 @@ def _of_entry(cache: Cache, metadata: Metadata, noted: NotedMiss | None) -> Expl
         outcome, evicted = noted.reason, _evicted(cache, noted.key)
     return _explained(
         cache,
-        call_of(metadata),
+        KnownCall.of(metadata),
         metadata.started_at,
         state="computed",
         outcome=outcome,
@@ -158,13 +158,13 @@ def _of_entry(cache: Cache, metadata: Metadata, noted: NotedMiss | None) -> Expl
     )
 
 
-def _call_of(cache: Cache, noted: NotedMiss) -> CallKey:
+def _call_of(cache: Cache, noted: NotedMiss) -> KnownCall:
     parts = noted.code_parts
     if parts is None:
         with suppress(StorageError):
             version = read_version(cache.store, noted.code_version)
             parts = version.parts if version is not None else None
-    return CallKey(noted.key, noted.function, noted.code_version, parts or {}, noted.arguments)
+    return KnownCall(noted.key, noted.function, noted.code_version, parts or {}, noted.arguments)
 
 
 def _of_noted(cache: Cache, noted: NotedMiss) -> Explanation:
@@ -180,7 +180,7 @@ def _of_noted(cache: Cache, noted: NotedMiss) -> Explanation:
 
 def _explained(
     cache: Cache,
-    call: CallKey,
+    call: KnownCall,
     at: datetime,
     *,
     state: State,
@@ -210,9 +210,9 @@ def _explained(
     )
 
 
-def _candidates(cache: Cache, call: CallKey, before: datetime) -> Iterable[Metadata]:
+def _candidates(cache: Cache, call: KnownCall, before: datetime) -> Iterable[Metadata]:
     rows: list[Entry] = []
-    digest = call.versionless()
+    digest = call.versionless
     cache.keep_books(
         lambda: rows.extend(
             cache.index.history.related(call.function, call.code_version, digest, before, _CANDIDATES)

@@ -8,23 +8,29 @@ Never stores, never reads a clock, never goes to the network.
 
 from cachestore.keys.arguments import bind
 from cachestore.keys.call_key import CallKey, call_key
+from cachestore.keys.declared import Declared
 from cachestore.keys.differing_parts import differing_parts
 from cachestore.keys.function_identity import FunctionIdentity, identify
-from cachestore.keys.hasher import digest, digest_with_parts
+from cachestore.keys.hasher import digest, encode
+from cachestore.keys.keyed_function import KeyedFunction
+from cachestore.keys.registered import register_digest
+from cachestore.keys.rules import Rules
 from cachestore.keys.sources import sources_of
 from cachestore.keys.surroundings import configured
-from cachestore.keys.whole_call import key_of_call
 
 __all__ = [
     "CallKey",
+    "Declared",
     "FunctionIdentity",
+    "KeyedFunction",
+    "Rules",
     "bind",
     "call_key",
     "configured",
     "differing_parts",
     "digest",
-    "digest_with_parts",
+    "encode",
     "identify",
-    "key_of_call",
+    "register_digest",
     "sources_of",
 ]

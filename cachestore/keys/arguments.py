@@ -46,28 +46,39 @@ def bind(
     >>> bind(scale, (3,), {}, ignore=["verbose"])
     {'x': 3, 'factor': 2.0}
     """
-    if isinstance(ignore, str):
-        raise ValueError(f"ignore is the text {ignore!r}. Give a list of names: [{ignore!r}].")  # noqa: TRY004
     if isinstance(function, MethodType):
         args = (function.__self__, *args)
         function = function.__func__
-    parameters = _parameters(function)
-    bound = parameters.bind(args, kwargs)
-    for name in ignore:
-        if bound.pop(parameters.surplus.get(name, name), _MISSING) is _MISSING:
+    return parameters_of(function).bind(args, kwargs, ignore)
+
+
+def check_names(function: Callable[..., Any], names: Collection[str], what: str) -> None:
+    """Refuse names that are no parameters of a function.
+
+    Raises
+    ------
+    ValueError
+        If there is one; `what` says where it stands.
+    """
+    if not names:
+        return
+    known = parameters_of(function.__func__ if isinstance(function, MethodType) else function).names()
+    for name in names:
+        if name not in known:
             raise ValueError(
-                f"Ignore list: argument {name!r} is not defined for function {parameters.name}. "
-                f"It has: {', '.join(bound) or 'no parameters'}."
+                f"{what} names {name!r}, which is no parameter of {getattr(function, '__qualname__', function)}. "
+                f"It has: {', '.join(known) or 'no parameters'}."
             )
-    return bound
 
 
-class _Parameters:
+class Parameters:
     """Holds what of a signature binding needs, found once."""
 
     __slots__ = (
         "_defaults",
+        "_in_order",
         "_keywords_only",
+        "_names",
         "_positional",
         "_positional_only",
         "marker",
@@ -89,7 +100,7 @@ class _Parameters:
         except (ValueError, TypeError):
             # Some built-in functions do not say what they take.
             self.surplus = {"*": "*", "**": "**"}
-            return
+            parameters = {}.values()
         for parameter in parameters:
             if parameter.kind is parameter.VAR_POSITIONAL:
                 self.surplus["*"] = parameter.name
@@ -103,8 +114,49 @@ class _Parameters:
                     self._positional_only.add(parameter.name)
             if parameter.default is not parameter.empty:
                 self._defaults[parameter.name] = parameter.default
+        self._in_order = [*self._positional, *self._keywords_only]
+        self._names = frozenset(self._in_order)
 
-    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, object]:
+    def names(self) -> list[str]:
+        return [*self._in_order, *self.surplus.values()]
+
+    def bind(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], ignore: Collection[str] = ()
+    ) -> dict[str, object]:
+        """Bind the arguments of a call, and leave the ignored ones out."""
+        bound = self._bind_plain(args, kwargs)
+        if bound is None:
+            bound = self._bind_any(args, kwargs)
+        if ignore:
+            self._leave_out(bound, ignore)
+        return bound
+
+    def _bind_plain(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, object] | None:
+        """Bind what nearly every call looks like, quickly; None for everything else, mistakes among it."""
+        if self.surplus or len(args) > len(self._positional):
+            return None
+        given: dict[str, object] = dict(zip(self._positional, args, strict=False))
+        if kwargs:
+            if not (given.keys().isdisjoint(kwargs) and self._positional_only.isdisjoint(kwargs)):
+                return None
+            given.update(kwargs)
+        if len(given) < len(self._in_order):
+            given = self._defaults | given
+        if given.keys() != self._names:
+            return None
+        return {name: given[name] for name in self._in_order}
+
+    def _leave_out(self, bound: dict[str, object], ignore: Collection[str]) -> None:
+        if isinstance(ignore, str):
+            raise ValueError(f"ignore is the text {ignore!r}. Give a list of names: [{ignore!r}].")  # noqa: TRY004
+        for name in ignore:
+            if bound.pop(self.surplus.get(name, name), _MISSING) is _MISSING:
+                raise ValueError(
+                    f"Ignore list: argument {name!r} is not defined for function {self.name}. "
+                    f"It has: {', '.join(bound) or 'no parameters'}."
+                )
+
+    def _bind_any(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, object]:
         bound: dict[str, object] = dict(zip(self._positional, args, strict=False))
         extra = args[len(self._positional) :]
         if extra and "*" not in self.surplus:
@@ -144,10 +196,11 @@ class _Parameters:
 
 
 _MISSING = object()
-_known: WeakKeyDictionary[Callable[..., Any], _Parameters] = WeakKeyDictionary()
+_known: WeakKeyDictionary[Callable[..., Any], Parameters] = WeakKeyDictionary()
 
 
-def _parameters(function: Callable[..., Any]) -> _Parameters:
+def parameters_of(function: Callable[..., Any]) -> Parameters:
+    """Return the parameters of a function, found anew when its code or defaults were replaced."""
     # What a signature is made from, as far as it can be replaced in place.
     marker = (
         getattr(function, "__code__", None),
@@ -157,7 +210,7 @@ def _parameters(function: Callable[..., Any]) -> _Parameters:
     try:
         known = _known.get(function)
         if known is None or any(one is not other for one, other in zip(known.marker, marker, strict=True)):
-            known = _known[function] = _Parameters(function, marker)
+            known = _known[function] = Parameters(function, marker)
     except TypeError:  # neither hashable nor weakly referable, as a callable object may be
-        return _Parameters(function, marker)
+        return Parameters(function, marker)
     return known

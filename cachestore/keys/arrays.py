@@ -2,20 +2,33 @@
 
 from __future__ import annotations
 
+import functools
+import math
 import sys
-from typing import TYPE_CHECKING, Any
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blake3 import blake3
 
-from cachestore.keys.encoding import buffer, record, text
+from cachestore.keys.encoding import ONE_THREAD, record, text
 from cachestore.keys.functions import encode_class
-from cachestore.keys.scalars import LEAVES
+from cachestore.keys.scalars import SMALL
 from cachestore.keys.walk import Encoder, Walk
 
 if TYPE_CHECKING:
     import numpy
 
-_BLOCK = 1 << 24
+_SMALL = 1 << 15
+# How many bits the numbers have that fill ten of their sixteen bytes.
+_EXTENDED = 63
+# Views are copied in blocks that caches hold; larger ones some blocks ahead, by two threads.
+_BLOCK = 1 << 21
+_ALONE = 1 << 23
+_COPIERS = 2
+_AHEAD = 4
+_KINDS = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128"
+_NUMBERS: dict[type, Callable[[Any], bytes]] = {}
 
 
 def find_encoder(cls: type) -> Encoder | None:
@@ -23,6 +36,10 @@ def find_encoder(cls: type) -> Encoder | None:
     numpy = sys.modules.get("numpy")
     if numpy is None:
         return None
+    if not _NUMBERS:
+        _NUMBERS.update((dtype.type, _number(dtype)) for dtype in map(numpy.dtype, _KINDS.split()))
+        SMALL.update(_NUMBERS)
+        SMALL[numpy.ndarray] = _small_array
     rules: tuple[tuple[type, Encoder], ...] = (
         (numpy.ma.MaskedArray, _masked),
         (numpy.ndarray, encode_array),
@@ -41,9 +58,10 @@ def encode_array(walk: Walk, value: Any) -> bytes:
     """
     import numpy
 
-    plain = numpy.asarray(value)
-    content = _array(walk, plain)
-    if type(value) in (numpy.ndarray, numpy.memmap):
+    if type(value) is numpy.ndarray:
+        return _array(walk, value)
+    content = _array(walk, numpy.asarray(value))
+    if type(value) is numpy.memmap:
         return content
     return record(
         "arraysubclass",
@@ -53,38 +71,124 @@ def encode_array(walk: Walk, value: Any) -> bytes:
     )
 
 
+def _number(dtype: Any) -> Callable[[Any], bytes]:
+    stored = dtype.newbyteorder("<")
+    head, nan = record("scalar", _spelled(stored)), record("nan", _spelled(stored))
+    is_stored = stored == dtype
+
+    def encode(value: Any) -> bytes:
+        # As for Python's own numbers: a NaN is a NaN.
+        if value != value:  # noqa: PLR0124
+            return nan
+        data: bytes = (value if is_stored else value.astype(stored)).tobytes()
+        return head + data
+
+    return encode
+
+
+def _small_array(value: Any) -> bytes | None:
+    """Encode an array that leads nowhere and is not worth remembering; None is for others."""
+    return _plain_array(value) if value.nbytes <= _SMALL else None
+
+
 def _array(walk: Walk, value: numpy.ndarray[Any, Any]) -> bytes:
+    encoding = _plain_array(value)
+    return _objects(walk, value) if encoding is None else encoding
+
+
+def _plain_array(value: numpy.ndarray[Any, Any]) -> bytes | None:
+    """Encode an array that is made of bytes alone; None is for others."""
+    flags = value.flags
+    plan = _plan(value.dtype, value.shape, flags.c_contiguous, flags.f_contiguous)
+    if plan is None:
+        return None
+    head, stored, transposed, counting = plan
+    if stored is not None:
+        value = value.astype(stored)
+    if transposed:
+        value = value.T
+    size = value.nbytes
+    if size <= _SMALL:
+        data = value if counting is None else _counting_bytes(value, counting)
+        return b"#" + blake3(head + data.tobytes()).digest()
+    hasher = blake3(head, max_threads=1 if size <= ONE_THREAD else blake3.AUTO)
+    if counting is None and value.flags.c_contiguous:
+        hasher.update(flat(value))
+    else:
+        for copied in _copies(value, counting):
+            hasher.update(copied)
+    return b"#" + hasher.digest()
+
+
+class _Plan(NamedTuple):
+    """How arrays of one dtype, shape and order are encoded."""
+
+    head: bytes
+    stored: Any
+    transposed: bool
+    counting: Any
+
+
+@functools.lru_cache(maxsize=1000)
+def _plan(dtype: Any, shape: tuple[int, ...], in_c: bool, in_fortran: bool) -> _Plan | None:
+    if dtype.hasobject or dtype.kind == "T" or _titles(dtype):
+        return None
     # Pickling turns the bytes of a foreign order round, and the values are the same.
-    dtype = value.dtype if value.dtype.kind == "T" else value.dtype.newbyteorder("<")
-    if dtype != value.dtype:
-        value = value.astype(dtype)
-    members = [_dtype(walk, dtype), walk.encode(value.shape)]
-    if dtype.hasobject or dtype.kind == "T":
-        if dtype.names:
-            columns = [_array(walk, value[name]) for name in dtype.names]
-            return record("array", *members, *columns)
-        return record("array", *members, walk.members("elements", value.astype(object).ravel().tolist()))
-    if dtype.names:
-        value = value.astype(_packed(dtype))
-    if value.flags.f_contiguous and not value.flags.c_contiguous:
-        return record("array", *members, b"{fortran 0:", _bytes(value.T))
-    return record("array", *members, b"{c 0:", _bytes(value))
+    stored = dtype.newbyteorder("<")
+    transposed = in_fortran and not in_c
+    order = b"F" if transposed else b"C"
+    head = b"array %b%b%b" % (_spelled(_packed(stored)), order, str(shape).encode())
+    return _Plan(head, None if stored == dtype else stored, transposed, _counting(stored))
 
 
-def _bytes(value: numpy.ndarray[Any, Any]) -> bytes:
-    """Encode the elements in C order, copying at most a block of them at a time."""
+def _counting(dtype: Any) -> Any:
+    """Return which bytes of an element count, as an index; None if all do."""
     import numpy
 
-    if value.nbytes == 0:
-        return b"b0:"
-    if value.flags.c_contiguous:
-        return buffer(flat(value))
-    hasher = blake3(b"b%d:" % value.nbytes, max_threads=blake3.AUTO if value.nbytes > _BLOCK else 1)
-    if value.nbytes <= 64:
-        return buffer(value.tobytes())
-    for block in _blocks(value):
-        hasher.update(flat(numpy.ascontiguousarray(block)))
-    return b"#" + hasher.digest()
+    places = _places(dtype)
+    if len(places) == dtype.itemsize:
+        return None
+    first, last = int(places.min(initial=0)), int(places.max(initial=0))
+    if numpy.array_equal(places, numpy.arange(first, last + 1)):
+        return slice(first, last + 1)
+    return places
+
+
+def _places(dtype: Any) -> Any:
+    """Return where in an element the bytes of its fields lie, and no padding, whose bytes are accidents."""
+    import numpy
+
+    if dtype.names is not None:
+        fields = [dtype.fields[name] for name in dtype.names]
+        return numpy.concatenate(
+            [_places(field) + offset for field, offset, *_ in fields] or [numpy.arange(0)]
+        )
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        starts = numpy.arange(math.prod(shape)) * base.itemsize
+        return (starts[:, None] + _places(base)).ravel()
+    if dtype.kind in "fc" and numpy.finfo(dtype).nmant == _EXTENDED:
+        width = dtype.itemsize // (2 if dtype.kind == "c" else 1)
+        starts = numpy.arange(0, dtype.itemsize, width)
+        return (starts[:, None] + numpy.arange(10)).ravel()
+    return numpy.arange(dtype.itemsize)
+
+
+def _counting_bytes(value: numpy.ndarray[Any, Any], counting: Any) -> numpy.ndarray[Any, Any]:
+    import numpy
+
+    rows = numpy.frombuffer(value.tobytes(), numpy.uint8).reshape(-1, value.itemsize)
+    return numpy.ascontiguousarray(rows[:, counting])
+
+
+def _objects(walk: Walk, value: numpy.ndarray[Any, Any]) -> bytes:
+    dtype = value.dtype
+    shape = text(str(value.shape))
+    if dtype.names:
+        members = [_spelled(_packed(dtype.newbyteorder("<"))), walk.encode(_titles(dtype)), shape]
+        return record("array", *members, *(_array(walk, value[name]) for name in dtype.names))
+    elements = value.astype(object).ravel().tolist()
+    return record("array", _dtype(walk, dtype), shape, walk.members("elements", elements))
 
 
 def flat(value: Any) -> memoryview:
@@ -92,6 +196,27 @@ def flat(value: Any) -> memoryview:
     import numpy
 
     return memoryview(value.reshape(-1).view(numpy.uint8))
+
+
+def _copies(value: numpy.ndarray[Any, Any], counting: Any) -> Iterator[memoryview]:
+    """Copy an array block by block in C order, the next blocks in other threads while one is digested."""
+
+    def copied(block: numpy.ndarray[Any, Any]) -> memoryview:
+        return flat(block.copy() if counting is None else _counting_bytes(block, counting))
+
+    if value.nbytes <= _ALONE:
+        yield from map(copied, _blocks(value))
+        return
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(_COPIERS) as pool:
+        coming: deque[Any] = deque()
+        for block in _blocks(value):
+            coming.append(pool.submit(copied, block))
+            if len(coming) > _AHEAD:
+                yield coming.popleft().result()
+        while coming:
+            yield coming.popleft().result()
 
 
 def _blocks(value: numpy.ndarray[Any, Any]) -> Any:
@@ -122,47 +247,79 @@ def _packed(dtype: Any) -> Any:
 
 
 def _dtype(walk: Walk, value: Any) -> bytes:
-    if value.names is not None:
-        fields = []
-        for name in value.names:
-            field, _, *title = value.fields[name]
-            fields += [text(name), _dtype(walk, field), walk.encode(title)]
-        return record("dtype", *fields)
-    if value.subdtype is not None:
-        base, shape = value.subdtype
-        return record("dtype", _dtype(walk, base), walk.encode(shape))
     if value.kind == "T":
-        return record(
-            "dtype",
-            b"T",
-            walk.encode(getattr(value, "na_object", None)),
-            walk.encode(hasattr(value, "na_object")),
-        )
-    return record("dtype", text(value.str))
+        settled = (value.coerce, hasattr(value, "na_object"), getattr(value, "na_object", None))
+        return record("dtype", b"T", walk.encode(settled))
+    return record("dtype", _spelled(value), walk.encode(_titles(value)))
+
+
+def _spelled(dtype: Any) -> bytes:
+    """Encode a dtype without the titles of its fields."""
+    if dtype.names is not None:
+        fields = []
+        for name in dtype.names:
+            field, offset, *_ = dtype.fields[name]
+            fields += [text(name), _spelled(field), text(str(offset))]
+        return record("fields", text(str(dtype.itemsize)), *fields)
+    if dtype.subdtype is not None:
+        base, shape = dtype.subdtype
+        return record("block", _spelled(base), text(str(shape)))
+    return text(dtype.str)
+
+
+def _titles(dtype: Any) -> list[Any]:
+    """Collect the titles of fields, which can be anything, with the way to them."""
+    if dtype.subdtype is not None:
+        return _titles(dtype.subdtype[0])
+    titles = []
+    for name in dtype.names or ():
+        field, _, *title = dtype.fields[name]
+        if title or _titles(field):
+            titles.append((name, title, _titles(field)))
+    return titles
 
 
 def _scalar(walk: Walk, value: Any) -> bytes:
     import numpy
 
-    if value.dtype.kind in "fc" and numpy.isnan(value):
-        # As for Python's own numbers: a NaN is a NaN.
-        return record("scalar", _dtype(walk, value.dtype), LEAVES[float](float("nan")))
+    number = _NUMBERS.get(type(value))
+    if number is not None:
+        return number(value)
+    if value.dtype.kind in "fc" and value != value:  # noqa: PLR0124
+        return record("nan", _spelled(value.dtype.newbyteorder("<")))
     return record("scalar", _array(walk, numpy.asarray(value)))
 
 
 def _masked(walk: Walk, value: Any) -> bytes:
     import numpy
 
+    if value is numpy.ma.masked:
+        return b"{masked 0:"
     data = numpy.array(numpy.ma.getdata(value))
     mask = numpy.ma.getmaskarray(value)
-    # What lies under the mask cannot be seen.
+    _hide(data, mask)
+    members = [_array(walk, data), _array(walk, mask), walk.encode(value.fill_value)]
+    if type(value) is not numpy.ma.MaskedArray:
+        members.append(encode_class(walk, type(value)))
+    return record("masked", *members)
+
+
+def _hide(data: numpy.ndarray[Any, Any], mask: numpy.ndarray[Any, Any]) -> None:
+    """Overwrite what lies under a mask and cannot be seen."""
+    import numpy
+
     if mask.dtype.names is None:
         data[mask] = numpy.zeros((), data.dtype)[()]
-    return record("masked", _array(walk, data), _array(walk, mask), walk.encode(value.fill_value))
+        return
+    for name in mask.dtype.names:
+        _hide(data[name], mask[name])
 
 
 def _generator(walk: Walk, value: Any) -> bytes:
-    return record("generator", encode_class(walk, type(value)), walk.encode(value.bit_generator.state))
+    bits = value.bit_generator
+    # The seeds of the generators that it will spawn.
+    seeds = getattr(bits.seed_seq, "state", None)
+    return record("generator", encode_class(walk, type(value)), walk.encode(bits.state), walk.encode(seeds))
 
 
 def _random_state(walk: Walk, value: Any) -> bytes:

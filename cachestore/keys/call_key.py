@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
+
+from blake3 import blake3
 
 from cachestore.keys.encoding import hexadecimal, record, text
 from cachestore.keys.function_identity import FunctionIdentity
-from cachestore.keys.scalars import LEAVES
+from cachestore.keys.hasher import digest_of
 
 # Keys of another format are other keys. Format 0 makes no promise to later ones.
 FORMAT = 0
@@ -27,29 +30,29 @@ class CallKey:
         The version of all the code that counts: the function's, and that which its arguments bring with them.
     code_parts
         The version of each part of it.
-    arguments
-        The digest of each argument by its name, never its value.
+    encodings
+        The encoding of each argument by its name.
     """
 
     key: str
     function: str
     code_version: str
     code_parts: Mapping[str, str] = field(default_factory=dict)
-    arguments: Mapping[str, str] = field(default_factory=dict)
+    encodings: Mapping[str, bytes] = field(default_factory=dict)
 
-    def of_version(self, code_version: str) -> CallKey:
-        """Return the key of the same call of another version of the code; its parts are not known."""
-        key = _key(self.function, code_version, self.arguments)
-        return CallKey(key, self.function, code_version, {}, self.arguments)
+    @property
+    def arguments(self) -> dict[str, str]:
+        """The digest of each argument by its name, never its value."""
+        return {name: digest_of(encoding) for name, encoding in self.encodings.items()}
 
-    def versionless(self) -> str:
-        """Return the digest of the call but for its code version: equal for one call in two versions."""
-        return _key(self.function, "", self.arguments)
+    def in_version(self, version: str) -> str:
+        """Return the key that the same call has in another version of the code."""
+        return _key(self.function, version, self.encodings)
 
 
 def call_key(
     function: FunctionIdentity,
-    arguments: Mapping[str, str],
+    encodings: Mapping[str, bytes],
     *,
     argument_parts: Mapping[str, str] | None = None,
 ) -> CallKey:
@@ -59,41 +62,46 @@ def call_key(
     ----------
     function
         Which function is called.
-    arguments
-        The digest of each argument that counts, by the name of its parameter.
+    encodings
+        The encoding of each argument that counts, by the name of its parameter.
     argument_parts
         The versions of the code that the arguments bring with them.
 
     Examples
     --------
-    >>> from cachestore.keys import bind, digest, identify
+    >>> from cachestore.keys import bind, encode, identify
     >>> def scale(x, factor=2.0): return x * factor
     >>> def key(*args, **kwargs):
     ...     bound = bind(scale, args, kwargs)
-    ...     return call_key(identify(scale), {name: digest(value) for name, value in bound.items()}).key
+    ...     return call_key(identify(scale), {name: encode(value)[0] for name, value in bound.items()}).key
     >>> key(3) == key(x=3, factor=2.0)
     True
     """
-    parts = dict(function.parts)
-    version = function.version
+    parts, version = function.parts, function.version
     foreign = {name: part for name, part in (argument_parts or {}).items() if parts.get(name) != part}
     if foreign:
         # A part that both know in different versions (two closures of one name) must not hide either of them.
-        for name, part in foreign.items():
-            parts[name] = _both(parts[name], part) if name in parts else part
-        version = hexadecimal(record("version", text(version), _mapping(foreign)))
-    return CallKey(_key(function.name, version, arguments), function.name, version, parts, dict(arguments))
+        both = {name: _both(parts[name], part) if name in parts else part for name, part in foreign.items()}
+        parts = {**parts, **both}
+        version = hexadecimal(record("version", text(version), *_members(foreign)))
+    return CallKey(_key(function.name, version, encodings), function.name, version, parts, encodings)
 
 
-def _key(function: str, version: str, arguments: Mapping[str, str]) -> str:
-    return hexadecimal(
-        record("call", LEAVES[int](FORMAT), text(function), text(version), _mapping(arguments))
-    )
+def _key(name: str, version: str, encodings: Mapping[str, bytes]) -> str:
+    # The name of the function says how long it is, names of parameters have no spaces in them, versions are of one
+    # length, and encodings say where they end: no two of these texts are alike.
+    arguments = b"".join([b"%b %b" % (name.encode(), encodings[name]) for name in sorted(encodings)])
+    return blake3(_head(name, version) + arguments).hexdigest()
+
+
+@lru_cache(maxsize=1024)
+def _head(name: str, version: str) -> bytes:
+    return f"cachestore call {FORMAT}\n{len(name)} {name} {version}\n".encode("utf-8", "surrogatepass")
 
 
 def _both(one: str, other: str) -> str:
     return hexadecimal(record("both", *sorted((text(one), text(other)))))
 
 
-def _mapping(mapping: Mapping[str, str]) -> bytes:
-    return record("mapping", *(text(name) + text(value) for name, value in sorted(mapping.items())))
+def _members(mapping: Mapping[str, str]) -> list[bytes]:
+    return [text(name) + text(value) for name, value in sorted(mapping.items())]

@@ -10,9 +10,12 @@ import os
 import re
 import sys
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
 from typing import Literal
+
+from cachestore.keys.rules import DELIVERED, Rules
 
 _STANDARD_LIBRARY = str(Path(os.__file__).parent) + os.sep
 _INSTALLED = re.compile(r"(.*[/\\](?:site|dist)-packages)[/\\]")
@@ -43,8 +46,13 @@ _FIRST_PARTY = Origin("first-party")
 _known: dict[str, Origin] = {}
 
 
-def origin_of(module: str | None) -> Origin:
+def origin_of(module: str | None, rules: Rules = DELIVERED) -> Origin:
     """Say where a module comes from, by its name as in `__module__`.
+
+    Parameters
+    ----------
+    rules
+        Name what counts as the team's own wherever it was installed from.
 
     Examples
     --------
@@ -55,6 +63,8 @@ def origin_of(module: str | None) -> Origin:
     """
     if module is None:
         return _STANDARD
+    if rules.first_party and _is_named(module, rules.first_party):
+        return _FIRST_PARTY
     known = _known.get(module)
     if known is None:
         known = _find_origin(module)
@@ -64,11 +74,22 @@ def origin_of(module: str | None) -> Origin:
     return known
 
 
+@cache
+def _is_named(module: str, patterns: tuple[str, ...]) -> bool:
+    # `acme` names what is inside it too; `acme.features` of a namespace package only that part.
+    parts = module.split(".")
+    return any(
+        fnmatchcase(".".join(parts[:depth]), pattern)
+        for pattern in patterns
+        for depth in range(1, len(parts) + 1)
+    )
+
+
 def _find_origin(module: str) -> Origin:
     top = module.partition(".")[0]
     if top == _OURSELVES or top in sys.builtin_module_names:
         return _STANDARD
-    if module == "__main__":
+    if module in {"__main__", "__mp_main__"}:
         return _FIRST_PARTY
     file = _file_of(module) or _file_of(top) or _file_on_path(top)
     if file is None:
@@ -158,30 +179,52 @@ def _recorded(distribution: Path) -> frozenset[str]:
 
 
 @cache
-def package_version(package: str) -> str:
-    """Return the version of an installed package, to the minor: `2.3.1` is `2.3`.
+def package_version(package: str, fineness: str = "minor") -> str:
+    """Return the version of an installed package as finely as it counts.
 
     The package's own `__version__` counts, else that of the distribution that installed it; a package that
     has neither has the version `0`.
+
+    Parameters
+    ----------
+    fineness
+        `exact`, `minor` (`2.3.1` is `2.3`) or `ignore` (every version is `any`).
     """
+    if fineness == "ignore":
+        return "any"
     version = getattr(sys.modules.get(package), "__version__", None)
     if not isinstance(version, str):
         version = _distribution_version(package)
+    if fineness == "exact":
+        return version
     minor = _MINOR.match(version)
     return minor[0] if minor else "0"
 
 
 def _distribution_version(package: str) -> str:
+    found = _distribution(package)
+    return found[1] if found else "0"
+
+
+def distribution_of(module: str) -> str | None:
+    """Return the name of the distribution that installed a module; None for code that none did."""
+    found = _distribution(module.partition(".")[0])
+    return found[0] if found else None
+
+
+@cache
+def _distribution(package: str) -> tuple[str, str] | None:
+    """Return name and version of the distribution that installed a top-level module."""
     file = _file_of(package) or _file_on_path(package)
     if file is None:
-        return "0"
+        return None
     installed = _INSTALLED.match(file)
     root = installed[1] if installed else _root_of(package, file)
-    names = {name: name.removesuffix(".dist-info").rpartition("-") for name in _distributions(root)}
-    for distribution, _, version in names.values():
-        if re.sub(r"[-_.]+", "_", distribution).lower() == package.lower():
-            return version
-    for folder, (_, _, version) in names.items():
+    names = {folder: folder.removesuffix(".dist-info").rpartition("-") for folder in _distributions(root)}
+    for name, _, version in names.values():
+        if re.sub(r"[-_.]+", "_", name).lower() == package.lower():
+            return name, version
+    for folder, (name, _, version) in names.items():
         if package in _recorded(Path(root, folder)):
-            return version
-    return "0"
+            return name, version
+    return None

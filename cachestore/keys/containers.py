@@ -1,4 +1,4 @@
-"""The built-in containers and what is made of them: subclasses, named tuples, ordered and default dicts."""
+"""What is made of the built-in containers: subclasses, named tuples, ordered and default dicts."""
 
 from __future__ import annotations
 
@@ -6,34 +6,7 @@ from collections import Counter, OrderedDict, defaultdict
 from typing import Any
 
 from cachestore.keys.encoding import record
-from cachestore.keys.walk import Encoder, Refusal, Walk
-
-
-def _list(walk: Walk, value: list[Any]) -> bytes:
-    return walk.members("list", value)
-
-
-def _tuple(walk: Walk, value: tuple[Any, ...]) -> bytes:
-    return walk.members("tuple", value)
-
-
-def _dict(walk: Walk, value: dict[Any, Any]) -> bytes:
-    return walk.pairs("dict", value.items())
-
-
-def _set(walk: Walk, value: set[Any]) -> bytes:
-    return _elements(walk, "set", value)
-
-
-def _frozenset(walk: Walk, value: frozenset[Any]) -> bytes:
-    return _elements(walk, "frozenset", value)
-
-
-def _elements(walk: Walk, tag: str, value: Any) -> bytes:
-    try:
-        return record(tag, *sorted(map(walk.encode, value)))
-    except Refusal as refusal:
-        raise refusal.step("{...}") from None
+from cachestore.keys.walk import Encoder, Walk
 
 
 def _ordered_dict(walk: Walk, value: OrderedDict[Any, Any]) -> bytes:
@@ -41,19 +14,18 @@ def _ordered_dict(walk: Walk, value: OrderedDict[Any, Any]) -> bytes:
 
 
 def _default_dict(walk: Walk, value: defaultdict[Any, Any]) -> bytes:
-    return record("defaultdict", walk.named(".default_factory", value.default_factory), _dict(walk, value))
+    return record(
+        "defaultdict",
+        walk.named(".default_factory", value.default_factory),
+        walk.pairs("dict", value.items()),
+    )
 
 
 def _counter(walk: Walk, value: Counter[Any]) -> bytes:
-    return record("counter", _dict(walk, value))
+    return record("counter", walk.pairs("dict", value.items()))
 
 
 CONTAINERS: dict[type, Encoder] = {
-    list: _list,
-    tuple: _tuple,
-    dict: _dict,
-    set: _set,
-    frozenset: _frozenset,
     OrderedDict: _ordered_dict,
     defaultdict: _default_dict,
     Counter: _counter,
@@ -66,6 +38,8 @@ def encode_content(walk: Walk, value: Any) -> bytes | None:
     The built-in methods are called on purpose: what a subclass makes of its content is its class's business,
     and the class counts beside it.
     """
+    if not isinstance(value, _BUILT_IN):
+        return None
     if isinstance(value, OrderedDict):
         return walk.members("ordereddict", OrderedDict.items(value))
     if isinstance(value, dict):
@@ -97,3 +71,4 @@ _PLAIN: dict[type, Any] = {
     bytes: lambda value: bytes(memoryview(value)),
     bytearray: lambda value: bytearray(memoryview(value)),
 }
+_BUILT_IN = (dict, list, tuple, set, frozenset, *_PLAIN)

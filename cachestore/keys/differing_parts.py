@@ -10,12 +10,15 @@ from typing import Any
 from cachestore.keys.code_origin import package_version
 from cachestore.keys.hasher import new_walk
 from cachestore.keys.reach import code_parts
+from cachestore.keys.rules import DELIVERED, Rules
 from cachestore.keys.walk import Refusal
 from cachestore.keys.watched import ABSENT
 
+_CODE = frozenset({"function", "class", "module"})
 
-def differing_parts(parts: Mapping[str, str]) -> list[str]:
-    """Return the names of the parts whose code in this process is not that of the given versions.
+
+def differing_parts(parts: Mapping[str, str], *, rules: Rules = DELIVERED) -> dict[str, str | None]:
+    """Return the parts whose code in this process is not that of the given versions, each with its version here.
 
     Only what this process finds by its name is looked at. What came pickled by value (from `__main__`, a
     notebook, the inside of a function, or a module that is not here) brought its code along.
@@ -24,26 +27,35 @@ def differing_parts(parts: Mapping[str, str]) -> list[str]:
     ----------
     parts
         The version of each part, as in `FunctionIdentity.parts` or `CallKey.code_parts`.
+    rules
+        How code is looked at.
+
+    Returns
+    -------
+    dict
+        By the name of the part; None stands for what is not there, or has no version.
     """
-    walk = new_walk()
-    differing = set()
+    walk = new_walk(rules)
+    differing: dict[str, str | None] = {}
     for name, version in parts.items():
         kind, _, place = name.partition(":")
         if kind == "package":
-            if package_version(place) != version:
-                differing.add(name)
+            here = package_version(place, rules.fineness(place))
+            if here != version:
+                differing[name] = here
             continue
-        value = ABSENT if kind == "constant" else _find(place)
+        value = _find(place) if kind in _CODE else ABSENT
         if value is None:
-            differing.add(name)
+            differing[name] = None
         elif value is not ABSENT:
             try:
                 walk.encode(value)
             except Refusal:
-                differing.add(name)
-    here = code_parts(walk)
-    differing.update(name for name, version in here.items() if parts.get(name, version) != version)
-    return sorted(differing)
+                differing[name] = None
+    for name, version in code_parts(walk).items():
+        if parts.get(name, version) != version:
+            differing[name] = version
+    return dict(sorted(differing.items()))
 
 
 def _find(place: str) -> Any:

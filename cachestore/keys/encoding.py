@@ -6,7 +6,7 @@ from blake3 import blake3
 
 # Longer encodings are replaced by their digest: what a container joins stays small, whatever is inside.
 _LONGEST = 96
-_ONE_THREAD = 1 << 20
+ONE_THREAD = 1 << 20
 
 
 def record(tag: str, *members: bytes) -> bytes:
@@ -36,7 +36,7 @@ def buffer(data: bytes | bytearray | memoryview) -> bytes:
     size = data.nbytes if isinstance(data, memoryview) else len(data)
     if size <= 64:
         return b"b%d:%b" % (size, bytes(data))
-    hasher = blake3(b"b%d:" % size, max_threads=1 if size <= _ONE_THREAD else blake3.AUTO)
+    hasher = blake3(b"b%d:" % size, max_threads=1 if size <= ONE_THREAD else blake3.AUTO)
     return b"#" + hasher.update(data).digest()
 
 

@@ -47,7 +47,7 @@ def _series(walk: Walk, value: Any) -> bytes:
 def _subclass(walk: Walk, value: Any, name: str) -> list[bytes]:
     """Encode what a class derived from one of pandas' own adds to it."""
     cls = type(value)
-    if cls.__name__ == name and cls.__module__.startswith("pandas."):
+    if cls.__name__ == name and cls.__module__.partition(".")[0] == "pandas":
         return []
     attributes = [(name, getattr(value, name, None)) for name in value._metadata if name != "name"]
     return [encode_class(walk, cls), walk.pairs("state", attributes, attributes=True)]

@@ -8,10 +8,19 @@ from types import FunctionType, MethodType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from cachestore.keys.declared import (
+    NOTHING,
+    Declared,
+    declared_parts,
+    encode_version,
+    stands_for_source,
+)
 from cachestore.keys.encoding import hexadecimal, record, text
 from cachestore.keys.functions import memorised
 from cachestore.keys.hasher import new_walk
+from cachestore.keys.own_version import named_alike
 from cachestore.keys.reach import code_parts
+from cachestore.keys.rules import DELIVERED, Rules
 from cachestore.keys.walk import Refusal, Walk
 
 
@@ -33,12 +42,22 @@ class FunctionIdentity:
     version: str
     parts: Mapping[str, str]
 
+    @property
+    def uses_sklearn(self) -> bool:
+        """Whether scikit-learn's configuration may change what the function returns."""
+        return "package:sklearn" in self.parts
 
-def identify(function: Callable[..., Any]) -> FunctionIdentity:
+
+def identify(function: Callable[..., Any], *, rules: Rules = DELIVERED) -> FunctionIdentity:
     """Return the identity of a function: its name, and the version of its code and of all that it reaches.
 
     The receiver of a bound method is one of its arguments and no part of it. What was found is remembered,
     and found anew when a function, a constant or a free variable on the way was replaced.
+
+    Parameters
+    ----------
+    rules
+        How code is looked at.
 
     Raises
     ------
@@ -51,34 +70,51 @@ def identify(function: Callable[..., Any]) -> FunctionIdentity:
     >>> identify(json.dumps).name
     'json.dumps'
     """
-    function = memorised(function) or function
-    if isinstance(function, MethodType):
-        function = function.__func__
+    function = plain_function(function)
     if not isinstance(function, FunctionType):
-        return _find(function)[0]
-    known = _known.get(function)
-    if known is not None and known[1].still_holds():
-        return known[0]
-    identity, walk = _find(function)
-    fresh = new_walk()
-    fresh.watched = walk.watched
-    _known[function] = (identity, fresh)
-    return identity
+        return find_identity(function, rules)[0]
+    known = _known.setdefault(function, {})
+    remembered = known.get(rules)
+    if remembered is None or not remembered[1].still_holds():
+        remembered = known[rules] = find_identity(function, rules)
+    return remembered[0]
 
 
-_known: WeakKeyDictionary[FunctionType, tuple[FunctionIdentity, Walk]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[FunctionType, dict[Rules, tuple[FunctionIdentity, Walk]]] = WeakKeyDictionary()
 
 
-def _find(function: Any) -> tuple[FunctionIdentity, Walk]:
-    walk = new_walk()
+def plain_function(function: Any) -> Any:
+    """Return what a memorised function or a bound method calls."""
+    function = memorised(function) or function
+    return function.__func__ if isinstance(function, MethodType) else function
+
+
+def find_identity(function: Any, rules: Rules, declared: Declared = NOTHING) -> tuple[FunctionIdentity, Walk]:
+    """Find the identity of a function, and a walk that knows whether it still holds.
+
+    Raises
+    ------
+    KeyingError
+        If a value that the function carries has no stable digest, or what was declared of it cannot be found.
+    """
+    walk = new_walk(rules)
+    walk.declare(declared.ignore_globals, declared.depends_on)
     name = name_of(function)
     try:
-        encoding = walk.encode(function)
-        parts = code_parts(walk)
+        if stands_for_source(function, declared):
+            encoding = encode_version(walk, function, declared)
+        else:
+            encoding = walk.encode(function)
+        files = declared_parts(walk, function, declared)
+        parts = {**code_parts(walk), **files}
     except Refusal as refusal:
         raise refusal.error(f"function {name}") from refusal.__cause__
-    members = [text(part) + text(version) for part, version in parts.items()]
-    return FunctionIdentity(name, hexadecimal(record("identity", encoding, *members)), parts), walk
+    members = [text(part) + text(version) for part, version in sorted(parts.items())]
+    identity = FunctionIdentity(name, hexadecimal(record("identity", encoding, *members)), parts)
+    # What was encoded on the way is let go of: it would keep closures alive.
+    fresh = new_walk(rules)
+    fresh.watched = walk.watched
+    return identity, fresh
 
 
 def name_of(function: Any) -> str:
@@ -88,4 +124,4 @@ def name_of(function: Any) -> str:
     if not hasattr(function, "__qualname__"):
         function = type(function)
     owner = getattr(function, "__objclass__", function)  # a method of a built-in class knows its class only
-    return f"{getattr(owner, '__module__', None) or 'builtins'}.{function.__qualname__}"
+    return f"{named_alike(getattr(owner, '__module__', None) or 'builtins')}.{function.__qualname__}"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import functools
+import types
 from collections.abc import Mapping
+from contextvars import ContextVar
 from types import (
     BuiltinFunctionType,
     FunctionType,
@@ -13,12 +15,18 @@ from types import (
 )
 from typing import Any
 
-from cachestore.keys.code_origin import origin_of
 from cachestore.keys.encoding import record, text
 from cachestore.keys.filled import is_filled
 from cachestore.keys.own_version import OURS, module_of, own_version, part_name
 from cachestore.keys.walk import Encoder, Walk
 from cachestore.keys.watched import ABSENT, cell_contents
+
+_TOOLS = frozenset(
+    {
+        "_asyncio", "_queue", "_thread", "asyncio.locks", "concurrent.futures.process", "concurrent.futures.thread",
+        "logging", "queue", "threading",
+    }
+)  # fmt: skip
 
 
 def memorised(value: Any) -> Any:
@@ -32,11 +40,9 @@ def memorised(value: Any) -> Any:
 
 def encode_function(walk: Walk, value: FunctionType) -> bytes:
     """Encode a function by its name, source, defaults and closure; its code is noted to be followed."""
-    origin = origin_of(module_of(value))
+    origin = walk.origin_of(module_of(value))
     name = text(part_name(value))
     wrapped = value.__dict__.get("__wrapped__")
-    if origin.kind == "package":
-        walk.packages.add(origin.package)
     if origin.kind != "first-party":
         if wrapped is not None:
             # What a foreign decorator keeps for itself (caches, locks) is its own business.
@@ -60,12 +66,19 @@ def encode_function(walk: Walk, value: FunctionType) -> bytes:
     ]
     for parameter, default in sorted((value.__kwdefaults__ or {}).items()):
         members += [text(parameter), _carried(walk, step + parameter, default)]
-    for variable, content in zip(value.__code__.co_freevars, cell_contents(value), strict=True):
-        content = ABSENT if is_filled(value, variable, content) else content
-        members += [text(variable), _carried(walk, step + variable, content)]
+    members.append(encode_closure(walk, value))
     if wrapped is not None:
         members.append(walk.named(" -> __wrapped__", wrapped))
     return record("function", name, version, *members)
+
+
+def encode_closure(walk: Walk, value: FunctionType) -> bytes:
+    """Encode what the free variables of a function hold."""
+    members = []
+    for variable, content in zip(value.__code__.co_freevars, cell_contents(value), strict=True):
+        content = ABSENT if is_filled(value, variable, content) else content
+        members += [text(variable), _carried(walk, f" -> {value.__name__} -> {variable}", content)]
+    return record("closure", *members)
 
 
 def _carried(walk: Walk, step: str, value: Any) -> bytes:
@@ -77,28 +90,25 @@ def _carried(walk: Walk, step: str, value: Any) -> bytes:
 
 
 def is_inert(value: object) -> bool:
-    """Say whether a value is a tool of the process, a logger or a lock, no part of what is computed."""
-    return type(value).__module__ in {"logging", "_thread", "threading"}
+    """Say whether a value is a tool of the process, such as a logger or a lock, and no part of what is computed."""
+    cls = type(value)
+    return cls.__module__ in _TOOLS or cls is ContextVar or cls is object or cls.__name__.endswith("Logger")
 
 
 def encode_class(walk: Walk, value: type) -> bytes:
     """Encode a class by its name; its code is noted to be followed."""
-    origin = origin_of(value.__module__)
-    if origin.kind == "package":
-        walk.packages.add(origin.package)
-    elif origin.kind == "first-party":
+    # A class that was made by a call, not by a statement, may be said to be of `types`.
+    made = value.__module__ == "types" and vars(types).get(value.__name__) is not value
+    if made or walk.origin_of(value.__module__).kind == "first-party":
         walk.code[id(value)] = value
-        if "<" in value.__qualname__:
+        if made or "<" in value.__qualname__:
             # Many classes may have this name, and the parts of the key are told apart by names.
             return record("class", text(part_name(value)), own_version(value))
     return record("class", text(part_name(value)))
 
 
 def _module(walk: Walk, value: ModuleType) -> bytes:
-    origin = origin_of(value.__name__)
-    if origin.kind == "package":
-        walk.packages.add(origin.package)
-    elif origin.kind == "first-party":
+    if walk.origin_of(value.__name__).kind == "first-party":
         walk.code[id(value)] = value
     return record("module", text(value.__name__))
 
@@ -111,9 +121,7 @@ def _builtin(walk: Walk, value: BuiltinFunctionType) -> bytes:
     owner = value.__self__
     if owner is None or isinstance(owner, ModuleType):
         module = value.__module__ or getattr(owner, "__name__", "builtins")
-        origin = origin_of(module)
-        if origin.kind == "package":
-            walk.packages.add(origin.package)
+        walk.origin_of(module)
         return record("builtin", text(module), text(value.__qualname__))
     return record("builtin", text(value.__name__), walk.named(".__self__", owner))
 

@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
-from weakref import WeakKeyDictionary
-
-from cachestore.keys import arrays, arrow, frames, objects, sparse, standard
+from cachestore.keys import (
+    arrays,
+    arrow,
+    dask_collections,
+    frames,
+    live_objects,
+    objects,
+    polars_frames,
+    registered,
+    sparse,
+    standard,
+    tensors,
+    typing_forms,
+)
 from cachestore.keys.containers import CONTAINERS
 from cachestore.keys.encoding import hexadecimal, record, text
 from cachestore.keys.functions import FUNCTIONS, encode_class
 from cachestore.keys.reach import code_parts
-from cachestore.keys.scalars import LEAVES
+from cachestore.keys.rules import DELIVERED, Rules
+from cachestore.keys.scalars import LEAVES, SMALL
 from cachestore.keys.walk import Encoder, Refusal, Walk
 
 # Nothing but the digest of a value begins so, and another format begins in another way.
 _PREFIX = b"cachestore value 0\n"
 
 _EXACT: dict[type, Encoder] = {**CONTAINERS, **FUNCTIONS}
-_found: WeakKeyDictionary[type, Encoder] = WeakKeyDictionary()
+# The first that knows a type has its rule.
+_KINDS = (
+    standard,
+    typing_forms,
+    arrays,
+    frames,
+    arrow,
+    sparse,
+    polars_frames,
+    tensors,
+    dask_collections,
+    live_objects,
+)
 
 
-def new_walk() -> Walk:
-    """Begin a walk with all the rules."""
-    return Walk(_find)
+def new_walk(rules: Rules = DELIVERED) -> Walk:
+    """Begin a walk that knows how each type is encoded."""
+    return Walk(_find, rules=rules)
 
 
 def digest(value: object, *, name: str = "value") -> str:
@@ -51,53 +75,64 @@ def digest(value: object, *, name: str = "value") -> str:
     >>> digest([1]) == digest((1,))
     False
     """
-    leaf = LEAVES.get(type(value))
-    return hexadecimal(_PREFIX + leaf(value)) if leaf else digest_with_parts(value, name=name)[0]
+    return digest_of(encode(value, name=name)[0])
 
 
-def digest_with_parts(value: object, *, name: str = "value") -> tuple[str, dict[str, str]]:
-    """Return the digest of a value, and the versions of the code that it brings with it.
+def digest_of(encoding: bytes) -> str:
+    """Return the digest of a value of this encoding."""
+    return hexadecimal(_PREFIX + encoding)
+
+
+def encode(value: object, *, name: str = "value", rules: Rules = DELIVERED) -> tuple[bytes, dict[str, str]]:
+    """Return the encoding of a value, which is short, and the versions of the code that it brings with it.
+
+    Parameters
+    ----------
+    name
+        What error messages call the value.
+    rules
+        How code is looked at.
 
     Raises
     ------
     KeyingError
         If the value, or something in it, has no stable digest.
     """
-    leaf = LEAVES.get(type(value))
+    cls = type(value)
+    leaf = LEAVES.get(cls) or SMALL.get(cls)
     if leaf is not None:
-        return _digest(leaf(value), {}), {}
-    walk = new_walk()
+        plain = leaf(value)
+        if plain is not None:
+            return plain, {}
+    walk = new_walk(rules)
     try:
         encoding = walk.encode(value)
         parts = code_parts(walk) if walk.code or walk.packages else {}
     except Refusal as refusal:
         raise refusal.error(name) from refusal.__cause__
-    return _digest(encoding, parts), parts
-
-
-def _digest(encoding: bytes, parts: dict[str, str]) -> str:
-    if not parts:
-        return hexadecimal(_PREFIX + encoding)
-    named = [text(part) + text(version) for part, version in sorted(parts.items())]
-    return hexadecimal(_PREFIX + record("parts", encoding, *named))
+    if parts:
+        named = [text(part) + text(version) for part, version in sorted(parts.items())]
+        encoding = record("parts", encoding, *named)
+    return encoding, parts
 
 
 def _find(cls: type) -> Encoder:
-    encoder = _EXACT.get(cls) or _found.get(cls)
+    encoder = _EXACT.get(cls) or registered.found.get(cls)
     if encoder is None:
-        encoder = _found[cls] = _choose(cls)
+        encoder = registered.found[cls] = _choose(cls)
     return encoder
 
 
 def _choose(cls: type) -> Encoder:
     if issubclass(cls, type):
         return encode_class
-    if hasattr(cls, "__cachestore_digest__"):
-        return objects.encode_own_digest
+    said = registered.find_encoder(cls)
+    if said is not None:
+        return said
     for base in cls.__mro__:
         if base in FUNCTIONS:
             return FUNCTIONS[base]
-    for kind in (standard, arrays, frames, arrow, sparse):
+    for kind in _KINDS:
         rule: Encoder | None = kind.find_encoder(cls)
         if rule is not None:
             return rule

@@ -4,69 +4,56 @@ from __future__ import annotations
 
 import copyreg
 import functools
-import types
 from typing import Any
+from weakref import WeakKeyDictionary
 
+from cachestore.keys.code_origin import origin_of
 from cachestore.keys.containers import encode_content
+from cachestore.keys.declared import declared_of, encode_declared
 from cachestore.keys.encoding import record, text
 from cachestore.keys.functions import encode_class, memorised
+from cachestore.keys.sentinels import encode_sentinel
 from cachestore.keys.walk import Refusal, Walk
 
-_ONE_WAY = (
-    types.GeneratorType,
-    types.CoroutineType,
-    types.AsyncGeneratorType,
-    map,
-    filter,
-    zip,
-)
 # Modules of the standard library whose objects do not change.
 _VALUES = frozenset({"ipaddress", "operator", "string", "types", "typing", "zoneinfo", "datetime"})
+# What was computed from the rest and kept changes nothing: a hash of attrs; the exact version of scikit-learn in
+# each estimator, whose minor one is a part of the key already.
+_NOTES = frozenset({"_sklearn_version", "_attrs_cached_hash"})
+# What the state of a pydantic model consists of, beside the names of the fields that were set: two models are
+# equal whether or not a default was written out.
+_APART = ("__pydantic_extra__", "__pydantic_private__")
+_PYDANTIC = {"__dict__", *_APART}
 _NEW_OBJECT = copyreg.__newobj__  # type: ignore[attr-defined]
+
+_left_out: WeakKeyDictionary[type, frozenset[str]] = WeakKeyDictionary()
 
 
 def encode_instance(walk: Walk, value: Any) -> bytes:
     """Encode an object that no special rule knows: by its class, its content and its state."""
-    function = memorised(value)
+    function = memorised(value) if callable(value) else None
     if function is not None:
-        return walk.encode(function)
-    cls = type(value)
-    if isinstance(value, _ONE_WAY):
-        raise Refusal(f"<{cls.__qualname__}>", "it can be run through only once")
+        declared = declared_of(value)
+        return encode_declared(walk, function, declared) if declared else walk.encode(function)
+    if type(value) is object:
+        return encode_sentinel(value)
     return _reduced(walk, value)
-
-
-def encode_own_digest(walk: Walk, value: Any) -> bytes:
-    """Encode an object by what its class says of it."""
-    # The name of the class only: who speaks for himself says what counts.
-    cls = type(value)
-    return record(
-        "own",
-        text(f"{cls.__module__}:{cls.__qualname__}"),
-        walk.named("", _asked(value, "__cachestore_digest__")),
-    )
 
 
 def encode_dask_token(walk: Walk, value: Any) -> bytes:
     """Encode an object by the token that it gives dask."""
-    return record("dask", encode_class(walk, type(value)), walk.named("", _asked(value, "__dask_tokenize__")))
-
-
-def _asked(value: Any, method: str) -> Any:
-    """Ask an object what stands for it; whatever goes wrong there, it has no digest."""
     try:
-        return getattr(value, method)()
+        token = value.__dask_tokenize__()
     except Exception as error:
-        raise Refusal(f"<{type(value).__qualname__}>", f"its {method}() failed: {error}") from error
+        raise Refusal(f"<{type(value).__qualname__}>", f"its __dask_tokenize__() failed ({error})") from error
+    return record("dasktoken", encode_class(walk, type(value)), walk.named("", token))
 
 
 def _reduced(walk: Walk, value: Any) -> bytes:
     """Encode an object by what pickle would rebuild it from, walked as a structure, not as a stream."""
     cls = type(value)
-    if walk.constants and not _is_constant(value):
-        raise Refusal(f"<{cls.__qualname__}>", "it has a state of its own")
     try:
-        reduce = copyreg.dispatch_table.get(cls)
+        reduce = _registered_reducer(cls)
         reduced = reduce(value) if reduce else value.__reduce_ex__(4)
     except RecursionError:
         raise
@@ -75,10 +62,12 @@ def _reduced(walk: Walk, value: Any) -> bytes:
     if isinstance(reduced, str):
         module = getattr(value, "__module__", None) or cls.__module__
         return record("global", encode_class(walk, cls), text(str(module)), text(reduced))
+    if walk.constants and not _is_constant(value):
+        raise Refusal(f"<{cls.__qualname__}>", "it has a state of its own")
     fields: list[Any] = [*reduced, None, None, None]
     rebuild, arguments, state, items, pairs = fields[:5]
     content = encode_content(walk, value)
-    members = [encode_class(walk, cls), content or b"N"]
+    members = [walk.encode(cls), content or b"N"]
     if content is None or not _reduces_as_built_in(cls):
         if rebuild is not _NEW_OBJECT or len(arguments) > 1:
             members += [walk.encode(rebuild), walk.named("", tuple(arguments))]
@@ -90,6 +79,20 @@ def _reduced(walk: Walk, value: Any) -> bytes:
     return record("object", *members)
 
 
+def _registered_reducer(cls: type) -> Any:
+    """Return what `copyreg` knows of a type from its own package, Python or the team.
+
+    Other packages register reducers for types that are not theirs (tblib for all exceptions): whether they were
+    imported says nothing about the value.
+    """
+    reduce = copyreg.dispatch_table.get(cls)
+    module = getattr(reduce, "__module__", None) or ""
+    foreign = (
+        origin_of(module).kind == "package" and module.partition(".")[0] != cls.__module__.partition(".")[0]
+    )
+    return None if foreign else reduce
+
+
 def _state(walk: Walk, cls: type, state: Any) -> bytes:
     if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):
         attributes, slots = state
@@ -97,18 +100,23 @@ def _state(walk: Walk, cls: type, state: Any) -> bytes:
             state = {**(attributes or {}), **slots}
     if not isinstance(state, dict):
         return walk.named("", state)
-    # What was computed from the rest and kept changes nothing; scikit-learn notes its exact version in the
-    # state of each estimator, where the minor one is a part of the key already.
-    kept = (
-        (name, member)
-        for name, member in state.items()
-        if name != "_sklearn_version" and not _derived(cls, name)
-    )
+    if state.keys() >= _PYDANTIC:
+        # Fields, extra ones and private ones, each under its own name; the first are a dict of the instance.
+        content = [
+            _state(walk, cls, state["__dict__"]),
+            *(walk.pairs("state", (state[name] or {}).items(), attributes=True) for name in _APART),
+        ]
+        return record("model", *content)
+    left_out = _left_out.get(cls)
+    if left_out is None:
+        left_out = _left_out[cls] = _NOTES.union(_derived(cls))
+    kept = {name: member for name, member in state.items() if name not in left_out}
     return walk.pairs("state", kept, attributes=True)
 
 
-def _derived(cls: type, name: object) -> bool:
-    return isinstance(name, str) and isinstance(getattr(cls, name, None), functools.cached_property)
+def _derived(cls: type) -> set[str]:
+    members = (member for base in cls.__mro__ for member in vars(base).items())
+    return {name for name, member in members if isinstance(member, functools.cached_property)}
 
 
 def _reduces_as_built_in(cls: type) -> bool:

@@ -11,6 +11,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from cachestore.keys.encoding import record, text
+from cachestore.keys.mentions import mention_other_source
 from cachestore.keys.source import Decorated, normalise
 from cachestore.keys.source_file import (
     Definition,
@@ -37,8 +38,13 @@ def module_of(value: Any) -> str:
     """
     if isinstance(value, FunctionType):
         name = value.__globals__.get("__name__")
-        return name if isinstance(name, str) else "__main__"
-    return str(value.__module__)
+        return named_alike(name) if isinstance(name, str) else "__main__"
+    return named_alike(str(value.__module__))
+
+
+def named_alike(module: str) -> str:
+    """Return the name of a module; a process that was spawned by a script knows the script by another one."""
+    return "__main__" if module == "__mp_main__" else module
 
 
 def part_name(value: Any) -> str:
@@ -86,15 +92,36 @@ def _from_source(value: Any) -> bytes | None:
     if isinstance(value, FunctionType):
         definition = definition_of(value)
         return normalise(definition, _decorators(value.__globals__)) if definition else None
-    node, _ = class_definition_of(value)
     module = sys.modules.get(value.__module__)
-    return normalise(node, _decorators(vars(module) if module else {})) if node else None
+    file = _file_of_class(value, module)
+    source = find_source(file, value.__module__) if file else None
+    if source is None:
+        return None
+    node = source.class_(value)
+    if node is None:
+        # What was made without a class statement, as named tuples may be, has no source of its own.
+        if source.defines_class(value) and _is_as_written(vars(module) if module else {}, str(file)):
+            mention_other_source(f"{value.__module__}.{value.__qualname__}", str(file))
+        return None
+    return normalise(node, _decorators(vars(module) if module else {}))
 
 
 def definition_of(function: FunctionType) -> Definition | None:
     """Return the syntax tree of a function; None where no source compiles to the code that runs."""
-    source = find_source(function.__code__.co_filename, module_of(function))
-    return source.function(function.__code__) if source else None
+    code = function.__code__
+    source = find_source(code.co_filename, module_of(function))
+    if source is None:
+        return None
+    definition = source.function(code)
+    if definition is None and _is_as_written(function.__globals__, code.co_filename):
+        mention_other_source(f"{module_of(function)}.{code.co_qualname}", code.co_filename)
+    return definition
+
+
+def _is_as_written(namespace: Mapping[str, Any], file: str) -> bool:
+    """Say whether Python itself compiled a module from its file: test runners and the like rewrite code."""
+    loader = type(namespace.get("__loader__"))
+    return loader.__name__ == "SourceFileLoader" and namespace.get("__file__") == file
 
 
 def class_definition_of(value: type) -> tuple[ast.ClassDef | None, str | None]:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import io
+from collections.abc import Mapping
+from enum import EnumType
 from types import FunctionType, ModuleType
 from typing import Any
 
 from cachestore.keys.code_origin import origin_of, package_version
+from cachestore.keys.declared import declared_of, encode_declared
 from cachestore.keys.encoding import hexadecimal, record, text
 from cachestore.keys.filled import is_filled
 from cachestore.keys.functions import is_inert, memorised
+from cachestore.keys.mentions import mention_left_out
 from cachestore.keys.own_version import module_of, own_version, part_name
 from cachestore.keys.references import Reference, references
 from cachestore.keys.scalars import LEAVES
@@ -30,7 +35,10 @@ def code_parts(walk: Walk) -> dict[str, str]:
                 # Two closures may have one name: the part is all of them.
                 found.setdefault(part_name(code), set()).add(_follow(walk, code, found))
     parts = {name: hexadecimal(record("part", *sorted(versions))) for name, versions in found.items()}
-    parts.update((f"package:{package}", package_version(package)) for package in walk.packages)
+    parts.update(
+        (f"package:{package}", package_version(package, walk.rules.fineness(package)))
+        for package in walk.packages
+    )
     return dict(sorted(parts.items()))
 
 
@@ -39,21 +47,23 @@ def _follow(walk: Walk, code: Any, found: Found) -> bytes:
         return own_version(code)
     if isinstance(code, FunctionType):
         return record("code", walk.encode(code), *_bindings(walk, [code], found))
-    members = [own_version(code), *map(walk.encode, code.__bases__), *_attributes(walk, code)]
+    members = [
+        own_version(code), *map(walk.encode, code.__bases__), *_attributes(walk, code), *_made_of(walk, code)
+    ]  # fmt: skip
     written = []
     for function in functions_of(code):
         if is_written_in(function, code):
             written.append(function)
             walk.watched.function(function)
-        elif _comes_from_elsewhere(function):
+        elif _comes_from_elsewhere(walk, function):
             members.append(walk.encode(function))
     return record("code", *members, *_bindings(walk, written, found))
 
 
-def _comes_from_elsewhere(function: FunctionType) -> bool:
+def _comes_from_elsewhere(walk: Walk, function: FunctionType) -> bool:
     """Say whether a method was written by the team outside the class, and not generated from the class."""
     generated = function.__code__.co_filename.startswith("<")
-    return not generated and origin_of(module_of(function)).kind == "first-party"
+    return not generated and origin_of(module_of(function), walk.rules).kind == "first-party"
 
 
 def _attributes(walk: Walk, cls: type) -> list[bytes]:
@@ -68,15 +78,33 @@ def _attributes(walk: Walk, cls: type) -> list[bytes]:
     return members
 
 
+def _made_of(walk: Walk, cls: type) -> list[bytes]:
+    """Encode what a class was made of by a call, `Enum("Colour", "RED BLUE")`, which no source of its own shows."""
+    if isinstance(cls, EnumType):
+        named: Mapping[str, Any] = cls.__members__
+        parts = {name: member._value_ for name, member in named.items()}
+    else:
+        parts = getattr(cls, "_field_defaults", {}) if issubclass(cls, tuple) else {}
+    members = []
+    for name, value in parts.items():
+        try:
+            members.append(text(name) + walk.child(constants=True).encode(value))
+        except Refusal:
+            members.append(text(name))
+    return members
+
+
 def _bindings(walk: Walk, functions: list[FunctionType], found: Found) -> list[bytes]:
     """Say which of the parts each name in the code is: two helpers that change places are a change."""
     bindings = set()
     for function in functions:
-        for reference in references(function, walk.packages):
+        for reference in references(function, walk):
             if reference.namespace is function.__globals__ and is_filled(
                 function, reference.name, reference.value
             ):
                 bindings.add(record("name", text(reference.name)))
+                continue
+            if walk.leaves_out(reference.module, reference.name):
                 continue
             walk.watched.name(reference.namespace, reference.name, reference.value)
             bindings.add(_bind(walk, reference, found))
@@ -85,7 +113,10 @@ def _bindings(walk: Walk, functions: list[FunctionType], found: Found) -> list[b
 
 def _bind(walk: Walk, reference: Reference, found: Found) -> bytes:
     name = text(reference.name)
+    declared = declared_of(reference.value)
     value = memorised(reference.value) or reference.value
+    if declared is not None:
+        return record("name", name, encode_declared(walk, value, declared))
     if value is ABSENT or is_inert(value):
         return record("name", name)
     if isinstance(value, FunctionType | type | ModuleType):
@@ -101,13 +132,19 @@ def _bind(walk: Walk, reference: Reference, found: Found) -> bytes:
     try:
         encoding = walk.child(constants=True).encode(value)
         walk.watch_content(value, constants=True)
-    except Refusal:
-        # Left out in silence for now: the issue that deepens the keys warns here, with the name of the
-        # constant and how to include it. The code of an instance counts all the same.
+    except Refusal as refusal:
+        # What it holds is left out; the code of an instance counts all the same.
         walk.encode(type(value))
         wrapped = getattr(value, "__wrapped__", None)
         if isinstance(wrapped, FunctionType):
             walk.encode(wrapped)
+        elif not (walk.counts_already(value) or _is_stream(value)):
+            mention_left_out(reference.module, reference.name, value, refusal.reason)
         return record("name", name)
     found.setdefault(f"constant:{reference.module}:{reference.name}", set()).add(encoding)
     return record("name", name)
+
+
+def _is_stream(value: object) -> bool:
+    # What holds its content itself is data.
+    return isinstance(value, io.IOBase) and not hasattr(value, "getvalue")

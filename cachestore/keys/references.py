@@ -13,6 +13,7 @@ from typing import Any
 
 from cachestore.keys.code_origin import origin_of
 from cachestore.keys.own_version import module_of
+from cachestore.keys.walk import Walk
 from cachestore.keys.watched import ABSENT
 
 _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
@@ -39,21 +40,21 @@ class Reference:
     value: Any
 
 
-def references(function: FunctionType, packages: set[str]) -> Iterator[Reference]:
+def references(function: FunctionType, walk: Walk) -> Iterator[Reference]:
     """Give the global names that a function and the functions inside it read, through first-party modules.
 
     Of `pipeline.clean(x)` it is what `clean` stands for in `pipeline` that counts, whether `pipeline` was
-    imported by the module or by the function. Packages that the function imports are added to `packages`.
+    imported by the module or by the function. Packages that the function imports are noted by the walk.
     """
-    reader = _Reader(function, packages)
+    reader = _Reader(function, walk)
     return reader.read(function.__code__, {})
 
 
 class _Reader:
-    def __init__(self, function: FunctionType, packages: set[str]) -> None:
+    def __init__(self, function: FunctionType, walk: Walk) -> None:
         self._namespace = function.__globals__
         self._module = module_of(function)
-        self._packages = packages
+        self._walk = walk
 
     def read(  # noqa: PLR0912 - one branch per kind of instruction
         self, code: CodeType, local: dict[str, ModuleType]
@@ -68,12 +69,12 @@ class _Reader:
                 continue
             module, current = current, None
             if operation in {"LOAD_ATTR", "LOAD_METHOD"} and module is not None:
-                current = _followed(_attribute(module, argument))
+                current = self._followed(_attribute(module, argument))
                 if current is None:
                     yield Reference(vars(module), module.__name__, argument, _attribute(module, argument))
                 continue
             if operation == "IMPORT_FROM" and imported is not None:
-                current = _followed(_attribute(imported, argument))
+                current = self._followed(_attribute(imported, argument))
                 if current is None:
                     yield Reference(
                         vars(imported), imported.__name__, argument, _attribute(imported, argument)
@@ -93,7 +94,7 @@ class _Reader:
                 current = local.get(argument if isinstance(argument, str) else argument[-1])
             elif operation in _GLOBAL:
                 value = self._namespace.get(argument, ABSENT)
-                current = _followed(value)
+                current = self._followed(value)
                 if current is None and not (value is ABSENT and hasattr(builtins, argument)):
                     yield Reference(self._namespace, self._module, argument, value)
             constants = [constants[1], argument]
@@ -108,6 +109,14 @@ class _Reader:
             if isinstance(constant, CodeType):
                 yield from self.read(constant, local)
 
+    def _followed(self, value: Any) -> ModuleType | None:
+        if (
+            isinstance(value, ModuleType)
+            and origin_of(value.__name__, self._walk.rules).kind == "first-party"
+        ):
+            return value
+        return None
+
     def _import(self, name: str, level: Any, names: Any) -> ModuleType | None:
         """Return the first-party module that an import statement inside a function gives."""
         if level:
@@ -116,10 +125,7 @@ class _Reader:
                 package = package.rpartition(".")[0]
             name = f"{package}.{name}" if name else package
         top = name.partition(".")[0]
-        origin = origin_of(top)
-        if origin.kind == "package":
-            self._packages.add(top)
-        if origin.kind != "first-party":
+        if self._walk.origin_of(name).kind != "first-party":
             return None
         try:
             # The function imports it when it runs. Whether somebody did so before must not decide the key.
@@ -127,12 +133,6 @@ class _Reader:
         except Exception:  # noqa: BLE001 - whatever a module raises, it is the function's to meet
             return None
         return module if names else sys.modules.get(top)
-
-
-def _followed(value: Any) -> ModuleType | None:
-    if isinstance(value, ModuleType) and origin_of(value.__name__).kind == "first-party":
-        return value
-    return None
 
 
 def _attribute(module: ModuleType, name: str) -> Any:

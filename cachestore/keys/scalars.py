@@ -72,3 +72,6 @@ LEAVES: dict[type, Callable[[Any], bytes]] = {
     type(...): _ellipsis,
     type(NotImplemented): _not_implemented,
 }
+
+# Values of packages, entered when the package is met: None is for those that are not small and plain.
+SMALL: dict[type, Callable[[Any], bytes | None]] = {}

@@ -61,6 +61,10 @@ class SourceFile:
                 return node
         return None
 
+    def defines_class(self, cls: type) -> bool:
+        """Say whether a class of this name is defined, whatever its methods are."""
+        return any(isinstance(node, ast.ClassDef) for node in self._nodes.get(cls.__qualname__, ()))
+
     def _has_methods(self, node: ast.ClassDef, methods: dict[str, bytes]) -> bool:
         last = node.end_lineno or node.lineno
         return all(

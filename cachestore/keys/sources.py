@@ -15,10 +15,13 @@ from cachestore.keys.functions import memorised
 from cachestore.keys.hasher import new_walk
 from cachestore.keys.own_version import class_definition_of, definition_of, module_of, part_name
 from cachestore.keys.reach import code_parts
+from cachestore.keys.rules import DELIVERED, Rules
 from cachestore.keys.walk import Refusal
 
 
-def sources_of(parts: Mapping[str, str], function: Callable[..., Any] | None = None) -> dict[str, str]:
+def sources_of(
+    parts: Mapping[str, str], function: Callable[..., Any] | None = None, *, rules: Rules = DELIVERED
+) -> dict[str, str]:
     """Return the source of each function and class among some parts, as it is written.
 
     Only what is in this process in exactly that version has one. Constants have none: their values may be secret.
@@ -30,8 +33,10 @@ def sources_of(parts: Mapping[str, str], function: Callable[..., Any] | None = N
         The version of each part, as in `FunctionIdentity.parts` or `CallKey.code_parts`.
     function
         The function that the parts belong to, which may be one that its name does not lead to.
+    rules
+        How code is looked at.
     """
-    walk = new_walk()
+    walk = new_walk(rules)
     found = [find_part(name) for name in parts if name.startswith(("function:", "class:"))]
     for value in (function, *found):
         if value is not None:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 from cachestore.keys.code_origin import origin_of
-from cachestore.keys.encoding import record, text
+from cachestore.keys.encoding import buffer, record, text
 from cachestore.keys.functions import encode_class
-from cachestore.keys.walk import Encoder, Walk
+from cachestore.keys.walk import Encoder, Refusal, Walk
 
 
 def _enum(walk: Walk, value: Any) -> bytes:
@@ -64,11 +65,23 @@ def _timezone(walk: Walk, value: Any) -> bytes:
 
 
 def _zone(walk: Walk, value: Any) -> bytes:
+    if value.key is None:
+        raise Refusal("<ZoneInfo>", "it was read from a file and has no name (give ZoneInfo(name))")
     return record("zone", walk.encode(value.key))
 
 
 def _deque(walk: Walk, value: Any) -> bytes:
     return record("deque", walk.encode(value.maxlen), walk.members("elements", value))
+
+
+def _packed(walk: Walk, value: Any) -> bytes:
+    if sys.byteorder != "little":
+        value = value[:]
+        value.byteswap()
+    # One type code may be of another size on another system.
+    return record(
+        "packed", text(value.typecode), walk.encode(value.itemsize), buffer(memoryview(value).cast("B"))
+    )
 
 
 def _mapping_view(walk: Walk, value: Any) -> bytes:
@@ -87,6 +100,7 @@ def _random(walk: Walk, value: Any) -> bytes:
 _ENCODERS: dict[tuple[str, str], Encoder] = {
     ("builtins", "slice"): _slice,
     ("builtins", "mappingproxy"): _mapping_view,
+    ("array", "array"): _packed,
     ("collections", "deque"): _deque,
     ("datetime", "date"): _date,
     ("datetime", "datetime"): _time,

@@ -1,18 +1,25 @@
 """One walk over a value: which objects are open, which are done, and where it went wrong.
 
-A container that is met again inside itself is encoded as the number of steps up to it; one that is met again
-elsewhere has the encoding that it had the first time. So sharing does not count, cycles end, and nothing
-depends on object identities.
+The built-in containers are laid into one flat stream, each as its kind, its size and its members in order;
+everything else stands there by its encoding. A container that is met again inside itself stands for the number
+of steps up to it; one that is met again elsewhere is what it was the first time. So sharing does not count,
+cycles end, and nothing depends on object identities.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Sequence
+from operator import itemgetter
 from typing import Any
 
+from blake3 import blake3
+
 from cachestore.errors import KeyingError
+from cachestore.keys.code_origin import Origin, origin_of
 from cachestore.keys.encoding import record
-from cachestore.keys.scalars import LEAVES
+from cachestore.keys.rules import DELIVERED, Rules
+from cachestore.keys.scalars import LEAVES, SMALL
+from cachestore.keys.stream import KINDS, LONG_BYTES, PLAIN, TEXTS, encode_stream, write, write_piece
 from cachestore.keys.watched import Watched
 
 Encoder = Callable[["Walk", Any], bytes]
@@ -21,6 +28,14 @@ Encoder = Callable[["Walk", Any], bytes]
 # Graphs in which everything reaches everything would take for ever.
 _MOST_REPEATS = 200_000
 _NOWHERE = 1 << 62
+
+# A container whose part of the stream is longer is replaced by its encoding, and known when it is met again. The
+# length decides, never whether it was met before: shared and copied containers are the same.
+_LONGEST = 64
+# More members are digested in pieces: a stream stays short, however long a list is.
+_FEW = 32
+_PIECE = 1024
+_INTEGERS = frozenset({int})
 
 
 class Refusal(Exception):
@@ -31,6 +46,8 @@ class Refusal(Exception):
         self.what = what
         self.reason = reason
         self.steps: list[str] = []
+        # What stands at the last step, for the container that knows where it is.
+        self.member: object = None
 
     def step(self, step: str) -> Refusal:
         """Note one more step of the way, and return the refusal to be raised again."""
@@ -45,9 +62,10 @@ class Refusal(Exception):
         path = "".join(steps)
         where = " -> ".join(part for part in (name, path.removeprefix(" -> "), self.what) if part)
         return KeyingError(
-            f"{where}: {self.reason}, so it has no digest that is the same in every process. Leave it out "
-            f"(ignore=[...]), pass what it is made from instead, or give its class a method "
-            f"__cachestore_digest__(self) that returns a value to digest in its place."
+            f"{where}: {self.reason}, so it has no digest that is the same in every process. Leave the argument "
+            f"out (ignore=[...]), give a digest of your own for it (key={{...}}) or for its class "
+            f"(cachestore.register_digest, or a method __cachestore_digest__(self) that returns a value to "
+            f"digest in its place), or pass what it is made from."
         )
 
 
@@ -60,11 +78,16 @@ class Walk:
         Gives the encoder of a type that is no leaf.
     constants
         Whether only values are taken that are nothing but their content, no objects with a state.
+    rules
+        How code is looked at.
     """
 
     __slots__ = (
+        "_counted",
         "_done",
+        "_encoders",
         "_find",
+        "_ignored",
         "_lowest",
         "_open",
         "_repeats",
@@ -72,12 +95,17 @@ class Walk:
         "code",
         "constants",
         "packages",
+        "rules",
         "watched",
     )
 
-    def __init__(self, find: Callable[[type], Encoder], *, constants: bool = False) -> None:
+    def __init__(
+        self, find: Callable[[type], Encoder], *, constants: bool = False, rules: Rules = DELIVERED
+    ) -> None:
         self._find = find
         self.constants = constants
+        self.rules = rules
+        self._encoders: dict[type, Encoder] = {}
         self._done: dict[int, tuple[object, bytes]] = {}
         self._open: dict[int, int] = {}
         self._seen: dict[int, object] = {}
@@ -88,14 +116,37 @@ class Walk:
         # Top-level names of third-party packages that were met.
         self.packages: set[str] = set()
         self.watched = Watched()
+        # Names of globals that do not count, and values that count already.
+        self._ignored: frozenset[str] = frozenset()
+        self._counted: tuple[Any, ...] = ()
 
     def child(self, *, constants: bool) -> Walk:
         """Begin another walk that reports the code it meets to the same place."""
-        walk = Walk(self._find, constants=constants)
+        walk = Walk(self._find, constants=constants, rules=self.rules)
         walk.code = self.code
         walk.packages = self.packages
         walk.watched = self.watched
         return walk
+
+    def declare(self, ignored: frozenset[str], counted: tuple[Any, ...]) -> None:
+        """Leave globals of these names out, and do not mention these values: they count already."""
+        self._ignored |= ignored
+        self._counted += counted
+
+    def leaves_out(self, module: str, name: str) -> bool:
+        """Say whether a global was declared not to count."""
+        return bool(self._ignored) and (name in self._ignored or f"{module}.{name}" in self._ignored)
+
+    def counts_already(self, value: object) -> bool:
+        """Say whether a value was declared to count."""
+        return any(value is counted for counted in self._counted)
+
+    def origin_of(self, module: str) -> Origin:
+        """Say where a module comes from, and note the package where it is one of others."""
+        origin = origin_of(module, self.rules)
+        if origin.kind == "package":
+            self.packages.add(origin.package)
+        return origin
 
     def watch_content(self, value: object, *, constants: bool = False) -> None:
         """Note what is inside a value that came with the code."""
@@ -106,7 +157,7 @@ class Walk:
         return self.watched.is_unchanged(self._encode_anew)
 
     def _encode_anew(self, value: object, constants: bool) -> bytes:
-        return Walk(self._find, constants=constants).encode(value)
+        return Walk(self._find, constants=constants, rules=self.rules).encode(value)
 
     def encode(self, value: Any) -> bytes:
         """Return the encoding of a value: equal for equal values, in every process.
@@ -120,65 +171,42 @@ class Walk:
         leaf = LEAVES.get(cls)
         if leaf is not None:
             return leaf(value)
-        identity = id(value)
-        done = self._done.get(identity)
+        done = self._done.get(id(value))
         if done is not None:
             return done[1]
-        depth = self._open.get(identity)
-        if depth is not None:
-            self._lowest = min(self._lowest, depth)
-            return b"^%d;" % (len(self._open) - depth)
-        if identity in self._seen:
-            self._repeats += 1
-            if self._repeats > _MOST_REPEATS:
-                raise Refusal(
-                    _article(cls), "it belongs to a web of objects that refer to each other in circles"
-                )
-        outer, self._lowest = self._lowest, _NOWHERE
-        depth = self._open[identity] = len(self._open)
-        try:
-            encoding = self._find(cls)(self, value)
-        except RecursionError:
-            raise Refusal(_article(cls), "it is nested too deeply") from None
-        finally:
-            del self._open[identity]
-        # The value is kept alive in both: ids are reused, and reducing an object makes many short-lived ones.
-        if self._lowest >= depth:
-            self._done[identity] = (value, encoding)
-            self._lowest = outer
-        else:
-            self._seen[identity] = value
-            self._lowest = min(outer, self._lowest)
-        return encoding
+        stream: list[Any] = []
+        self._put_each(stream, (value,))
+        # One element is the encoding of something that was not laid out: containers have two at least.
+        return stream[0][0] if len(stream) == 1 else encode_stream(stream)
 
-    def members(self, tag: str, values: Any) -> bytes:
+    def members(self, tag: str, values: Iterable[Any]) -> bytes:
         """Encode a sequence of values under a tag."""
-        encode = self.encode
-        members = []
-        position = 0
-        try:
-            for value in values:
-                # Most members are leaves: those do not pay for another call.
-                leaf = LEAVES.get(type(value))
-                members.append(leaf(value) if leaf else encode(value))
-                position += 1
-        except Refusal as refusal:
-            raise refusal.step(f"[{position}]") from None
-        return record(tag, *members)
+        members = values if type(values) is list else list(values)
+        stream: list[Any] = [tag, len(members)]
+        self._put_members(stream, members)
+        return encode_stream(stream)
 
-    def pairs(self, tag: str, items: Any, *, attributes: bool = False) -> bytes:
+    def pairs(
+        self, tag: str, items: dict[Any, Any] | Iterable[tuple[Any, Any]], *, attributes: bool = False
+    ) -> bytes:
         """Encode keys and values under a tag, whatever order they come in."""
-        encode = self.encode
-        members = []
-        key: object = None
-        try:
-            for key, value in items:
-                leaf = LEAVES.get(type(value))
-                members.append((encode(key), leaf(value) if leaf else encode(value)))
-        except Refusal as refusal:
-            raise refusal.step(f".{key}" if attributes else f"[{_shown(key)}]") from None
-        members.sort()
-        return record(tag, *[part for pair in members for part in pair])
+        if isinstance(items, dict):
+            content = items
+        else:
+            pairs = list(items)
+            unique = _unique(pairs)
+            if unique is None:
+                return record(tag, *sorted(map(self.encode, pairs)))
+            content = unique
+        stream: list[Any] = [tag, len(content)]
+        if TEXTS.issuperset(map(type, content)):
+            keys = sorted(content)
+            self._put_names(stream, keys)
+            values = [content[key] for key in keys]
+        else:
+            keys, values = self._put_keys(stream, content)
+        self._put_members(stream, values, keys, attributes)
+        return encode_stream(stream)
 
     def named(self, step: str, value: Any) -> bytes:
         """Encode a value that is reached by a named step."""
@@ -186,6 +214,184 @@ class Walk:
             return self.encode(value)
         except Refusal as refusal:
             raise refusal.step(step) from None
+
+    def _put_each(self, stream: list[Any], members: Iterable[Any]) -> None:
+        """Append values to a stream: leaves as they are, containers laid out, everything else as its encoding."""
+        append = stream.append
+        member: Any = None
+        try:
+            for member in members:
+                cls = type(member)
+                if cls in PLAIN:
+                    append(member)
+                    continue
+                kind = KINDS.get(cls)
+                if kind is None:
+                    self._put_single(stream, member, cls)
+                    continue
+                keys = inside = None
+                if cls is list or cls is tuple:
+                    inside = member
+                elif TEXTS.issuperset(map(type, member)) or _INTEGERS.issuperset(map(type, member)):
+                    keys = sorted(member)
+                    inside = [member[key] for key in keys] if cls is dict else ()
+                if inside is None or len(member) > _FEW or not PLAIN.issuperset(map(type, inside)):
+                    self._put_open(stream, member, cls, keys, inside)
+                    continue
+                # Nothing in it can lead back to it.
+                append(kind)
+                append(len(member))
+                if keys:
+                    stream += keys
+                stream += inside
+        except Refusal as refusal:
+            refusal.member = member
+            raise
+
+    def _put_single(self, stream: list[Any], value: Any, cls: type) -> None:
+        """Append to a stream what is neither plain nor a container."""
+        if cls is bytes and len(value) <= LONG_BYTES:
+            stream.append(value)
+            return
+        leaf = LEAVES.get(cls) or SMALL.get(cls)
+        encoding = None if leaf is None else leaf(value)
+        if encoding is None:
+            self._put_open(stream, value, cls, None, None)
+        else:
+            stream.append((encoding,))
+
+    def _put_open(self, stream: list[Any], value: Any, cls: type, keys: Any, members: Any) -> None:
+        """Append to a stream what others may lead back to, and remember it unless it is a short container."""
+        identity = id(value)
+        if identity in self._done:
+            stream.append((self._done[identity][1],))
+            return
+        opened = self._open
+        depth = opened.get(identity)
+        if depth is not None:
+            self._lowest = min(self._lowest, depth)
+            stream.append((b"^%d;" % (len(opened) - depth),))
+            return
+        if identity in self._seen:
+            self._repeats += 1
+            if self._repeats > _MOST_REPEATS:
+                raise Refusal(
+                    _article(cls), "it belongs to a web of objects that refer to each other in circles"
+                )
+        outer, self._lowest = self._lowest, _NOWHERE
+        depth = opened[identity] = len(opened)
+        start = len(stream)
+        try:
+            if members is not None:
+                self._put_container(stream, KINDS[cls], keys, members)
+            else:
+                encoder = self._encoders.get(cls)
+                if encoder is None:
+                    encoder = self._encoders[cls] = _sorted if cls in KINDS else self._find(cls)
+                stream.append((encoder(self, value),))
+        except RecursionError:
+            raise Refusal(_article(cls), "it is nested too deeply") from None
+        finally:
+            del opened[identity]
+        # The value is kept alive in both: ids are reused, and reducing an object makes many short-lived ones.
+        if self._lowest >= depth:
+            if len(stream) - start == 1:
+                self._done[identity] = (value, stream[-1][0])
+            self._lowest = outer
+        else:
+            self._seen[identity] = value
+            self._lowest = min(outer, self._lowest)
+
+    def _put_container(
+        self, stream: list[Any], kind: tuple[int], keys: list[Any] | None, members: Sequence[Any]
+    ) -> None:
+        start = len(stream)
+        size = len(members if keys is None else keys)
+        stream += (kind, size)
+        if keys:
+            self._put_names(stream, keys)
+        self._put_members(stream, members, keys)
+        if size > _FEW or len(stream) - start > _LONGEST:
+            stream[start:] = ((encode_stream(stream[start:]),),)
+
+    def _put_names(self, stream: list[Any], names: list[Any]) -> None:
+        if len(names) <= _FEW:
+            stream += names
+        else:
+            stream.append((self._pieces(names),))
+
+    def _put_members(
+        self,
+        stream: list[Any],
+        members: Sequence[Any],
+        keys: Sequence[Any] | None = None,
+        attributes: bool = False,
+    ) -> None:
+        """Append members to a stream, many of them as the digest of their pieces."""
+        try:
+            if len(members) <= _FEW:
+                self._put_each(stream, members)
+            else:
+                stream.append((self._pieces(members),))
+        except Refusal as refusal:
+            # An equal object before this one would have been refused before it.
+            place = next(place for place, member in enumerate(members) if member is refusal.member)
+            key = place if keys is None else keys[place]
+            raise refusal.step(f".{key}" if attributes else f"[{_shown(key)}]") from None
+
+    def _pieces(self, members: Sequence[Any]) -> bytes:
+        hasher = blake3(b"pieces ")
+        for start in range(0, len(members), _PIECE):
+            piece = members[start : start + _PIECE]
+            written = write_piece(piece)
+            if written is None:
+                stream: list[Any] = []
+                self._put_each(stream, piece)
+                written = write(stream)
+            hasher.update(written)
+        return b"#" + hasher.digest()
+
+    def _put_keys(self, stream: list[Any], content: dict[Any, Any]) -> tuple[list[Any], list[Any]]:
+        """Append keys to a stream by their encodings, and in the order of these; return them and their values."""
+        key: object = None
+        try:
+            coded = [(self.encode(key), key, value) for key, value in content.items()]
+        except Refusal as refusal:
+            raise refusal.step(f"[{_shown(key)}]") from None
+        if len({encoding for encoding, _, _ in coded}) == len(coded):
+            coded.sort(key=itemgetter(0))
+        else:
+            # Two NaNs, or two objects that are equal in all but identity: what they stand for decides.
+            coded.sort(key=lambda item: (item[0], self.encode(item[2])))
+        self._put_members(stream, [encoding for encoding, _, _ in coded])
+        return [key for _, key, _ in coded], [value for _, _, value in coded]
+
+
+def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any] | None:
+    """Return pairs as a dict; None if that would lose some, or they have no hash."""
+    try:
+        content = dict(pairs)
+    except TypeError:
+        return None
+    return content if len(content) == len(pairs) else None
+
+
+def _sorted(walk: Walk, value: Any) -> bytes:
+    """Encode a dict or a set whose keys have no order of their own: they are ordered by their encodings.
+
+    The walk goes through them one by one, however short they are, so this is remembered.
+    """
+    stream: list[Any] = [KINDS[type(value)], len(value)]
+    if type(value) is dict:
+        keys, values = walk._put_keys(stream, value)
+        walk._put_members(stream, values, keys)
+    else:
+        try:
+            encodings = sorted(map(walk.encode, value))
+        except Refusal as refusal:
+            raise refusal.step("{...}") from None
+        walk._put_members(stream, encodings)
+    return encode_stream(stream)
 
 
 def _article(cls: type) -> str:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, cast
 from weakref import ref
@@ -14,17 +16,18 @@ ABSENT: Any = object()
 
 
 class Watched:
-    """Holds names, functions and free variables with what they were.
+    """Holds names, functions, free variables and files with what they were.
 
     Functions are held weakly: what is remembered of a closure must not keep it alive.
     """
 
-    __slots__ = ("_contents", "_functions", "_names")
+    __slots__ = ("_contents", "_files", "_functions", "_names")
 
     def __init__(self) -> None:
         self._names: list[tuple[Mapping[str, Any], str, Any]] = []
         self._functions: list[tuple[ref[FunctionType], CodeType, Any, Any, tuple[Any, ...]]] = []
         self._contents: list[tuple[Any, bool, bytes]] = []
+        self._files: list[tuple[Path, int, int]] = []
 
     def name(self, namespace: Mapping[str, Any], name: str, value: object) -> None:
         """Note what a name stands for."""
@@ -42,6 +45,10 @@ class Watched:
         if not is_immutable(value):
             self._contents.append((value, constants, encode(value, constants)))
 
+    def file(self, path: Path, state: os.stat_result) -> None:
+        """Note when a file was written last."""
+        self._files.append((path, state.st_mtime_ns, state.st_size))
+
     def is_unchanged(self, encode: Callable[[Any, bool], bytes]) -> bool:
         """Say whether everything is still what it was."""
         for namespace, name, value in self._names:
@@ -58,6 +65,15 @@ class Watched:
                 or (cells and not all(map(_is_held, cells, cell_contents(function))))
             ):
                 return False
+        for path, written, size in self._files:
+            try:
+                state = os.stat(path)  # noqa: PTH116 - the quicker way, asked at each call
+            except OSError:
+                return False
+            if (state.st_mtime_ns, state.st_size) != (written, size):
+                return False
+        if not self._contents:
+            return True
         return all(encode(value, constants) == encoding for value, constants, encoding in self._contents)
 
 

@@ -5,14 +5,18 @@ from __future__ import annotations
 import functools
 import inspect
 import logging
+import sys
 import time
 import types
+import warnings
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
-from cachestore import keys
 from cachestore.cache import Cache, CallKey, Hit, Metadata, Miss, Parent
+from cachestore.errors import CachestoreWarning, KeyingError
+from cachestore.keys import Declared, FunctionIdentity, KeyedFunction
 from cachestore.memory import call_stack
 from cachestore.memory.results import MemorizedResult, NotMemorizedResult
 from cachestore.memory.validation import ValidationCallback, joblib_metadata
@@ -47,10 +51,11 @@ class NotMemorizedFunc:
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """Say that there is no cache."""
+        from cachestore.cache.entries import KnownCall
         from cachestore.cache.explain import Explanation
 
         name = getattr(self.func, "__qualname__", type(self.func).__qualname__)
-        return Explanation("miss", "no cache", CallKey("", name, ""), datetime.now(UTC))
+        return Explanation("miss", "no cache", KnownCall("", name, ""), datetime.now(UTC))
 
     def clear(self, warn: bool = True) -> None:
         """Do nothing: nothing is stored."""
@@ -87,6 +92,11 @@ class MemorizedFunc:
         joblib's verbosity: above 0 a computation is printed, above 4 a load too.
     cache_validation_callback
         Told of each entry found; where it says no, the call is computed again and its entry replaced.
+    declared
+        What the author says of the version, and of single arguments.
+    check_arguments
+        Whether arguments are digested again after a computation: a result of a function that changed them is not
+        stored. None leaves it to the settings.
     """
 
     def __init__(
@@ -97,12 +107,17 @@ class MemorizedFunc:
         ignore: Iterable[str] | None = None,
         verbose: float = 1,
         cache_validation_callback: ValidationCallback | None = None,
+        declared: Declared | None = None,
+        check_arguments: bool | None = None,
     ) -> None:
         self.func = func
         self.store_backend = cache
         self.ignore = list(ignore or ())
         self.cache_validation_callback = cache_validation_callback
         self._verbose = verbose
+        self.declared = Declared() if declared is None else declared
+        self._check_arguments = check_arguments
+        self._keyed = self._key_function(None)
         # Objects like ufuncs lack some of what is copied.
         try:
             functools.update_wrapper(self, func)
@@ -153,7 +168,7 @@ class MemorizedFunc:
         """
         from cachestore.cache.clearing import clear_function
 
-        identity = keys.identify(self.func)
+        identity = self._keyed.identity()
         if warn and self._verbose > 0:
             _logger.warning("Clearing the results of %s", identity.name)
         clear_function(self.store_backend, identity)
@@ -170,7 +185,7 @@ class MemorizedFunc:
         TypeError
             If the function cannot be called so.
         """
-        return keys.key_of_call(self.func, args, kwargs, ignore=self.ignore)
+        return self._keyed.key(args, kwargs)
 
     def explain(self, *args: Any, **kwargs: Any) -> Explanation:
         """Say whether a call would be answered from the cache, and if not, why.
@@ -218,7 +233,39 @@ class MemorizedFunc:
         """Show the function and where its results are."""
         return f"{type(self).__name__}(func={self.func}, location={self.store_backend.location})"
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Pickle a function that is pickled by value with its version: elsewhere its source is not at hand."""
+        state = self.__dict__.copy()
+        state["_keyed"] = None
+        if not self._is_found_by_name():
+            with suppress(KeyingError):  # is said where it is called
+                state["_keyed"] = self._keyed.identity()
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        """Unpickle; a function that is found by its name has the version of the code that is here."""
+        self.__dict__.update(state)
+        self._keyed = self._key_function(state["_keyed"])
+
     # ---- how
+
+    def _key_function(self, carried: FunctionIdentity | None) -> KeyedFunction:
+        return KeyedFunction(
+            self.func,
+            ignore=self.ignore,
+            rules=self.store_backend.rules,
+            declared=self.declared,
+            carried=carried,
+        )
+
+    def _is_found_by_name(self) -> bool:
+        module = sys.modules.get(getattr(self.func, "__module__", None) or "")
+        if module is None or module.__name__ in {"__main__", "__mp_main__"}:
+            return False
+        found: Any = module
+        for name in getattr(self.func, "__qualname__", "<locals>").split("."):
+            found = getattr(found, name, None)
+        return found is self.func or getattr(found, "func", None) is self.func
 
     def _load(self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = True) -> Hit | Miss:
         started = time.perf_counter()
@@ -247,7 +294,7 @@ class MemorizedFunc:
     def _told(self, metadata: Metadata | None, args: Any, kwargs: Any) -> dict[str, Any]:
         if metadata is None:
             return {}
-        bound = keys.bind(self.func, args, kwargs, ignore=self.ignore)
+        bound = self._keyed.bind(args, kwargs)
         return joblib_metadata(metadata, {name: repr(value) for name, value in bound.items()})
 
     def _compute(self, call: CallKey, args: Any, kwargs: Any) -> tuple[Any, Metadata | None]:
@@ -257,14 +304,14 @@ class MemorizedFunc:
         with call_stack.computing() as used:
             value = self.func(*args, **kwargs)
         seconds = time.perf_counter() - started
-        return value, self._store(call, value, started_at, seconds, used.values(), summaries)
+        return value, self._store(call, value, started_at, seconds, used.values(), summaries, args, kwargs)
 
     def _summaries(self, args: Any, kwargs: Any) -> dict[str, str]:
         if not self.store_backend.settings.value_summaries:
             return {}
         from cachestore.cache.summary import summarise_all
 
-        return summarise_all(keys.bind(self.func, args, kwargs, ignore=self.ignore))
+        return summarise_all(self._keyed.bind(args, kwargs))
 
     def _store(
         self,
@@ -274,21 +321,39 @@ class MemorizedFunc:
         seconds: float,
         parents: Iterable[Parent],
         summaries: dict[str, str],
+        args: Any,
+        kwargs: Any,
     ) -> Metadata | None:
-        metadata = self.store_backend.put(
-            call,
-            value,
-            started_at=started_at,
-            seconds=seconds,
-            parents=parents,
-            function=self.func,
-            summaries=summaries,
-        )
+        metadata = None
+        if not self._changed_its_arguments(call, args, kwargs):
+            metadata = self.store_backend.put(
+                call,
+                value,
+                started_at=started_at,
+                seconds=seconds,
+                parents=parents,
+                function=self.func,
+                summaries=summaries,
+            )
         if metadata is not None:
             self._note(metadata)
         if self._verbose > 0:
             self._print_duration(seconds)
         return metadata
+
+    def _changed_its_arguments(self, call: CallKey, args: Any, kwargs: Any) -> bool:
+        asked = self._check_arguments
+        if not (self.store_backend.settings.checks_arguments if asked is None else asked):
+            return False
+        changed = self._keyed.changed(call, args, kwargs)
+        if changed:
+            warnings.warn(
+                f"{call.function} changed its argument {', '.join(map(repr, changed))} in place: a hit would not, so "
+                "its result is not stored. Have it work on a copy.",
+                CachestoreWarning,
+                stacklevel=5,
+            )
+        return bool(changed)
 
     def _shelved(self, value: Any, metadata: Metadata | None) -> MemorizedResult | NotMemorizedResult:
         return (
@@ -344,19 +409,10 @@ class AsyncMemorizedFunc(MemorizedFunc):
         with call_stack.computing() as used:
             value = await self.func(*args, **kwargs)
         seconds = time.perf_counter() - started
-        return value, self._store(call, value, started_at, seconds, used.values(), summaries)
+        return value, self._store(call, value, started_at, seconds, used.values(), summaries, args, kwargs)
 
 
-def memorized(
-    func: Callable[..., Any],
-    cache: Cache,
-    *,
-    ignore: Iterable[str] | None = None,
-    verbose: float = 1,
-    cache_validation_callback: ValidationCallback | None = None,
-) -> MemorizedFunc:
-    """Wrap a function, or a coroutine function."""
+def memorized(func: Callable[..., Any], cache: Cache, **options: Any) -> MemorizedFunc:
+    """Wrap a function, or a coroutine function; the options are those of `MemorizedFunc`."""
     kind = AsyncMemorizedFunc if inspect.iscoroutinefunction(func) else MemorizedFunc
-    return kind(
-        func, cache, ignore=ignore, verbose=verbose, cache_validation_callback=cache_validation_callback
-    )
+    return kind(func, cache, **options)

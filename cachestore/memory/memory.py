@@ -6,7 +6,7 @@ import functools
 import logging
 import time
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
@@ -15,6 +15,7 @@ from typing import Any
 
 from cachestore.cache import Cache, absolute, located, open_cache, open_settled
 from cachestore.errors import CachestoreWarning, SettingsError
+from cachestore.keys import Declared
 from cachestore.memory.memorized_func import (
     AsyncNotMemorizedFunc,
     MemorizedFunc,
@@ -133,6 +134,12 @@ class Memory:
         verbose: float | None = None,
         mmap_mode: Any = False,
         cache_validation_callback: ValidationCallback | None = None,
+        *,
+        version: str | None = None,
+        depends_on: Iterable[Any] = (),
+        ignore_globals: Iterable[str] = (),
+        key: Mapping[str, Callable[[Any], object]] | None = None,
+        check_arguments: bool | None = None,
     ) -> Any:
         """Have the calls of a function computed once; also a decorator, with or without arguments.
 
@@ -148,12 +155,32 @@ class Memory:
             Kept for joblib's sake.
         cache_validation_callback
             Told of each entry found; where it returns a false value, the entry is computed again.
+        version
+            Stands for the code in place of the function's source and all that it reaches, until you give another
+            one. In a script or a notebook it counts beside the source.
+        depends_on
+            What counts too: functions, classes and modules by their code, files by their content (a relative path
+            begins at the function's file), other objects by their value.
+        ignore_globals
+            Names of globals that change no result, wherever the function or what it calls reads them.
+        key
+            For a parameter, a function of the argument that returns what to digest in its place:
+            `key={"df": lambda df: df.attrs["snapshot"]}`.
+        check_arguments
+            Whether arguments are digested again after a computation, to find functions that change theirs: their
+            results are not stored. None leaves it to the setting.
 
         Returns
         -------
         MemorizedFunc or NotMemorizedFunc
             The latter where the Memory has no location.
+
+        Raises
+        ------
+        TypeError, ValueError
+            If something here has no meaning.
         """
+        declared = Declared.of(version=version, depends_on=depends_on, ignore_globals=ignore_globals, key=key)
         if cache_validation_callback is not None and not callable(cache_validation_callback):
             raise ValueError(
                 f"cache_validation_callback needs to be callable. Got {cache_validation_callback}."
@@ -165,6 +192,11 @@ class Memory:
                 ignore=ignore,
                 verbose=verbose,
                 cache_validation_callback=cache_validation_callback,
+                version=version,
+                depends_on=declared.depends_on,
+                ignore_globals=declared.ignore_globals,
+                key=key,
+                check_arguments=check_arguments,
             )
         if isinstance(func, MemorizedFunc | NotMemorizedFunc):
             func = func.func
@@ -178,6 +210,8 @@ class Memory:
             ignore=ignore,
             verbose=self._verbose if verbose is None else verbose,
             cache_validation_callback=cache_validation_callback,
+            declared=declared,
+            check_arguments=check_arguments,
         )
 
     def clear(self, warn: bool = True, *, everyone: bool = False) -> None:

@@ -190,7 +190,7 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
             self.inner.batch_completed(batch_size, duration)
 
     def _one_by_one(self, kind: type[Parallel], parallel: Parallel, tasks: Iterable[Item]) -> Iterator[Any]:
-        digests = Digests()
+        digests = Digests(self.cache.rules)
         looked_up: Iterator[Item] = (
             (functools.partial(self._in_place, digests, task), (), {}) for task in tasks
         )
@@ -245,7 +245,7 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
         with self._lock:
             known = self._digests.get(parallel)
             if known is None or known[0] != call:
-                known = self._digests[parallel] = call, Digests()
+                known = self._digests[parallel] = call, Digests(self.cache.rules)
             return known[1]
 
     def _compute(self, batch: BatchedCalls, deliver: Callable[[_Outcome], None]) -> None:
@@ -313,8 +313,14 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
             return task_call(*item, digests)
         except KeyingError as error:
             self._messages.setdefault("keying", f"A task is computed and not stored: {error}")
-        except Exception as error:  # noqa: BLE001 - a task that cannot be called so says it itself, where it runs
+        except TypeError as error:  # a task that cannot be called so says it itself, where it runs
             _logger.info("A task has no key: %s", error)
+        except Exception as error:
+            _logger.info("A task has no key", exc_info=True)
+            self._messages.setdefault(
+                "key",
+                f"A task is computed and not stored, as its key failed: {type(error).__name__}: {error}",
+            )
         return None
 
     def _acceptance(self, looked_up: TaskCall) -> Callable[[Metadata], bool] | None:

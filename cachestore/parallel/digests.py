@@ -5,22 +5,29 @@ from __future__ import annotations
 import threading
 from collections import defaultdict
 
-from cachestore.keys import digest_with_parts
+from cachestore.keys import Rules, encode
 
 # Digesting these costs less than remembering them.
 _PLAIN = (type(None), bool, int, float, str, bytes)
 
 
 class Digests:
-    """Remembers the digests of objects by identity, and holds the objects so that identities stay theirs."""
+    """Remembers the digests of objects by identity, and holds the objects so that identities stay theirs.
 
-    def __init__(self) -> None:
-        self._known: dict[int, tuple[object, tuple[str, dict[str, str]]]] = {}
+    Parameters
+    ----------
+    rules
+        How code among them is looked at.
+    """
+
+    def __init__(self, rules: Rules) -> None:
+        self.rules = rules
+        self._known: dict[int, tuple[object, tuple[bytes, dict[str, str]]]] = {}
         self._locks: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
 
-    def of(self, value: object, *, name: str = "value") -> tuple[str, dict[str, str]]:
-        """Return the digest of a value and the code parts met inside.
+    def of(self, value: object, *, name: str = "value") -> tuple[bytes, dict[str, str]]:
+        """Return the encoding of a value and the code parts met inside.
 
         Parameters
         ----------
@@ -33,12 +40,12 @@ class Digests:
             If it has no stable digest.
         """
         if isinstance(value, _PLAIN):
-            return digest_with_parts(value, name=name)
+            return encode(value, name=name, rules=self.rules)
         with self._lock:
             own = self._locks[id(value)]
         # Many tasks ask for the same large array at once: one digests it, the others wait.
         with own:
             known = self._known.get(id(value))
             if known is None:
-                known = self._known[id(value)] = value, digest_with_parts(value, name=name)
+                known = self._known[id(value)] = value, encode(value, name=name, rules=self.rules)
             return known[1]

@@ -16,7 +16,7 @@ from typing import Any
 
 from cachestore.cache import Cache, open_cache
 from cachestore.errors import CachestoreError, CachestoreWarning
-from cachestore.keys import differing_parts
+from cachestore.keys import Rules, differing_parts
 from cachestore.parallel.task_call import TaskCall, bare_function
 from cachestore.settings import Settings, adopt, give_back
 
@@ -103,31 +103,39 @@ class Task:
         value = self.function(*args, **kwargs)
         seconds = time.perf_counter() - started
         drew = _random_state(whose) != before
-        if self._may_store(looked_up, args, kwargs, value, drew):
+        if self._may_store(looked_up, cache.rules, args, kwargs, value, drew):
             # libsvm's draws alone decide nothing: then nothing unseeded is named.
             drew_random = drew and bool(looked_up.unseeded)
             cache.put(looked_up.call, value, started_at=started_at, seconds=seconds, drew_random=drew_random)
         return value
 
-    def _may_store(self, looked_up: TaskCall, args: Any, kwargs: Any, value: Any, drew: bool) -> bool:
+    def _may_store(
+        self, looked_up: TaskCall, rules: Rules, args: Any, kwargs: Any, value: Any, drew: bool
+    ) -> bool:
         if drew and not looked_up.is_fold:
             # Many such tasks have equal arguments, and each is to draw for itself.
             return False
-        try:
-            if not looked_up.is_storable(self.function, args, kwargs, value):
-                return False
-        except CachestoreError:  # an argument that has no digest any more
+        if not looked_up.is_storable(self.function, args, kwargs, value, rules=rules):
             return False
-        differing = differing_parts(looked_up.call.code_parts)
+        differing = differing_parts(looked_up.call.code_parts, rules=rules)
         if differing:
+            asked = looked_up.call.code_parts
+            named = ", ".join(
+                f"{name} ({_short(asked[name])} there, {_short(here)} here)"
+                for name, here in differing.items()
+            )
             warnings.warn(
-                f"The code of {', '.join(differing)} on {socket.gethostname()} differs from that of the client: "
+                f"The code on {socket.gethostname()} differs from that of the client in {named}: "
                 f"results of {looked_up.call.function} computed here are returned, and not stored. "
                 "Install the client's version on the workers.",
                 CachestoreWarning,
                 stacklevel=4,
             )
         return not differing
+
+
+def _short(version: str | None) -> str:
+    return "none" if version is None else version[:8]
 
 
 class _Luggage:

@@ -12,7 +12,7 @@ from types import MethodType
 from typing import Any
 
 from cachestore.cache import Hit, Miss
-from cachestore.keys import CallKey, bind, configured, digest_with_parts, identify, key_of_call
+from cachestore.keys import CallKey, KeyedFunction, Rules, configured
 from cachestore.parallel import fold
 from cachestore.parallel.digests import Digests
 
@@ -39,7 +39,9 @@ class TaskCall:
     is_fold: bool = False
     unseeded: tuple[str, ...] = ()
 
-    def is_storable(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any) -> bool:
+    def is_storable(
+        self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any], value: Any, *, rules: Rules
+    ) -> bool:
         """Say whether a value may stand for the call from now on.
 
         Not that of a fold that failed. Not that of another task that returns nothing, and so works by what it
@@ -47,13 +49,8 @@ class TaskCall:
         """
         if self.is_fold:
             return fold.is_storable(args, kwargs, value)
-        return value is not None and self._arguments_are_unchanged(function, args, kwargs)
-
-    def _arguments_are_unchanged(self, function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-        bound = bind(bare_function(function), args, kwargs)
-        return all(
-            digest_with_parts(value, name=name)[0] == self.call.arguments[name]
-            for name, value in bound.items()
+        return value is not None and not KeyedFunction(bare_function(function), rules=rules).changed(
+            self.call, args, kwargs
         )
 
 
@@ -72,9 +69,10 @@ def task_call(
     if fold.is_fold(bare):
         call, unseeded = fold.fold_call(bare, args, kwargs, ambient, digests)
         return TaskCall(call, is_fold=True, unseeded=unseeded)
-    if not any(part.startswith("function:") for part in identify(bare).parts):
+    keyed = KeyedFunction(bare, rules=digests.rules)
+    if not any(part.startswith("function:") for part in keyed.identity().parts):
         return None
-    return TaskCall(key_of_call(bare, args, kwargs, ambient=ambient))
+    return TaskCall(keyed.key(args, kwargs, ambient=ambient))
 
 
 def ask_memorised(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Hit | Miss | None:

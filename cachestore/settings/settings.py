@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from typing import Any
@@ -30,6 +31,8 @@ _PUBLIC_QUERY = frozenset(
         "sslrootcert", "target_session_attrs", "user",
     }
 )  # fmt: skip
+
+PACKAGE_VERSIONS = ("exact", "minor", "ignore")
 
 Compress = bool | int | str | tuple[str, int] | None
 
@@ -60,6 +63,17 @@ class Settings:
         Whether the store keeps the source of the team's own functions and classes, to show what changed.
     value_summaries
         Whether entries keep a short text of each argument, to show how calls differ. It may hold secrets.
+    first_party
+        Modules that count as the team's own though they were installed from an index: names, or patterns (`acme_*`).
+    package_versions
+        How finely versions of installed packages count: `exact`, `minor` or `ignore`; or a mapping of package to one
+        of these, where `default` stands for the rest.
+    project
+        What keeps functions of an explicit version apart from those of other repositories; None is the name in the
+        nearest `pyproject.toml` above the function's file.
+    check_arguments
+        Whether arguments are digested again after each call, so that functions that change theirs are found; None
+        does so in Python's development mode (`python -X dev`).
     """
 
     location: str | None = None
@@ -72,6 +86,10 @@ class Settings:
     reuse_unseeded: bool = True
     keep_sources: bool = True
     value_summaries: bool = False
+    first_party: tuple[str, ...] = ()
+    package_versions: str | Mapping[str, str] = "minor"
+    project: str | None = None
+    check_arguments: bool | None = None
 
     def __post_init__(self) -> None:
         """Refuse values without a meaning at once."""
@@ -92,16 +110,35 @@ class Settings:
         for name in ("reuse_unseeded", "keep_sources", "value_summaries"):
             if not isinstance(getattr(self, name), bool):
                 raise SettingsError(f"{name} is {getattr(self, name)!r}. Give true or false.")
-        for name in ("location", "index", "user"):
+        if isinstance(self.first_party, str) or not all(isinstance(name, str) for name in self.first_party):
+            raise SettingsError(f"first_party is {self.first_party!r}. Give a list of modules: ['acme'].")
+        self._check_package_versions()
+        if self.check_arguments not in (True, False, None):
+            raise SettingsError(f"check_arguments is {self.check_arguments!r}. Give true or false.")
+        for name in ("location", "index", "user", "project"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value.strip()):
                 raise SettingsError(f"{name} is {value!r}. Give a text that is not empty.")
+
+    def _check_package_versions(self) -> None:
+        given = self.package_versions
+        choices = given.values() if isinstance(given, Mapping) else [given]
+        if not all(choice in PACKAGE_VERSIONS for choice in choices):
+            raise SettingsError(
+                f"package_versions is {given!r}. Give one of {', '.join(PACKAGE_VERSIONS)}, or one "
+                "for each package: {'default': 'minor', 'numpy': 'exact'}."
+            )
 
     def __repr__(self) -> str:
         """Show the settings as they may be shown: they end up in logs and tracebacks."""
         public = self.without_secrets()
         shown = (f"{each.name}={getattr(public, each.name)!r}" for each in fields(public))
         return f"Settings({', '.join(shown)})"
+
+    @property
+    def checks_arguments(self) -> bool:
+        """Whether arguments are digested again after each call."""
+        return sys.flags.dev_mode if self.check_arguments is None else self.check_arguments
 
     def identity(self) -> str:
         """Return a text that is the same for the same settings, secrets included: never to be shown."""

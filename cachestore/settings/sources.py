@@ -146,8 +146,9 @@ def _checked(table: dict[str, Any], file: Path) -> dict[str, Any]:
     for name in table:
         if name not in _NAMES:
             raise SettingsError(f"{file} sets {name!r}, which is no setting. There are: {', '.join(_NAMES)}.")
-    if isinstance(table.get("compress"), list):
-        table["compress"] = tuple(table["compress"])
+    for name in ("compress", "first_party"):
+        if isinstance(table.get(name), list):
+            table[name] = tuple(table[name])
     return table
 
 
@@ -170,7 +171,7 @@ def _compress(text: str) -> Any:
     return tuple(value) if isinstance(value, list) else value
 
 
-def _truth(text: str) -> bool:
+def _flag(text: str) -> bool:
     return {"true": True, "1": True, "false": False, "0": False}[text.lower()]
 
 
@@ -179,9 +180,12 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "compress": _compress,
     "verbose": int,
     "timeout": float,
-    "reuse_unseeded": _truth,
-    "keep_sources": _truth,
-    "value_summaries": _truth,
+    "reuse_unseeded": _flag,
+    "keep_sources": _flag,
+    "value_summaries": _flag,
+    "first_party": lambda text: tuple(name.strip() for name in text.split(",") if name.strip()),
+    "package_versions": lambda text: json.loads(text) if text.startswith("{") else text,
+    "check_arguments": _flag,
 }
 _HINTS = {
     "storage_options": """Write JSON: {"profile": "team"}.""",
@@ -191,6 +195,8 @@ _HINTS = {
     "reuse_unseeded": "Write true or false.",
     "keep_sources": "Write true or false.",
     "value_summaries": "Write true or false.",
+    "package_versions": """Write exact, minor or ignore, or JSON: {"default": "minor", "numpy": "exact"}.""",
+    "check_arguments": "Write true or false.",
 }
 
 

@@ -3,13 +3,13 @@ from datetime import UTC, datetime
 import pytest
 
 from cachestore.cache import open_cache
-from cachestore.keys import key_of_call
+from cachestore.keys import KeyedFunction
 from cachestore.settings import Settings
 
 
 def call_of(number):
     """Name a call, as a memorised function would."""
-    return key_of_call(call_of, (number,), {})
+    return KeyedFunction(call_of).key((number,), {})
 
 
 @pytest.fixture

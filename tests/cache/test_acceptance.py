@@ -10,6 +10,7 @@ from cachestore.cache.acceptance import (
     plan_revoke,
     read_marks,
 )
+from cachestore.cache.entries import KnownCall
 from cachestore.errors import SettingsError, StorageError
 from cachestore.keys import CallKey
 from cachestore.storage import accepted_path
@@ -21,7 +22,7 @@ OLD, NEW, OTHER = "aa01" * 16, "bb01" * 16, "aa02" * 16
 def versions(cache):
     """Store an entry of each of three versions, two of them of one function."""
     for version, function in ((OLD, "f"), (NEW, "f"), (OTHER, "g")):
-        call = CallKey(version, function, version, {f"function:{function}": version}, {"x": "1"})
+        call = CallKey(version, function, version, {f"function:{function}": version}, {"x": b"1"})
         cache.put(call, version, started_at=datetime.now(UTC), seconds=1.0)
 
 
@@ -114,7 +115,9 @@ def test_the_entry_of_another_version_has_the_key_that_it_was_stored_under(cache
 
     call = call_of(1)
     cache.put(call, "old", started_at=datetime.now(UTC), seconds=1.0)
-    renewed = call.of_version(NEW)
-    assert renewed.of_version(call.code_version).key == call.key
-    assert renewed.versionless() == call.versionless()
-    assert replace(call, arguments={"number": "other"}).versionless() != call.versionless()
+    assert call.in_version(call.code_version) == call.key != call.in_version(NEW)
+    known = KnownCall.of(call)
+    assert known.versionless == KnownCall.of(cache.peek(call.key)).versionless
+    assert known.versionless == replace(known, code_version=NEW, key=NEW).versionless
+    assert known.versionless != replace(known, arguments={"number": "other"}).versionless
+    assert known.versionless != replace(known, function="other").versionless

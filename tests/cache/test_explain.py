@@ -3,9 +3,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cachestore.blob import Metadata
+from cachestore.cache.entries import KnownCall
 from cachestore.cache.explain import Change, Explanation, explain
 from cachestore.index import Accepted, Evicted
-from cachestore.keys import CallKey
 
 NOW = datetime(2024, 5, 3, 12, tzinfo=UTC)
 TUESDAY = NOW - timedelta(days=3)
@@ -17,7 +17,7 @@ CLEAN, FEATURES, LIMIT = (
 
 
 def call(version="new", parts=None, **arguments):
-    return CallKey("a" * 64, "team.tables.features", version, {CLEAN: "c1", **(parts or {})}, arguments)
+    return KnownCall("a" * 64, "team.tables.features", version, {CLEAN: "c1", **(parts or {})}, arguments)
 
 
 def entry(version="new", parts=None, *, key="b" * 64, at=TUESDAY, summaries=None, **arguments):
@@ -142,7 +142,7 @@ def test_a_version_that_differs_in_no_named_part():
 
 
 def test_of_a_version_whose_parts_are_not_known_no_part_is_said_to_be_gone():
-    asked = CallKey("a" * 64, "team.tables.features", "new", {}, {"x": "1"})
+    asked = KnownCall("a" * 64, "team.tables.features", "new", {}, {"x": "1"})
     assert explained(asked, entry("old", x="1")).changes == ()
 
 

@@ -1,4 +1,5 @@
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -14,7 +15,8 @@ def versions(store, monkeypatch):
     from cachestore.memory import Memory
     from tests.cli import conftest
 
-    call = Memory(store, verbose=0).cache(conftest.features).call_key(1).of_version("abcd" * 16)
+    call = Memory(store, verbose=0).cache(conftest.features).call_key(1)
+    call = replace(call, key=call.in_version("abcd" * 16), code_version="abcd" * 16)
     cache.look_up(call)
     cache.index.flush()
     yield old, call.code_version

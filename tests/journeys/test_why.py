@@ -218,7 +218,7 @@ def test_a_package_that_changed(memory, tables, monkeypatch):
     features = memory().cache(tables(*with_package).features)
     features([1])
     assert features.call_key([1]).code_parts["package:click"]
-    monkeypatch.setattr("cachestore.keys.reach.package_version", lambda package: "99.0")
+    monkeypatch.setattr("cachestore.keys.reach.package_version", lambda *_: "99.0")
     features = memory().cache(tables(*with_package).features)
     found = features.explain([1])
     assert found.reason == "package changed"

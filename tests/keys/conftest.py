@@ -15,6 +15,7 @@ REPOSITORY = Path(__file__).parents[2]
 @pytest.fixture
 def load(tmp_path, monkeypatch):
     """Import modules of the given sources from a new folder; return the first of them."""
+    monkeypatch.setattr("cachestore.keys.mentions._told", set())
     before = set(sys.modules)
     checkouts = iter(range(1000))
 
@@ -43,8 +44,8 @@ def load(tmp_path, monkeypatch):
 def run(tmp_path):
     """Run a program in a process of its own, and return what it prints."""
 
-    def run(program, *, python=sys.executable, cwd=None, path=(), **environment):
-        paths = [str(REPOSITORY), *map(str, path)]
+    def run(program, *, python=sys.executable, cwd=None, path=(), repository=REPOSITORY, **environment):
+        paths = [str(repository), *map(str, path)]
         result = subprocess.run(
             [python, *(["-c", textwrap.dedent(program)] if isinstance(program, str) else map(str, program))],
             cwd=cwd or tmp_path,
@@ -57,3 +58,20 @@ def run(tmp_path):
         return result.stdout.strip()
 
     return run
+
+
+def other_pythons():
+    found = sorted(Path("~/.pyenv/versions").expanduser().glob("3.1[1-9]*/bin/python"))
+    return [python for python in found if not sys.version.startswith(python.parts[-3])]
+
+
+@pytest.fixture(scope="session", params=other_pythons(), ids=lambda python: python.parts[-3])
+def python(request, tmp_path_factory):
+    """Give another Python, and where it finds the packages that digests need."""
+    packages = tmp_path_factory.mktemp("packages")
+    command = [request.param, "-m", "pip", "install", "--quiet", "--no-compile"]
+    command += ["--target", packages, "blake3", "numpy"]
+    installed = subprocess.run(command, check=False, capture_output=True, text=True)
+    if installed.returncode:
+        pytest.skip(f"blake3 and numpy cannot be installed for {request.param}: {installed.stderr[-200:]}")
+    return request.param, packages

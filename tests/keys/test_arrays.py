@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -99,12 +100,155 @@ def test_padding_does_not_count():
     assert digest(other) != digest(array)
 
 
+def test_padding_inside_and_behind_fields_does_not_count_in_arrays_of_any_size():
+    inside = np.dtype([("a", "i1"), ("b", "f8"), ("c", "i2", (3,))], align=True)
+    behind = np.dtype({"names": ["a", "b"], "formats": ["<f8", "u1"], "itemsize": 16})
+    swapped = np.dtype({"names": ["a", "b"], "formats": ["u1", "<f8"], "offsets": [8, 0], "itemsize": 16})
+    places = {inside: 3, behind: 12, swapped: 12}
+    for dtype, place in places.items():
+        for size in (1, 5, 5000, 500_000):
+            array = np.zeros(size, dtype)
+            other = array.copy()
+            other.view(np.uint8).reshape(size, -1)[:, place] = 7
+            assert digest(other) == digest(array)
+            assert digest(np.array([other, other]).T) == digest(np.array([array, array]).T)
+            assert digest(other[::-1]) == digest(array[::-1])
+            other["b"][size // 2] = 1
+            assert digest(other) != digest(array)
+
+
+@pytest.mark.parametrize("dtype", ["longdouble", "clongdouble"])
+def test_bytes_that_fill_up_long_numbers_do_not_count(dtype):
+    array = np.arange(3).astype(dtype)
+    if np.finfo(dtype).nmant != 63:
+        pytest.skip("every byte of a long number counts here")
+    other = array.copy()
+    other.view(np.uint8)[10] ^= 7
+    assert digest(other) == digest(array)
+    assert digest(other[0]) == digest(array[0])
+    assert digest(np.array((1, other[0]), [("a", "i1"), ("b", dtype)])) == digest(
+        np.array((1, array[0]), [("a", "i1"), ("b", dtype)])
+    )
+    other.view(np.uint8)[9] ^= 1
+    assert digest(other) != digest(array)
+
+
+def test_titles_of_fields_count():
+    dtypes = [[("a", "i4")], [(("t", "a"), "i4")], [(("u", "a"), "i4")], [("s", [(("t", "a"), "i4")])]]
+    assert len({digest(np.zeros(2, dtype)) for dtype in dtypes}) == len(dtypes)
+    assert len({digest(np.dtype(dtype)) for dtype in dtypes}) == len(dtypes)
+
+
+def test_dtypes_as_values_count_with_their_offsets():
+    fields = [("a", "i1"), ("b", "f8")]
+    assert digest(np.dtype(fields)) != digest(np.dtype(fields, align=True))
+
+
+def test_orders_and_sizes_are_told_apart_whatever_rule_takes_them():
+    for size in (1, 4, 64, 128, 2000, 3000):
+        array = np.arange(size * size, dtype="i4").reshape(size, size)
+        arrays = [array, array.T, array[:, ::-1], array[::-1], array.ravel(), array[None], array.astype("i8")]
+        arrays += [
+            array.astype("f4"),
+            array.view("u4"),
+            array.view("S4"),
+            array.view("M8[s]") if size % 2 == 0 else 0,
+        ]
+        if size > 1:
+            assert len(set(map(digest, arrays))) == len(arrays)
+        assert digest(array[:, ::-1]) == digest(array[:, ::-1].copy())
+        assert digest(array.T) == digest(np.asfortranarray(array.T.copy()))
+
+
+def test_small_values_are_the_same_before_and_after_numpy_was_met(monkeypatch):
+    values = [np.arange(4.0), np.float32(1.5), np.complex128("nan"), np.int8(3), np.bool_(True), np.zeros(0)]
+    after = list(map(digest, values))
+    monkeypatch.setattr("cachestore.keys.walk.SMALL", {})
+    monkeypatch.setattr("cachestore.keys.hasher.SMALL", {})
+    assert list(map(digest, values)) == after
+
+
+def test_a_view_is_copied_in_pieces():
+    view = np.random.default_rng(0).random((4000, 4000))[:, ::2]
+    expected = digest(view.copy())
+    tracemalloc.start()
+    try:
+        assert digest(view) == expected
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < view.nbytes / 2
+
+
+def test_an_object_array_that_holds_itself():
+    def ring():
+        ring = np.empty(2, dtype=object)
+        ring[:] = [1, None]
+        ring[1] = ring
+        return ring
+
+    assert digest(ring()) == digest(ring())
+    other = ring()
+    other[1] = [other]
+    assert digest(other) != digest(ring())
+
+
 def test_masked_arrays():
     one = np.ma.array([1, 2, 3], mask=[0, 1, 0])
     hidden = np.ma.array([1, 9, 3], mask=[0, 1, 0])
     assert digest(one) == digest(hidden)
     others = [one, one.data, np.ma.array([1, 2, 3], mask=[0, 1, 1]), np.ma.array([1, 2, 4], mask=[0, 1, 0])]
     assert len(set(map(digest, others))) == 4
+
+
+def test_masks_of_structured_arrays_and_subclasses():
+    dtype = [("a", "i4"), ("b", [("c", "f8"), ("d", "i2", 2)])]
+    one = np.ma.array([(1, (2.0, [1, 2]))], mask=[(0, (1, [0, 1]))], dtype=dtype)
+    hidden, seen = one.copy(), one.copy()
+    hidden.data["b"]["c"][0] = 9
+    hidden.data["b"]["d"][0, 1] = 9
+    seen.data["b"]["d"][0, 0] = 9
+    assert digest(one) == digest(hidden) != digest(seen)
+
+    class Masked(np.ma.MaskedArray):
+        pass
+
+    assert digest(np.ma.array([1]).view(Masked)) != digest(np.ma.array([1]))
+    assert digest(np.ma.array([1.0, 2.0])) == digest(np.ma.array([1.0, 2.0], mask=[False, False]))
+    assert digest(np.ma.masked) != digest(np.ma.array(0.0, mask=True))
+
+
+@pytest.mark.parametrize("dtype", ["g", "G", [("a", "i1"), ("b", "g", 2)]], ids=str)
+def test_the_padding_of_long_doubles_does_not_count(dtype):
+    one, other = np.ones((2, 2), dtype), np.empty((2, 2), dtype)
+    other.view(np.uint8)[:] = 255
+    np.add(np.ones((2, 2), "g"), 0, out=other["b"][..., 0] if other.dtype.names else other)
+    if other.dtype.names:
+        other["a"] = 1
+        np.add(np.ones((2, 2), "g"), 0, out=other["b"][..., 1])
+    assert digest(one) == digest(other)
+    assert digest(one.T) == digest(other.T)
+    assert digest(one[0, 0]) == digest(other[0, 0])
+    assert digest(one) != digest(np.zeros((2, 2), dtype))
+
+
+def test_void_scalars_and_gaps():
+    assert digest(np.void(b"abc")) == digest(np.void(b"abc")) != digest(np.void(b"abd"))
+    dtype = np.dtype({"names": ["a", "b"], "formats": ["i1", "i4"], "offsets": [0, 8], "itemsize": 16})
+    one = np.zeros(2, dtype)
+    other = one.copy()
+    other.view(np.uint8)[4] = 9
+    assert digest(one) == digest(other)
+    assert digest(one[0]) == digest(other[0])
+
+
+def test_nothing_and_broadcasts():
+    assert digest(np.zeros((0, 3))) == digest(np.zeros((0, 3))[::2])
+    assert digest(np.array(None, dtype=object)) != digest(np.array([None], dtype=object))
+    assert digest(np.broadcast_to(np.float64(1), (3, 4))) == digest(np.ones((3, 4)))
+    locked = np.arange(3)
+    locked.setflags(write=False)
+    assert digest(locked) == digest(np.arange(3))
 
 
 def test_a_memmap_is_its_array(tmp_path):
@@ -128,6 +272,10 @@ def test_texts_of_any_length():
     dtype = np.dtypes.StringDType()
     assert digest(np.array(["a", "bb"], dtype)) == digest(np.array(["a", "bb"], dtype))
     assert digest(np.array(["a", "bb"], dtype)) != digest(np.array(["ab", "b"], dtype))
+    assert digest(np.array(["a", "b", "a"], dtype)[::2]) == digest(np.array(["a", "a"], dtype))
+    dtypes = [dtype, *(np.dtypes.StringDType(na_object=none) for none in (None, np.nan, ""))]
+    dtypes += [np.dtypes.StringDType(coerce=False), object, "U1"]
+    assert len({digest(np.array(["a"], dtype)) for dtype in dtypes}) == len(dtypes)
 
 
 def test_random_generators_count_by_their_state():
@@ -140,3 +288,19 @@ def test_random_generators_count_by_their_state():
         == digest(np.random.RandomState(1))
         != digest(np.random.RandomState(2))
     )
+    # The generators that it will spawn are a part of it.
+    used = np.random.default_rng(1)
+    used.spawn(1)
+    assert digest(used) != digest(np.random.default_rng(1))
+    assert digest(used) == digest(copy.deepcopy(used)) == digest(pickle.loads(pickle.dumps(used)))
+    kinds = [
+        np.random.default_rng(1),
+        np.random.Generator(np.random.MT19937(1)),
+        np.random.RandomState(1),
+        np.random.PCG64(1),
+    ]
+    assert len(set(map(digest, kinds))) == len(kinds)
+    drawn = np.random.RandomState(1)
+    drawn.standard_normal()
+    drawn.standard_normal()
+    assert digest(drawn) != digest(np.random.RandomState(1))

@@ -84,11 +84,11 @@ def test_nothing_heavy_is_imported(run):
     heavy = ["importlib.metadata", "numpy", "pandas", "sklearn", "sqlalchemy", "fsspec", "blosc2", "joblib"]
     program = f"""
         import sys
-        from cachestore.keys import key_of_call
+        from cachestore.keys import KeyedFunction
         class Model:
             def fit(self): return self
         def f(x, model=Model()): return model.fit()
-        key_of_call(f, (dict(a=[1, 2.5, "b"]),), dict())
+        KeyedFunction(f).key((dict(a=[1, 2.5, "b"]),), dict())
         print([name for name in {heavy!r} if name in sys.modules])
     """
     assert run(program) == "[]"

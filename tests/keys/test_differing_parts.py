@@ -5,6 +5,7 @@ import json
 import pytest
 
 from cachestore.keys import differing_parts
+from cachestore.keys.code_origin import package_version
 
 HERE = """
 LEVEL = 1
@@ -58,10 +59,10 @@ def test_two_checkouts(run, tmp_path, old, new, differing):
 def test_what_came_by_value_is_not_looked_at():
     assert (
         differing_parts({"function:__main__:f": "0", "class:__main__:C": "0", "function:m:f.<locals>.g": "0"})
-        == []
+        == {}
     )
-    assert differing_parts({"function:module_that_is_not_here:f": "0"}) == []
+    assert differing_parts({"function:module_that_is_not_here:f": "0"}) == {}
 
 
 def test_packages_are_compared():
-    assert differing_parts({"package:sklearn": "0.1"}) == ["package:sklearn"]
+    assert differing_parts({"package:sklearn": "0.1"}) == {"package:sklearn": package_version("sklearn")}

@@ -1,13 +1,15 @@
 """pandas: equal frames are equal however they were built."""
 
+import datetime as dt
 import pickle
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import pytest
 
 from cachestore.errors import KeyingError
-from cachestore.keys import digest
+from cachestore.keys import digest, encode
 
 COLUMNS = {
     "int": [1, 2, 3],
@@ -24,7 +26,7 @@ COLUMNS = {
     "period": pd.period_range("2020", periods=3, freq="M"),
     "interval": pd.interval_range(0, 3),
     "sparse": pd.arrays.SparseArray([0, 1, 0]),
-    "arrow": pd.array(["a", None, "c"], dtype=pd.ArrowDtype(__import__("pyarrow").string())),
+    "arrow": pd.array(["a", None, "c"], dtype=pd.ArrowDtype(pa.string())),
     "python": pd.array(["x", None, "z"], dtype="string[python]"),
 }
 
@@ -130,3 +132,54 @@ def test_the_way_to_a_culprit_in_a_frame():
     frame = pd.DataFrame({"ok": [1, 2], "bad": [1, (i for i in range(3))]})
     with pytest.raises(KeyingError, match=r"argument 'df' -> \['bad'\]\[1\] -> <generator>"):
         digest(frame, name="argument 'df'")
+
+
+def test_equal_frames_of_other_parts():
+    frame = pd.DataFrame({"a": [1, 2], "b": [1.5, 2.5]})
+    assert digest(frame) == digest(pd.concat([frame[["a"]], frame[["b"]]], axis=1))
+    assert digest(frame) == digest(frame.iloc[::-1].iloc[::-1]) == digest(frame.set_index(pd.Index([0, 1])))
+    chunks = pd.Series(pd.arrays.ArrowExtensionArray(pa.chunked_array([[1], [2]])))
+    assert digest(chunks) == digest(pd.Series([1, 2], dtype=pd.ArrowDtype(pa.int64())))
+    assert digest(pd.Categorical(["a", "b"])) == digest(pd.Categorical.from_codes([0, 1], ["a", "b"]))
+    assert digest(pd.DataFrame([[1, 2]], columns=["a", "a"])) != digest(
+        pd.DataFrame([[2, 1]], columns=["a", "a"])
+    )
+
+
+def test_equal_indexes_of_other_parts():
+    product = pd.MultiIndex.from_product([["a", "b"], [1, 2]])
+    turned = pd.MultiIndex(levels=[["b", "a"], [2, 1]], codes=[[1, 1, 0, 0], [1, 0, 1, 0]])
+    assert digest(product) == digest(turned)
+    assert digest(product[:2]) == digest(pd.MultiIndex.from_product([["a"], [1, 2]]))
+    days = pd.date_range("2020", periods=2)
+    assert digest(days) == digest(pd.DatetimeIndex(["2020-01-01", "2020-01-02"]).as_unit(days.unit))
+    zones = [None, "UTC", "Europe/Berlin"]
+    assert len({digest(pd.date_range("2020", periods=2, tz=zone)) for zone in zones}) == 3
+    assert digest(pd.date_range("2020", periods=2, tz="UTC")) == digest(
+        pd.date_range("2020", periods=2, tz=dt.UTC)
+    )
+
+
+def test_what_looks_alike_but_is_not():
+    texts = [pd.Series(["a", None], dtype=dtype) for dtype in ("str", "string", object, "category")]
+    times = [pd.Series(pd.to_datetime(["2020"]).as_unit(unit)) for unit in ("s", "ns")]
+    empty = [pd.DataFrame(), pd.DataFrame({"a": []}), pd.DataFrame(index=[1]), pd.Series(dtype=float)]
+    missing = [pd.Series([none], dtype=object) for none in (None, np.nan, pd.NA, pd.NaT)]
+    closed = [pd.interval_range(0, 3), pd.interval_range(0, 3, closed="left")]
+    values = [*texts, *times, *empty, *missing, *closed]
+    assert len(set(map(digest, values))) == len(values)
+
+
+def test_subclasses_of_frames_count():
+    class Frame(pd.DataFrame):
+        _metadata = ("unit",)
+
+    one, other = Frame({"a": [1]}), Frame({"a": [1]})
+    one.unit, other.unit = "m", "km"
+    assert len(set(map(digest, [one, other, pd.DataFrame({"a": [1]})]))) == 3
+
+
+def test_the_version_of_pandas_does_not_count(frame):
+    # Which of its modules a class of pandas says it is from differs from one version to the next.
+    plain = frame[["int", "text", "time"]]
+    assert encode([plain, plain["int"], plain.index])[1] == {}

@@ -7,7 +7,7 @@ import math
 import pytest
 from sklearn.model_selection._validation import _fit_and_score
 
-from cachestore.errors import KeyingError
+from cachestore.errors import CachestoreWarning, KeyingError
 from cachestore.keys import FunctionIdentity, identify
 
 TEAM = """
@@ -314,7 +314,8 @@ def test_code_that_was_edited_after_import_counts_as_it_runs(load):
     file = Path(module.__file__)
     before = file.read_text()
     file.write_text("def main(x):\n    return x + 22\n")
-    stale = identify(module.main)
+    with pytest.warns(CachestoreWarning, match="team.main runs as it was imported, and .* was changed since"):
+        stale = identify(module.main)
     file.write_text("# moved down\n\n" + before)
     moved = load(team="# moved down\n\ndef main(x):\n    return x + 1\n").main
     new = identify(load(team="def main(x):\n    return x + 22\n").main)
@@ -380,7 +381,9 @@ def test_a_class_that_was_edited_after_import_counts_as_it_runs(load):
     source = "class Model:\n    def fit(self):\n        return {}\n"
     module = load(team=source.format(1))
     Path(module.__file__).write_text(source.format(22))
-    assert identify(module.Model) != identify(load(team=source.format(22)).Model)
+    with pytest.warns(CachestoreWarning, match="team.Model runs as it was imported"):
+        stale = identify(module.Model)
+    assert stale != identify(load(team=source.format(22)).Model)
 
 
 def test_a_method_that_was_replaced_in_this_process_is_seen(load):
@@ -459,3 +462,11 @@ def test_scripts_are_named_without_their_path(run, tmp_path):
     assert names[0] == names[1]
     assert "'__main__.main'" in names[0]
     assert str(tmp_path) not in names[0]
+
+
+def test_a_class_without_a_class_statement_is_not_taken_for_an_edited_one(load):
+    source = (
+        "import collections\nPair = collections.namedtuple('Pair', {!r})\ndef main(x): return Pair(x, x)\n"
+    )
+    one, two = (identify(load(team=source.format(fields)).main) for fields in ("x y", "x z"))
+    assert one != two

@@ -1,12 +1,16 @@
 """Functions, classes and modules among the arguments."""
 
+import collections
+import dataclasses
+import enum
 import functools
 import math
+import types
 
 import joblib
 import numpy as np
 
-from cachestore.keys import digest, digest_with_parts
+from cachestore.keys import digest, encode
 
 
 def power(x, n=2):
@@ -39,9 +43,9 @@ def test_lambdas_count_by_what_they_do():
 
 
 def test_functions_bring_their_code():
-    assert list(digest_with_parts([power])[1]) == [f"function:{__name__}:power"]
-    assert digest_with_parts(np.sum)[1].keys() == {"package:numpy"}
-    assert digest_with_parts(math.sqrt)[1] == {}
+    assert list(encode([power])[1]) == [f"function:{__name__}:power"]
+    assert encode(np.sum)[1].keys() == {"package:numpy"}
+    assert encode(math.sqrt)[1] == {}
 
 
 def test_a_memorised_function_is_its_function(tmp_path):
@@ -60,3 +64,24 @@ def test_singledispatch_counts_with_what_is_registered():
         return show
 
     assert digest(make(1)) == digest(make(1)) != digest(make(2))
+
+
+def test_classes_made_by_a_call_count_by_what_they_were_made_of():
+    values = [
+        enum.Enum("E", "A B"), enum.Enum("E", "A C"), enum.Enum("E", {"A": 1, "B": 3}),
+        collections.namedtuple("P", "x y"), collections.namedtuple("P", "x z"),
+        collections.namedtuple("P", "x y", defaults=[1]), collections.namedtuple("P", "x y", defaults=[2]),
+        dataclasses.make_dataclass("D", ["a"]), dataclasses.make_dataclass("D", ["b"]),
+        dataclasses.make_dataclass("D", [("a", int, 3)]), dataclasses.make_dataclass("D", [("a", int, 4)]),
+        types.new_class("N", (int,)), types.new_class("N", (str,)), types.SimpleNamespace,
+    ]  # fmt: skip
+    assert len(set(map(digest, values))) == len(values)
+    assert digest(enum.Enum("E", "A B")) == digest(enum.Enum("E", "A B"))
+
+
+def test_an_anonymous_mark_in_a_closure_is_no_matter():
+    def make():
+        absent = object()
+        return lambda x, default=absent: default is absent
+
+    assert digest(make()) == digest(make())

@@ -1,10 +1,14 @@
 """Instances: their class, their state, and what they say of themselves."""
 
+import collections
 import copy
 import dataclasses
 import functools
 import pickle
+import weakref
 
+import attrs
+import pydantic
 import pytest
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestClassifier
@@ -12,7 +16,8 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
-from cachestore.keys import digest, digest_with_parts
+from cachestore.errors import KeyingError
+from cachestore.keys import digest, encode
 
 
 @dataclasses.dataclass
@@ -44,7 +49,9 @@ class Own:
 
 class Tokenised(Own):
     __cachestore_digest__ = None
-    __dask_tokenize__ = Own.__cachestore_digest__
+
+    def __dask_tokenize__(self):
+        return self.hidden
 
 
 class Reduced:
@@ -74,7 +81,18 @@ def test_objects_may_say_what_counts():
     assert digest(Own(1, 2)) == digest(Own(1, 3)) != digest(Own(2, 2))
     assert digest(Own) != digest(Own(1, 2))
     assert digest(Own(1, 2)) != digest(1)
-    assert list(digest_with_parts(Own(Fixed(1), 0))[1]) == [f"class:{__name__}:Fixed"]
+    assert list(encode(Own(Fixed(1), 0))[1]) == [f"class:{__name__}:{name}" for name in ("Fixed", "Own")]
+
+
+def test_what_other_packages_register_for_pickling_does_not_count(run):
+    program = """
+        from cachestore.keys import digest
+        before = digest(ValueError("a"))
+        import tblib.pickling_support
+        tblib.pickling_support.install()
+        assert digest(ValueError("a")) == before
+    """
+    run(program)
 
 
 def test_the_protocol_of_dask():
@@ -86,13 +104,149 @@ def test_the_protocol_of_dask():
             return ("token", self.name)
 
     assert digest(Token("a")) == digest(Token("a")) != digest(Token("b"))
+    # None takes the method of the base class back.
+    assert digest(Tokenised(1, 2)) == digest(Tokenised(3, 2)) != digest(Tokenised(1, 3))
+
+
+@attrs.define
+class Spot:
+    x: int
+    y: int = attrs.field(default=0, eq=False)
+
+
+@attrs.frozen(slots=False, cache_hash=True)
+class Hashed:
+    x: int
+
+
+@attrs.frozen(cache_hash=True)
+class SlottedHashed:
+    x: int
+
+
+class Order(pydantic.BaseModel, extra="allow"):
+    count: int = 1
+    tags: set[str] = set()
+    _seen: int = pydantic.PrivateAttr(default=0)
+
+    @functools.cached_property
+    def double(self):
+        return 2 * self.count
+
+
+@pydantic.dataclasses.dataclass
+class Line:
+    count: int
+
+
+Pair = collections.namedtuple("Pair", "x y")
+
+
+class Kept:
+    """Keeps out of its state what it can compute."""
+
+    def __init__(self, a, cache):
+        self.a, self.cache = a, cache
+
+    def __getstate__(self):
+        return {"a": self.a}
+
+    def __setstate__(self, state):
+        self.__init__(**state, cache=None)
+
+
+class Packed(Kept):
+    def __getstate__(self):
+        return (self.a, "packed")
+
+    def __setstate__(self, state):
+        self.__init__(state[0], None)
+
+
+class Node:
+    __slots__ = ("__weakref__", "child", "parent")
+
+    def __init__(self, child=None):
+        self.child = child
+        self.parent = None
+
+
+def test_slots():
+    tree, other = Node(Node()), Node(Node())
+    tree.child.parent, other.child.parent = tree, other
+    assert digest(tree) == digest(other) == digest(pickle.loads(pickle.dumps(tree)))
+    other.child.parent = other.child
+    assert digest(tree) != digest(other)
+
+
+@pytest.mark.parametrize("cls", [Kept, Packed])
+def test_the_state_that_a_class_chooses_is_its_state(cls):
+    assert digest(cls(1, "x")) == digest(cls(1, "y")) == digest(copy.deepcopy(cls(1, "x")))
+    assert digest(cls(1, "x")) != digest(cls(2, "x"))
+
+
+def test_weak_references_are_refused_unless_the_state_leaves_them_out():
+    class Child:
+        def __init__(self, parent):
+            self.parent = weakref.ref(parent)
+
+    class Leaving(Child):
+        def __getstate__(self):
+            return {}
+
+    parent = Node()
+    with pytest.raises(KeyingError, match=r"argument 'c' -> \.parent -> <ReferenceType>: it may be empty"):
+        digest(Child(parent), name="argument 'c'")
+    assert digest(Leaving(parent)) == digest(Leaving(Node()))
+
+
+@pytest.mark.parametrize("cls", [Spot, Hashed, SlottedHashed, Line])
+def test_attrs_and_fields(cls):
+    one, other = cls(1), cls(1)
+    assert (
+        digest(one) == digest(other) == digest(copy.deepcopy(one)) == digest(pickle.loads(pickle.dumps(one)))
+    )
+    assert digest(one) != digest(cls(2))
+    assert len(set(map(digest, [Spot(1), Hashed(1), SlottedHashed(1), Line(1), {"x": 1}, Pair(1, 0)]))) == 6
+
+
+@pytest.mark.parametrize("cls", [Hashed, SlottedHashed])
+def test_a_hash_that_attrs_keeps_does_not_count(cls):
+    used = cls(1)
+    hash(used)
+    assert digest(used) == digest(cls(1))
+
+
+def test_what_attrs_does_not_compare_counts():
+    assert Spot(1, 2) == Spot(1, 3)
+    assert digest(Spot(1, 2)) != digest(Spot(1, 3))
+
+
+def test_models():
+    assert Order() == Order(count=1)
+    assert digest(Order()) == digest(Order(count=1)) == digest(pickle.loads(pickle.dumps(Order())))
+    assert digest(Order(tags={"a", "b"})) == digest(Order(tags=["b", "a"]))
+    assert digest(Order(a=1, b=2)) == digest(Order(b=2, a=1))
+    used = Order()
+    assert used.double == 2
+    assert used == Order()
+    assert digest(used) == digest(Order())
+    private = Order()
+    private._seen = 1
+    assert private != Order()
+
+    class Other(Order):
+        pass
+
+    models = [Order(), Order(count=2), Order(more=1), Order(_more=1), private, Other(), {"count": 1}]
+    assert len(set(map(digest, models))) == len(models)
 
 
 def test_estimators():
     pipeline = make_pipeline(StandardScaler(), SVC(C=1))
     assert digest(pipeline) == digest(clone(pipeline)) == digest(pickle.loads(pickle.dumps(pipeline)))
     assert digest(pipeline) != digest(clone(pipeline).set_params(svc__C=2))
-    assert set(digest_with_parts(pipeline)[1]) == {"package:sklearn"}
+    assert set(encode(pipeline)[1]) == {"package:sklearn"}
 
 
 def test_fitted_estimators():

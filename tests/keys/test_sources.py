@@ -1,6 +1,8 @@
 """The sources of the parts of a code version."""
 
-from cachestore.keys import identify, key_of_call, sources_of
+import pytest
+
+from cachestore.keys import KeyedFunction, identify, sources_of
 
 TEAM = """
     from functools import lru_cache, wraps
@@ -54,7 +56,7 @@ def test_each_function_that_is_reached_as_it_is_written(load):
 
 def test_classes_of_arguments(load):
     team = load(team=TEAM)
-    call = key_of_call(team.predicted, (team.Model(), 1), {})
+    call = KeyedFunction(team.predicted).key((team.Model(), 1), {})
     source = sources_of(call.code_parts)["class:team:Model"]
     assert source.startswith("class Model:\n    # how it predicts\n    def predict(self, x):")
 
@@ -81,13 +83,14 @@ def test_constants_have_none(load):
 
 def test_another_version_than_the_one_that_is_here_has_none(load):
     team = load(team=TEAM)
-    parts = key_of_call(team.predicted, (team.Model(), 1), {}).code_parts
+    parts = KeyedFunction(team.predicted).key((team.Model(), 1), {}).code_parts
     load(team=TEAM.replace("return clean(x)\n\n    def noisy", "return clean(x + 1)\n\n    def noisy"))
     sources = sources_of(parts)
     assert "class:team:Model" not in sources
     assert {"function:team:predicted", "function:team:clean"} <= set(sources)
 
 
+@pytest.mark.filterwarnings("ignore::cachestore.CachestoreWarning")
 def test_a_file_that_was_edited_since_is_not_believed(load):
     from pathlib import Path
 

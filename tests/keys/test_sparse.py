@@ -30,3 +30,14 @@ def test_order_duplicates_and_widths_do_not_matter():
     assert digest(three) == digest(sparse.coo_array(one))
     two.indices, two.indptr = two.indices.astype(np.int64), two.indptr.astype(np.int64)
     assert digest(one) == digest(two)
+
+
+def test_stored_zeros_count():
+    # `==` does not see them, but scipy's graphs do: there a stored zero is an edge.
+    one = sparse.csr_array(np.array([[1.0, 0.0], [0.0, 2.0]]))
+    other = sparse.csr_array(([1.0, 0.0, 2.0], ([0, 0, 1], [0, 1, 1])), shape=(2, 2))
+    assert (one != other).nnz == 0
+    assert sparse.csgraph.connected_components(one)[0] != sparse.csgraph.connected_components(other)[0]
+    assert digest(one) != digest(other)
+    other.eliminate_zeros()
+    assert digest(one) == digest(other)

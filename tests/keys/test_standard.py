@@ -1,18 +1,27 @@
 """Values of the standard library."""
 
+import collections
 import copy
 import datetime as dt
 import decimal
 import enum
 import fractions
+import ipaddress
+import logging
+import math
+import operator
 import pathlib
 import random
 import re
+import string
+import types
+import urllib.parse
 import uuid
 import zoneinfo
 
 import pytest
 
+from cachestore.errors import KeyingError
 from cachestore.keys import digest
 
 
@@ -30,6 +39,19 @@ class Flags(enum.Flag):
     B = 2
 
 
+class Level(enum.IntEnum):
+    LOW = 1
+
+
+class Name(enum.StrEnum):
+    A = "a"
+
+
+class Bits(enum.IntFlag):
+    A = 1
+    B = 2
+
+
 BERLIN = zoneinfo.ZoneInfo("Europe/Berlin")
 MOMENT = dt.datetime(2020, 10, 25, 2, 30)
 
@@ -43,6 +65,12 @@ DIFFERENT = [
     re.compile("a"), re.compile("a", re.I), re.compile(b"a"),
     slice(1), slice(1, None), range(1), range(2),
     random.Random(1), random.Random(2), BERLIN, zoneinfo.ZoneInfo("UTC"),
+    Flags(0), Level.LOW, Name.A, Bits.A, Bits.A | Bits.B, Bits(9), re.compile("a", re.I | re.M), re.I, math.pi,
+    pathlib.PurePosixPath("/a"), types.SimpleNamespace(a=1), types.SimpleNamespace(a=2), ValueError("a"), KeyError("a"),
+    collections.deque([1]), collections.deque([1], 2), collections.ChainMap({1: 2}), collections.ChainMap({}, {1: 2}),
+    collections.UserDict({1: 2}), collections.UserList([1]), ipaddress.ip_address("::1"), ipaddress.ip_network("::/8"),
+    operator.itemgetter(1), operator.itemgetter(2), operator.attrgetter("a.b"), operator.methodcaller("f", 1, k=2),
+    string.Template("$a"), urllib.parse.urlparse("http://a/b"), logging.getLogger("a"), logging.getLogger("b"),
     dt.UTC, dt.timezone(dt.timedelta(hours=1)), type(None), None, list[int], list[str],
 ]  # fmt: skip
 
@@ -67,6 +95,20 @@ def test_paths_count_by_their_posix_text():
 def test_ranges_count_by_their_numbers():
     assert digest(range(0, 3, 2)) == digest(range(0, 4, 2))
     assert digest(range(0)) == digest(range(5, 5))
+
+
+def test_views_of_mappings():
+    view = types.MappingProxyType({"a": 1, "b": 2})
+    assert digest(view) == digest(types.MappingProxyType({"b": 2, "a": 1})) != digest({"a": 1, "b": 2})
+
+
+def test_zones():
+    assert digest(BERLIN) == digest(zoneinfo.ZoneInfo.no_cache("Europe/Berlin"))
+    file = next(pathlib.Path(folder, "Europe/Berlin") for folder in (*zoneinfo.TZPATH, "") if folder)
+    if not file.is_file():
+        pytest.skip("this system has no files of time zones")
+    with file.open("rb") as data, pytest.raises(KeyingError, match="read from a file and has no name"):
+        digest(MOMENT.replace(tzinfo=zoneinfo.ZoneInfo.from_file(data)))
 
 
 def test_subclasses_count():

@@ -1,4 +1,7 @@
+import os
 import pickle
+import subprocess
+import sys
 import warnings
 from datetime import timedelta
 from pathlib import Path
@@ -9,6 +12,8 @@ import pytest
 
 import cachestore
 from cachestore import CachestoreError, CachestoreWarning, Memory, SettingsError, digest
+
+REPOSITORY = Path(__file__).parents[2]
 
 
 def counted():
@@ -508,3 +513,131 @@ def test_no_warning_in_everyday_use(memory):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert memory.cache(abs_of)(-1) == memory.cache(abs_of)(-1) == 1
+
+
+# ---- what the author says, and whose code it is
+
+
+def test_a_function_that_changes_its_argument_is_found(tmp_path):
+    memory = Memory(tmp_path, verbose=0)
+
+    def grow(values, by):
+        values.append(by)
+        return len(values)
+
+    careless = memory.cache(grow)
+    careless([1], 2)
+    assert careless.check_call_in_cache([1], 2)
+    careful = memory.cache(grow, check_arguments=True)
+    with pytest.warns(CachestoreWarning, match=r"grow changed its argument 'values' in place"):
+        assert careful([1, 2], 3) == 3
+    assert not careful.check_call_in_cache([1, 2], 3)
+
+
+@pytest.mark.parametrize(
+    ("option", "variable", "checked"),
+    [([], {}, False), (["-X", "dev"], {}, True), ([], {"CACHESTORE_CHECK_ARGUMENTS": "true"}, True)],
+)
+def test_arguments_are_checked_in_development_or_where_a_setting_says_so(tmp_path, option, variable, checked):
+    (tmp_path / "grow.py").write_text(
+        "import warnings\nwarnings.simplefilter('ignore')\nimport cachestore\n"
+        "grow = cachestore.open().cache(lambda values: values.append(1))\n"
+        "grow([1])\nprint(grow.check_call_in_cache([1]))\n"
+    )
+    ran = run_python(tmp_path, *option, "grow.py", **variable)
+    assert ran.strip() == str(not checked)
+
+
+def test_a_function_pickled_by_value_keeps_its_version_where_its_source_is_another(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "import cachestore, cloudpickle, pathlib\n"
+        "@cachestore.open().cache\n"
+        "def double(x): return 2 * x\n"
+        "double(3)\n"
+        "pathlib.Path('double.pkl').write_bytes(cloudpickle.dumps(double))\n"
+    )
+    run_python(tmp_path, "script.py")
+    (tmp_path / "script.py").write_text("def double(x): return 'another'\n" * 3)
+    said = run_python(
+        tmp_path,
+        "-c",
+        "import pathlib, pickle; double = pickle.loads(pathlib.Path('double.pkl').read_bytes())\n"
+        "print(double.check_call_in_cache(3), double.check_call_in_cache(4))",
+    )
+    assert said.split() == ["True", "False"]
+
+
+def test_a_spawned_process_knows_the_functions_of_its_script(tmp_path):
+    (tmp_path / "script.py").write_text(
+        "import multiprocessing, cachestore\n"
+        "@cachestore.open().cache\n"
+        "def double(x): return 2 * x\n"
+        "def is_known(x): return double.check_call_in_cache(x)\n"
+        "if __name__ == '__main__':\n"
+        "    double(3)\n"
+        "    with multiprocessing.get_context('spawn').Pool(1) as pool:\n"
+        "        print(pool.map(is_known, [3, 4]))\n"
+    )
+    assert run_python(tmp_path, "script.py").strip() == "[True, False]"
+
+
+def test_settings_say_whose_code_and_which_versions_count(tmp_path):
+    """A wheel of the team's own index counts by its source, and a package by its exact version, where that is set."""
+    for folder in ("site-packages/acme", "site-packages/numbers_"):
+        (tmp_path / folder).mkdir(parents=True)
+    work = tmp_path / "work.py"
+    work.write_text(
+        "import sys; sys.path.insert(0, 'site-packages')\n"
+        "import acme, numbers_, cachestore\n"
+        "f = cachestore.open().cache(lambda x: acme.half(numbers_.one(x)))\n"
+        "print(f.check_call_in_cache(3)); f(3)\n"
+    )
+
+    def is_known(half, version, settings):
+        (tmp_path / "site-packages/acme/__init__.py").write_text(f"def half(x): return {half}\n")
+        (tmp_path / "site-packages/numbers_/__init__.py").write_text(
+            f"__version__ = '{version}'\ndef one(x): return x\n"
+        )
+        (tmp_path / "cachestore.toml").write_text(settings)
+        return run_python(tmp_path, "work.py").strip() == "True"
+
+    own = "first_party = ['acm*']\n"
+    exact = "package_versions = {default = 'ignore', numbers_ = 'exact'}\n"
+    assert [
+        is_known("x / 2", "1.0.0", ""),
+        is_known("x // 2", "1.0.1", ""),  # an installed package of the same minor version
+        is_known("x / 2", "1.0.0", own),
+        is_known("x / 2  # the same", "1.0.0", own),
+        is_known("x // 2", "1.0.0", own),
+        is_known("x / 2", "1.0.0", exact),
+        is_known("x // 2", "1.0.0", exact),
+        is_known("x / 2", "1.0.1", exact),
+        is_known("x / 2", "2.0.0", "package_versions = 'ignore'\n"),
+        is_known("x / 2", "3.0.0", "package_versions = 'ignore'\n"),
+    ] == [False, True, False, True, False, False, True, False, False, True]
+
+
+def run_python(folder, *arguments, **environment):
+    ran = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=folder,
+        env={**os.environ, "PYTHONPATH": str(REPOSITORY), **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+def test_a_hit_reads_no_source_again(tmp_path, monkeypatch):
+    double = Memory(tmp_path, verbose=0).cache(run_python)  # any function of a file
+    double.call_key(tmp_path)
+
+    def fail(*_):
+        raise AssertionError("a source was looked for")
+
+    monkeypatch.setattr("cachestore.keys.source_file.linecache.checkcache", fail)
+    monkeypatch.setattr("cachestore.keys.source_file.linecache.getlines", fail)
+    double.call_key(tmp_path)

@@ -282,14 +282,14 @@ def test_data_is_digested_once_for_all_tasks_of_a_call(memory, monkeypatch):
     from cachestore.parallel import digests
 
     seen = []
-    real = digests.digest_with_parts
+    real = digests.encode
 
     def counting(value, **named):
         if value is X:
             seen.append(value)
         return real(value, **named)
 
-    monkeypatch.setattr(digests, "digest_with_parts", counting)
+    monkeypatch.setattr(digests, "encode", counting)
     with memory.parallel("threading"):
         GridSearchCV(SVC(), {"C": [1, 2, 3, 4]}, cv=5).fit(X, y)
     assert len(seen) == 1

@@ -54,6 +54,15 @@ def test_the_environment_comes_first_and_is_named(elsewhere):
         ("verbose", "2", 2),
         ("timeout", "2.5", 2.5),
         ("reuse_unseeded", "false", False),
+        ("first_party", "acme, acme_*", ("acme", "acme_*")),
+        ("package_versions", "exact", "exact"),
+        (
+            "package_versions",
+            '{"default": "ignore", "numpy": "exact"}',
+            {"default": "ignore", "numpy": "exact"},
+        ),
+        ("project", "ours", "ours"),
+        ("check_arguments", "true", True),
         ("index", "postgresql://db/cache", "postgresql://db/cache"),
     ],
 )
@@ -80,7 +89,9 @@ def test_a_wrong_file_is_named_with_what_is_wrong(elsewhere, content, said):
     assert str(file) in str(caught.value)
 
 
-@pytest.mark.parametrize("name", ["storage_options", "verbose", "timeout", "reuse_unseeded"])
+@pytest.mark.parametrize(
+    "name", ["storage_options", "verbose", "timeout", "reuse_unseeded", "check_arguments"]
+)
 def test_a_wrong_variable_is_named_with_what_to_write(name):
     # What storage_options are set to is not shown: it may hold a secret.
     shown = "set to something" if name == "storage_options" else "'nonsense'"

@@ -1,0 +1,168 @@
+"""A function whose calls have keys: its identity, how its arguments are bound, and which of them count."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from types import MethodType
+from typing import Any
+
+from cachestore.errors import KeyingError
+from cachestore.keys.arguments import Parameters, check_names, parameters_of
+from cachestore.keys.call_key import CallKey, call_key
+from cachestore.keys.declared import NOTHING, Declared
+from cachestore.keys.function_identity import FunctionIdentity, find_identity, name_of, plain_function
+from cachestore.keys.hasher import encode
+from cachestore.keys.rules import DELIVERED, Rules
+from cachestore.keys.scalars import LEAVES
+from cachestore.keys.surroundings import configured_here
+from cachestore.keys.walk import Walk
+
+AMBIENT = "(surroundings)"
+"""Stands among the names of arguments for what surrounds a call; no parameter can have this name."""
+
+
+class KeyedFunction:
+    """Makes the keys of the calls of one function.
+
+    Parameters
+    ----------
+    function
+        What is called.
+    ignore
+        Names of arguments that do not tell calls apart.
+    rules
+        How code is looked at.
+    declared
+        What the author says of the version, and of single arguments.
+    carried
+        The identity that came with a function that was pickled by value: its source is elsewhere.
+
+    Examples
+    --------
+    >>> def scale(x, factor=2.0): return x * factor
+    >>> keyed = KeyedFunction(scale)
+    >>> keyed.key((3,), {}).key == keyed.key((), {"x": 3, "factor": 2.0}).key
+    True
+    """
+
+    __slots__ = (
+        "_declared",
+        "_found",
+        "_function",
+        "_ignore",
+        "_parameters",
+        "_plain",
+        "_receiver",
+        "_rules",
+        "carried",
+    )
+
+    def __init__(
+        self,
+        function: Callable[..., Any],
+        *,
+        ignore: Collection[str] = (),
+        rules: Rules = DELIVERED,
+        declared: Declared = NOTHING,
+        carried: FunctionIdentity | None = None,
+    ) -> None:
+        check_names(function, declared.keyed, "key")
+        self._plain = plain_function(function)
+        # The receiver of a bound method is its first argument.
+        self._receiver = (function.__self__,) if isinstance(function, MethodType) else ()
+        self._function = function.__func__ if isinstance(function, MethodType) else function
+        self._parameters: Parameters | None = None
+        self._ignore = ignore
+        self._rules = rules
+        self._declared = declared
+        self._found: tuple[FunctionIdentity, Walk] | None = None
+        self.carried = carried
+
+    def identity(self) -> FunctionIdentity:
+        """Return the identity of the function, found anew when something on the way was replaced.
+
+        Raises
+        ------
+        KeyingError
+            If something that it carries has no stable digest, or what was declared cannot be found.
+        """
+        if self.carried is not None:
+            return self.carried
+        found = self._found
+        if found is None or not found[1].still_holds():
+            found = self._found = find_identity(self._plain, self._rules, self._declared)
+            self._parameters = None
+        return found[0]
+
+    def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, object]:
+        """Bind the arguments of a call that count."""
+        parameters = self._parameters
+        if parameters is None:
+            parameters = self._parameters = parameters_of(self._function)
+        return parameters.bind(self._receiver + args, kwargs, self._ignore)
+
+    def key(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, ambient: object = None) -> CallKey:
+        """Return the key of a call, and the digests that it is made of.
+
+        Parameters
+        ----------
+        ambient
+            What of the surroundings decides the result too; None is scikit-learn's configuration in this thread, for
+            a function that is its own or uses it.
+
+        Raises
+        ------
+        KeyingError
+            If the function or an argument has no stable digest.
+        TypeError
+            If the function cannot be called so.
+        """
+        identity = self.identity()
+        arguments, parts = self._encode(args, kwargs)
+        if ambient is None and identity.uses_sklearn:
+            ambient = configured_here()
+        if ambient:
+            arguments[AMBIENT], _ = encode(ambient, name="the surroundings")
+        return call_key(identity, arguments, argument_parts=parts)
+
+    def changed(self, call: CallKey, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[str]:
+        """Return the names of the arguments that are no longer what they were when a call's key was made.
+
+        An argument that has no digest any more has changed too.
+        """
+        changed = []
+        for name, value in self.bind(args, kwargs).items():
+            try:
+                if self._encode_argument(name, value)[0] == call.encodings[name]:
+                    continue
+            except KeyingError:
+                pass
+            changed.append(name)
+        return changed
+
+    def _encode(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> tuple[dict[str, bytes], dict[str, str]]:
+        arguments: dict[str, bytes] = {}
+        parts: dict[str, str] = {}
+        keyed = self._declared.keyed
+        for name, value in self.bind(args, kwargs).items():
+            # Most arguments are leaves: those do not pay for more.
+            leaf = LEAVES.get(type(value))
+            if leaf is not None and name not in keyed:
+                arguments[name] = leaf(value)
+            else:
+                arguments[name], inside = self._encode_argument(name, value)
+                parts |= inside
+        return arguments, parts
+
+    def _encode_argument(self, name: str, value: object) -> tuple[bytes, dict[str, str]]:
+        keyed = self._declared.keyed.get(name)
+        if keyed is not None:
+            try:
+                value = ("key", keyed(value))
+            except Exception as error:
+                raise KeyingError(
+                    f"key[{name!r}] of {name_of(self._plain)} failed on its argument: {type(error).__name__}: {error}"
+                ) from error
+        return encode(value, name=f"argument {name!r}", rules=self._rules)

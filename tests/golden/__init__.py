@@ -1,0 +1,1 @@
+"""Golden keys: what values and calls are called in every store there is."""

@@ -1,0 +1,48 @@
+"""Types that are put together from others."""
+
+import collections.abc
+import copy
+import typing
+
+import pytest
+
+from cachestore.keys import digest
+
+T = typing.TypeVar("T")
+Number = typing.NewType("Number", int)
+
+DIFFERENT = [
+    int, list, list[int], list[str], dict[str, int], tuple[int, ...], tuple[int], tuple[()], list[list[int]],
+    typing.List, typing.List[int], typing.Dict[str, int], type[int],  # noqa: UP006
+    int | str, int | None, int | str | None, list[int] | None, typing.Any, typing.Union[int, list], typing.Callable,  # noqa: UP007
+    typing.Callable[[int], str], typing.Callable[[str], str], typing.Callable[..., str],
+    collections.abc.Callable[[int], str], typing.Literal[1], typing.Literal[True], typing.Literal["a"],
+    typing.Literal[1, "a"], typing.Annotated[int, 3], typing.Annotated[int, 4], typing.ClassVar[int],
+    T, list[T], Number,
+    typing.List["Node"], typing.List["Other"],  # noqa: F821, UP006
+]  # fmt: skip
+
+
+def test_all_differ():
+    assert len(set(map(digest, DIFFERENT))) == len(DIFFERENT)
+
+
+@pytest.mark.parametrize("value", DIFFERENT, ids=str)
+def test_copies_are_equal(value):
+    assert digest(copy.copy(value)) == digest(value)
+
+
+def test_spellings_of_one_type_are_one():
+    assert digest(int | str) == digest(str | int) == digest(typing.Union[str, int])  # noqa: UP007
+    assert digest(typing.Optional[int]) == digest(int | None)  # noqa: UP045
+    assert digest(typing.Literal[1, 2]) == digest(typing.Literal[2, 1])
+
+
+def test_the_classes_inside_count(load):
+    source = "class Row:\n    width = 1\n    def f(self): return 1\n"
+    one = digest(list[load(team=source).Row])
+    assert digest(list[load(team=source).Row]) == one
+    assert digest(list[load(team=source.replace("return 1", "return 2")).Row]) != one
+    assert digest(load(team=source.replace("return 1", "return 2")).Row | None) != digest(
+        load(team=source).Row | None
+    )
