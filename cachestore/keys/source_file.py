@@ -25,9 +25,7 @@ class SourceFile:
     """Holds the definitions of one source, each beside the code that it compiles to."""
 
     def __init__(self, source: str, filename: str) -> None:
-        # Two threads that parse at once make Python 3.11 fail: "AST constructor recursion depth mismatch".
-        with _parsing:
-            self.tree = ast.parse(source)
+        self.tree = parse(source)
         self._nodes: dict[str, list[Definition]] = defaultdict(list)
         self._codes: dict[str, list[CodeType]] = defaultdict(list)
         for name, node in _definitions(self.tree, ""):
@@ -74,6 +72,15 @@ class SourceFile:
             )
             for name, structure in methods.items()
         )
+
+
+def parse(source: str) -> ast.Module:
+    """Parse a source, one at a time.
+
+    Two threads that parse at once make Python 3.11 fail: "AST constructor recursion depth mismatch".
+    """
+    with _parsing:
+        return ast.parse(source)
 
 
 def find_source(filename: str, module: str | None) -> SourceFile | None:

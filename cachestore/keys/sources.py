@@ -16,6 +16,7 @@ from cachestore.keys.hasher import new_walk
 from cachestore.keys.own_version import class_definition_of, definition_of, module_of, part_name
 from cachestore.keys.reach import code_parts
 from cachestore.keys.rules import DELIVERED, Rules
+from cachestore.keys.source_file import parse
 from cachestore.keys.walk import Refusal
 
 
@@ -89,6 +90,6 @@ def _text(node: Any, file: str | None, module: str) -> str | None:
 
 def _means(text: str, tree: str) -> bool:
     try:
-        return ast.unparse(ast.parse(text)) == tree
+        return ast.unparse(parse(text)) == tree
     except (SyntaxError, ValueError):
         return False
