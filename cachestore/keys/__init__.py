@@ -7,7 +7,7 @@ Never stores, never reads a clock, never goes to the network.
 """
 
 from cachestore.keys.arguments import bind
-from cachestore.keys.call_key import CallKey, call_key
+from cachestore.keys.call_key import Arguments, CallKey, call_key, join_parts
 from cachestore.keys.declared import Declared
 from cachestore.keys.differing_parts import differing_parts
 from cachestore.keys.function_identity import FunctionIdentity, identify
@@ -19,6 +19,7 @@ from cachestore.keys.sources import sources_of
 from cachestore.keys.surroundings import configured
 
 __all__ = [
+    "Arguments",
     "CallKey",
     "Declared",
     "FunctionIdentity",
@@ -31,6 +32,7 @@ __all__ = [
     "digest",
     "encode",
     "identify",
+    "join_parts",
     "register_digest",
     "sources_of",
 ]

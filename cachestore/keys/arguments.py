@@ -124,6 +124,13 @@ class Parameters:
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], ignore: Collection[str] = ()
     ) -> dict[str, object]:
         """Bind the arguments of a call, and leave the ignored ones out."""
+        bound = self.gather(args, kwargs, ignore)
+        return {name: bound[name] for name in self.names() if name in bound}
+
+    def gather(
+        self, args: tuple[Any, ...], kwargs: Mapping[str, Any], ignore: Collection[str] = ()
+    ) -> dict[str, object]:
+        """Bind the arguments of a call in any order."""
         bound = self._bind_plain(args, kwargs)
         if bound is None:
             bound = self._bind_any(args, kwargs)
@@ -133,18 +140,17 @@ class Parameters:
 
     def _bind_plain(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, object] | None:
         """Bind what nearly every call looks like, quickly; None for everything else, mistakes among it."""
-        if self.surplus or len(args) > len(self._positional):
+        size = len(args)
+        if self.surplus or size > len(self._positional):
             return None
-        given: dict[str, object] = dict(zip(self._positional, args, strict=False))
+        given: dict[str, object] = dict(zip(self._positional, args))  # noqa: B905 - a keyword costs as much as zip
         if kwargs:
-            if not (given.keys().isdisjoint(kwargs) and self._positional_only.isdisjoint(kwargs)):
-                return None
             given.update(kwargs)
-        if len(given) < len(self._in_order):
+            if len(given) != size + len(kwargs) or not self._positional_only.isdisjoint(kwargs):
+                return None
+        if len(given) != len(self._in_order):
             given = self._defaults | given
-        if given.keys() != self._names:
-            return None
-        return {name: given[name] for name in self._in_order}
+        return given if given.keys() == self._names else None
 
     def _leave_out(self, bound: dict[str, object], ignore: Collection[str]) -> None:
         if isinstance(ignore, str):

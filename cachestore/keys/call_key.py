@@ -2,22 +2,73 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 from blake3 import blake3
 
 from cachestore.keys.encoding import hexadecimal, record, text
 from cachestore.keys.function_identity import FunctionIdentity
-from cachestore.keys.hasher import digest_of
+from cachestore.keys.hasher import digest, digest_of
+from cachestore.keys.stream import write
 
-# Keys of another format are other keys. Format 0 makes no promise to later ones.
-FORMAT = 0
+# Keys of another format are other keys.
+FORMAT = 1
 
 
-@dataclass(frozen=True, slots=True)
-class CallKey:
+class Arguments(Mapping[str, str]):
+    """Holds what a key is made of besides the code, and gives the digest of each argument by its name.
+
+    Most calls are hits, and nobody asks for the digests.
+
+    Parameters
+    ----------
+    given
+        The arguments that count, by their names: as they are where `plain`, else by their encodings.
+    plain
+        Whether all are of the types `PLAIN`.
+    """
+
+    __slots__ = ("_digests", "_given", "_plain")
+
+    def __init__(self, given: Mapping[str, Any], plain: bool = False) -> None:
+        self._given = given
+        self._plain = plain
+        self._digests: dict[str, str] | None = None
+
+    def names(self) -> tuple[str, ...]:
+        """Return the names in their order."""
+        return tuple(sorted(self._given))
+
+    def written(self, names: tuple[str, ...]) -> bytes:
+        """Return what stands in a key for the arguments, in this order."""
+        given = self._given
+        if not self._plain:
+            return b"e" + b"".join([given[name] for name in names])
+        return b"m" + write([given[name] for name in names])
+
+    def __getitem__(self, name: str) -> str:
+        """Return the digest of one argument."""
+        if self._digests is None:
+            digested: Callable[[Any], str] = digest if self._plain else digest_of
+            self._digests = {name: digested(given) for name, given in self._given.items()}
+        return self._digests[name]
+
+    def __iter__(self) -> Iterator[str]:
+        """Give the names."""
+        return iter(self._given)
+
+    def __len__(self) -> int:
+        """Count the arguments."""
+        return len(self._given)
+
+    def __repr__(self) -> str:
+        """Show it as a dict."""
+        return repr(dict(self))
+
+
+class CallKey(NamedTuple):
     """Names one call, and says what it was made from.
 
     Parameters
@@ -30,29 +81,24 @@ class CallKey:
         The version of all the code that counts: the function's, and that which its arguments bring with them.
     code_parts
         The version of each part of it.
-    encodings
-        The encoding of each argument by its name.
+    arguments
+        The digest of each argument by its name, never its value.
     """
 
     key: str
     function: str
     code_version: str
-    code_parts: Mapping[str, str] = field(default_factory=dict)
-    encodings: Mapping[str, bytes] = field(default_factory=dict)
-
-    @property
-    def arguments(self) -> dict[str, str]:
-        """The digest of each argument by its name, never its value."""
-        return {name: digest_of(encoding) for name, encoding in self.encodings.items()}
+    code_parts: Mapping[str, str]
+    arguments: Arguments
 
     def in_version(self, version: str) -> str:
         """Return the key that the same call has in another version of the code."""
-        return _key(self.function, version, self.encodings)
+        return _key(self.function, version, self.arguments)
 
 
 def call_key(
     function: FunctionIdentity,
-    encodings: Mapping[str, bytes],
+    arguments: Arguments,
     *,
     argument_parts: Mapping[str, str] | None = None,
 ) -> CallKey:
@@ -62,41 +108,58 @@ def call_key(
     ----------
     function
         Which function is called.
-    encodings
-        The encoding of each argument that counts, by the name of its parameter.
+    arguments
+        What counts of the arguments.
     argument_parts
         The versions of the code that the arguments bring with them.
 
     Examples
     --------
-    >>> from cachestore.keys import bind, encode, identify
+    >>> from cachestore.keys import Arguments, bind, encode, identify
     >>> def scale(x, factor=2.0): return x * factor
     >>> def key(*args, **kwargs):
     ...     bound = bind(scale, args, kwargs)
-    ...     return call_key(identify(scale), {name: encode(value)[0] for name, value in bound.items()}).key
+    ...     encodings = {name: encode(value)[0] for name, value in bound.items()}
+    ...     return call_key(identify(scale), Arguments(encodings)).key
     >>> key(3) == key(x=3, factor=2.0)
     True
     """
     parts, version = function.parts, function.version
-    foreign = {name: part for name, part in (argument_parts or {}).items() if parts.get(name) != part}
-    if foreign:
-        # A part that both know in different versions (two closures of one name) must not hide either of them.
-        both = {name: _both(parts[name], part) if name in parts else part for name, part in foreign.items()}
-        parts = {**parts, **both}
-        version = hexadecimal(record("version", text(version), *_members(foreign)))
-    return CallKey(_key(function.name, version, encodings), function.name, version, parts, encodings)
+    if argument_parts:
+        parts = join_parts(parts, argument_parts)
+        foreign = {name: part for name, part in parts.items() if function.parts.get(name) != part}
+        if foreign:
+            version = hexadecimal(record("version", text(version), *_members(foreign)))
+    return CallKey(_key(function.name, version, arguments), function.name, version, parts, arguments)
 
 
-def _key(name: str, version: str, encodings: Mapping[str, bytes]) -> str:
-    # The name of the function says how long it is, names of parameters have no spaces in them, versions are of one
-    # length, and encodings say where they end: no two of these texts are alike.
-    arguments = b"".join([b"%b %b" % (name.encode(), encodings[name]) for name in sorted(encodings)])
-    return blake3(_head(name, version) + arguments).hexdigest()
+def join_parts(parts: Mapping[str, str], more: Mapping[str, str]) -> dict[str, str]:
+    """Return the versions of the parts of two pieces of code.
+
+    A part that both know in different versions (two closures of one name) must not hide either of them.
+
+    Examples
+    --------
+    >>> join_parts({"a": "1"}, {"b": "2"})
+    {'a': '1', 'b': '2'}
+    >>> join_parts({"a": "1"}, {"a": "2"}) == join_parts({"a": "2"}, {"a": "1"}) != {"a": "1"}
+    True
+    """
+    both = {name: _both(parts[name], part) for name, part in more.items() if parts.get(name, part) != part}
+    return {**parts, **more, **both}
+
+
+def _key(function: str, version: str, arguments: Arguments) -> str:
+    names = arguments.names()
+    return blake3(_head(function, version, names) + arguments.written(names)).digest().hex()
 
 
 @lru_cache(maxsize=1024)
-def _head(name: str, version: str) -> bytes:
-    return f"cachestore call {FORMAT}\n{len(name)} {name} {version}\n".encode("utf-8", "surrogatepass")
+def _head(function: str, version: str, names: tuple[str, ...]) -> bytes:
+    # The name of the function says how long it is, versions are of one length, and names of parameters have no spaces
+    # in them; what follows says itself where it ends. So no two of these texts are alike.
+    head = f"cachestore call {FORMAT}\n{len(function)} {function} {version}\n{' '.join(names)}\n"
+    return head.encode("utf-8", "surrogatepass")
 
 
 def _both(one: str, other: str) -> str:

@@ -23,7 +23,8 @@ def record(tag: str, *members: bytes) -> bytes:
 def text(value: str) -> bytes:
     """Encode text by its UTF-8 bytes, lone surrogates included."""
     data = value.encode("utf-8", "surrogatepass")
-    return short(b"s%d:%b" % (len(data), data))
+    encoding = b"s%d:%b" % (len(data), data)
+    return encoding if len(encoding) <= _LONGEST else short(encoding)
 
 
 def short(encoding: bytes) -> bytes:

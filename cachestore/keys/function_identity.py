@@ -42,11 +42,6 @@ class FunctionIdentity:
     version: str
     parts: Mapping[str, str]
 
-    @property
-    def uses_sklearn(self) -> bool:
-        """Whether scikit-learn's configuration may change what the function returns."""
-        return "package:sklearn" in self.parts
-
 
 def identify(function: Callable[..., Any], *, rules: Rules = DELIVERED) -> FunctionIdentity:
     """Return the identity of a function: its name, and the version of its code and of all that it reaches.

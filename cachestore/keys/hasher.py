@@ -25,7 +25,7 @@ from cachestore.keys.scalars import LEAVES, SMALL
 from cachestore.keys.walk import Encoder, Refusal, Walk
 
 # Nothing but the digest of a value begins so, and another format begins in another way.
-_PREFIX = b"cachestore value 0\n"
+_PREFIX = b"cachestore value 1\n"
 
 _EXACT: dict[type, Encoder] = {**CONTAINERS, **FUNCTIONS}
 # The first that knows a type has its rule.
@@ -75,7 +75,11 @@ def digest(value: object, *, name: str = "value") -> str:
     >>> digest([1]) == digest((1,))
     False
     """
-    return digest_of(encode(value, name=name)[0])
+    encoding, parts = encode(value, name=name)
+    if parts:
+        named = [text(part) + text(version) for part, version in sorted(parts.items())]
+        encoding = record("parts", encoding, *named)
+    return digest_of(encoding)
 
 
 def digest_of(encoding: bytes) -> str:
@@ -85,6 +89,8 @@ def digest_of(encoding: bytes) -> str:
 
 def encode(value: object, *, name: str = "value", rules: Rules = DELIVERED) -> tuple[bytes, dict[str, str]]:
     """Return the encoding of a value, which is short, and the versions of the code that it brings with it.
+
+    The two together are what the digest of the value is made of. In a key the code stands beside the arguments.
 
     Parameters
     ----------
@@ -110,9 +116,6 @@ def encode(value: object, *, name: str = "value", rules: Rules = DELIVERED) -> t
         parts = code_parts(walk) if walk.code or walk.packages else {}
     except Refusal as refusal:
         raise refusal.error(name) from refusal.__cause__
-    if parts:
-        named = [text(part) + text(version) for part, version in sorted(parts.items())]
-        encoding = record("parts", encoding, *named)
     return encoding, parts
 
 

@@ -8,12 +8,12 @@ from typing import Any
 
 from cachestore.errors import KeyingError
 from cachestore.keys.arguments import Parameters, check_names, parameters_of
-from cachestore.keys.call_key import CallKey, call_key
+from cachestore.keys.call_key import Arguments, CallKey, call_key, join_parts
 from cachestore.keys.declared import NOTHING, Declared
 from cachestore.keys.function_identity import FunctionIdentity, find_identity, name_of, plain_function
-from cachestore.keys.hasher import encode
+from cachestore.keys.hasher import digest_of, encode
 from cachestore.keys.rules import DELIVERED, Rules
-from cachestore.keys.scalars import LEAVES
+from cachestore.keys.stream import PLAIN
 from cachestore.keys.surroundings import configured_here
 from cachestore.keys.walk import Walk
 
@@ -96,10 +96,13 @@ class KeyedFunction:
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, object]:
         """Bind the arguments of a call that count."""
+        return self._known_parameters().bind(self._receiver + args, kwargs, self._ignore)
+
+    def _known_parameters(self) -> Parameters:
         parameters = self._parameters
         if parameters is None:
             parameters = self._parameters = parameters_of(self._function)
-        return parameters.bind(self._receiver + args, kwargs, self._ignore)
+        return parameters
 
     def key(self, args: tuple[Any, ...], kwargs: Mapping[str, Any], *, ambient: object = None) -> CallKey:
         """Return the key of a call, and the digests that it is made of.
@@ -118,11 +121,23 @@ class KeyedFunction:
             If the function cannot be called so.
         """
         identity = self.identity()
-        arguments, parts = self._encode(args, kwargs)
-        if ambient is None and identity.uses_sklearn:
+        parameters = self._parameters or self._known_parameters()
+        bound = parameters.gather(self._receiver + args, kwargs, self._ignore)
+        parts: dict[str, str] = {}
+        if ambient is None and "package:sklearn" in identity.parts:
             ambient = configured_here()
-        if ambient:
-            arguments[AMBIENT], _ = encode(ambient, name="the surroundings")
+        # Most calls are of plain arguments, which marshal writes alike in every process: those do not pay for more.
+        if PLAIN.issuperset(map(type, bound.values())) and not (ambient or self._declared.keyed):
+            arguments = Arguments(bound, True)
+        else:
+            encodings: dict[str, bytes] = {}
+            for name, value in bound.items():
+                encodings[name], inside = self._encode_argument(name, value)
+                if inside:
+                    parts = join_parts(parts, inside)
+            if ambient:
+                encodings[AMBIENT], _ = encode(ambient, name="the surroundings")
+            arguments = Arguments(encodings)
         return call_key(identity, arguments, argument_parts=parts)
 
     def changed(self, call: CallKey, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> list[str]:
@@ -133,28 +148,12 @@ class KeyedFunction:
         changed = []
         for name, value in self.bind(args, kwargs).items():
             try:
-                if self._encode_argument(name, value)[0] == call.encodings[name]:
+                if digest_of(self._encode_argument(name, value)[0]) == call.arguments.get(name):
                     continue
             except KeyingError:
                 pass
             changed.append(name)
         return changed
-
-    def _encode(
-        self, args: tuple[Any, ...], kwargs: Mapping[str, Any]
-    ) -> tuple[dict[str, bytes], dict[str, str]]:
-        arguments: dict[str, bytes] = {}
-        parts: dict[str, str] = {}
-        keyed = self._declared.keyed
-        for name, value in self.bind(args, kwargs).items():
-            # Most arguments are leaves: those do not pay for more.
-            leaf = LEAVES.get(type(value))
-            if leaf is not None and name not in keyed:
-                arguments[name] = leaf(value)
-            else:
-                arguments[name], inside = self._encode_argument(name, value)
-                parts |= inside
-        return arguments, parts
 
     def _encode_argument(self, name: str, value: object) -> tuple[bytes, dict[str, str]]:
         keyed = self._declared.keyed.get(name)

@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
-from cachestore.keys import CallKey, bind, call_key, encode, identify
+from cachestore.keys import Arguments, CallKey, bind, call_key, encode, identify, join_parts
 from cachestore.parallel.digests import Digests
 from cachestore.parallel.estimator_digest import (
     effective_estimator,
@@ -65,16 +65,16 @@ def fold_call(
     }
     if bound.get("return_parameters"):
         described["parameters"] = bound["parameters"]
-    arguments: dict[str, bytes] = {}
+    encodings: dict[str, bytes] = {}
     parts: dict[str, str] = {}
     for name, value in described.items():
-        arguments[name], inside = encode(value, rules=digests.rules)
-        parts |= inside
+        encodings[name], inside = encode(value, rules=digests.rules)
+        parts = join_parts(parts, inside)
     for name, value in bound.items():
         if name not in described and name not in _OF_THE_SEARCH:
-            arguments[name], inside = digests.of(value)
-            parts |= inside
-    call = call_key(identify(function, rules=digests.rules), arguments, argument_parts=parts)
+            encodings[name], inside = digests.of(value)
+            parts = join_parts(parts, inside)
+    call = call_key(identify(function, rules=digests.rules), Arguments(encodings), argument_parts=parts)
     return call, tuple(unseeded(estimator))
 
 

@@ -12,7 +12,7 @@ from cachestore.cache.acceptance import (
 )
 from cachestore.cache.entries import KnownCall
 from cachestore.errors import SettingsError, StorageError
-from cachestore.keys import CallKey
+from cachestore.keys import Arguments, CallKey
 from cachestore.storage import accepted_path
 
 OLD, NEW, OTHER = "aa01" * 16, "bb01" * 16, "aa02" * 16
@@ -22,7 +22,7 @@ OLD, NEW, OTHER = "aa01" * 16, "bb01" * 16, "aa02" * 16
 def versions(cache):
     """Store an entry of each of three versions, two of them of one function."""
     for version, function in ((OLD, "f"), (NEW, "f"), (OTHER, "g")):
-        call = CallKey(version, function, version, {f"function:{function}": version}, {"x": b"1"})
+        call = CallKey(version, function, version, {f"function:{function}": version}, Arguments({"x": b"1"}))
         cache.put(call, version, started_at=datetime.now(UTC), seconds=1.0)
 
 
@@ -39,7 +39,7 @@ def test_what_was_accepted_is_said_by_the_store_and_the_index(cache, versions):
 
 def test_several_old_versions_answer_the_latest_first(cache, versions):
     third = "cc01" * 16
-    cache.put(CallKey(third, "f", third, {}, {}), 3, started_at=datetime.now(UTC), seconds=1.0)
+    cache.put(CallKey(third, "f", third, {}, Arguments({})), 3, started_at=datetime.now(UTC), seconds=1.0)
     carry_out(cache, plan_accept(cache, OLD, NEW))
     carry_out(cache, plan_accept(cache, third, NEW))
     carry_out(cache, plan_accept(cache, OLD, third))
@@ -78,7 +78,7 @@ def test_what_is_refused(cache, versions, old, new, said):
 
 def test_an_ambiguous_version_is_refused(cache, versions):
     similar = OLD[:60] + "ffff"
-    cache.put(CallKey(similar, "f", similar), 1, started_at=datetime.now(UTC), seconds=1.0)
+    cache.put(CallKey(similar, "f", similar, {}, Arguments({})), 1, started_at=datetime.now(UTC), seconds=1.0)
     with pytest.raises(SettingsError, match="2 code versions begin with aa01aa01"):
         plan_accept(cache, OLD[:8], NEW)
 

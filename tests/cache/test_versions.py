@@ -4,7 +4,7 @@ import pytest
 
 from cachestore.cache import versions
 from cachestore.cache.versions import list_versions, read_version
-from cachestore.keys import CallKey
+from cachestore.keys import Arguments, CallKey
 from cachestore.storage import version_path
 from tests.cache.conftest import call_of
 
@@ -52,5 +52,5 @@ def test_a_damaged_object_says_nothing(cache, content):
 def test_what_an_earlier_cachestore_kept_has_no_sources(cache):
     cache.store.put(version_path(VERSION), [b'{"format": 0, "function": "f", "parts": {"a": "1"}}'])
     assert read_version(cache.store, VERSION).sources == {}
-    cache.put(CallKey(VERSION, "f", VERSION), 1, started_at=datetime.now(UTC), seconds=1.0)
+    cache.put(CallKey(VERSION, "f", VERSION, {}, Arguments({})), 1, started_at=datetime.now(UTC), seconds=1.0)
     assert read_version(cache.store, VERSION).parts == {"a": "1"}

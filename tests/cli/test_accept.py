@@ -1,5 +1,4 @@
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -16,7 +15,7 @@ def versions(store, monkeypatch):
     from tests.cli import conftest
 
     call = Memory(store, verbose=0).cache(conftest.features).call_key(1)
-    call = replace(call, key=call.in_version("abcd" * 16), code_version="abcd" * 16)
+    call = call._replace(key=call.in_version("abcd" * 16), code_version="abcd" * 16)
     cache.look_up(call)
     cache.index.flush()
     yield old, call.code_version

@@ -94,7 +94,7 @@ def test_an_error_inside_a_closure_names_the_function_and_its_variable():
 
 PROGRAM = """
     import collections, datetime, decimal, enum, fractions, pathlib, re, uuid, functools, dataclasses, types
-    from cachestore.keys import bind, call_key, digest, encode, identify
+    from cachestore.keys import KeyedFunction, digest, identify
 
     class Colour(enum.Enum):
         RED = "r"
@@ -137,8 +137,7 @@ PROGRAM = """
     for value in values:
         print(digest(value))
     for function in (helper, top):
-        arguments = bind(function, ([1],), {})
-        print(call_key(identify(function), {name: encode(value)[0] for name, value in arguments.items()}).key)
+        print(KeyedFunction(function).key(([1],), {}).key, KeyedFunction(function).key((1.5,), {}).key)
     print(*identify(top).parts)
 """
 

@@ -125,6 +125,8 @@ def spelled(value):
         return (name, value.name)
     if isinstance(value, collections.OrderedDict):
         return (name, *((spelled(key), spelled(member)) for key, member in value.items()))
+    if isinstance(value, collections.defaultdict):
+        return (name, value.default_factory, spelled(dict(value)))
     if isinstance(value, dict):
         return (name, *sorted(((spelled(key), spelled(member)) for key, member in value.items()), key=repr))
     if isinstance(value, set | frozenset):

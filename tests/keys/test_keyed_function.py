@@ -1,0 +1,100 @@
+"""Keys of whole calls, by the quick way and by the long one."""
+
+import math
+
+import pytest
+
+from cachestore.keys import Declared, KeyedFunction, digest
+
+
+def call(x, y=1, *, by=2.0):
+    return x, y, by
+
+
+def key(*args, **kwargs):
+    return KeyedFunction(call).key(args, kwargs).key
+
+
+def test_plain_calls_are_told_apart():
+    calls = [
+        (1,), (1.0,), (True,), ("1",), (None,), (0,), (0.0,), (-0.0,), (float("nan"),), (float("inf"),), ("",), (1, 2),
+        (2, 1), (10**30,), (-1,), ("\ud800",), ("é",), ("x" * 200,), ([1],), ((1,),), ({"x": 1},), (b"1",), ([],),
+        (1, [1]),
+    ]  # fmt: skip
+    assert len({key(*args) for args in calls}) == len(calls)
+
+
+def test_calls_that_are_spelled_in_another_way_are_equal():
+    assert key(1) == key(x=1) == key(1, 1) == key(y=1, x=1) == key(1, by=2.0)
+    assert key([1]) == key(x=[1]) == key(by=2.0, y=1, x=[1])
+
+
+def test_every_nan_is_alike():
+    assert key(float("nan")) == key(-float("nan")) == key(math.inf - math.inf)
+
+
+def test_digests_of_arguments_are_those_of_their_values():
+    for value in (1, 1.5, "a", None, [1, 2], {"a": (1,)}):
+        assert KeyedFunction(call).key((value,), {}).arguments == {
+            "x": digest(value), "y": digest(1), "by": digest(2.0)
+        }  # fmt: skip
+
+
+def test_ignored_arguments_are_left_out():
+    keyed = KeyedFunction(call, ignore=["y"])
+    assert keyed.key((1, 2), {}).key == keyed.key((1, 3), {}).key != keyed.key((2, 2), {}).key
+    assert set(keyed.key((1, 2), {}).arguments) == {"x", "by"}
+
+
+def test_a_plain_argument_with_a_key_of_its_own():
+    keyed = KeyedFunction(call, declared=Declared.of(key={"x": lambda x: x % 10}))
+    assert keyed.key((1,), {}).key == keyed.key((11,), {}).key != keyed.key((2,), {}).key
+
+
+def test_a_function_that_is_replaced_in_place_is_bound_anew():
+    def changing(x, y=1):
+        return x
+
+    keyed = KeyedFunction(changing)
+    first = keyed.key((1,), {}).key
+    changing.__defaults__ = (2,)
+    second = keyed.key((1,), {}).key
+    assert first != second == keyed.key((1, 2), {}).key
+
+
+@pytest.mark.parametrize(
+    ("args", "kwargs", "said"),
+    [
+        ((), {}, "missing required arguments: 'x'"),
+        ((1, 2, 3), {}, "takes 2 positional arguments but 3 were given"),
+        ((1,), {"x": 1}, "multiple values for argument 'x'"),
+        ((1,), {"z": 1}, "unexpected keyword argument 'z'"),
+    ],
+)
+def test_a_call_that_does_not_fit_says_so(args, kwargs, said):
+    with pytest.raises(TypeError, match=said):
+        KeyedFunction(call).key(args, kwargs)
+
+
+def test_names_and_values_do_not_run_together():
+    def one(ab, c):
+        return ab, c
+
+    def other(a, bc):
+        return a, bc
+
+    other.__code__ = other.__code__.replace(co_name="one", co_qualname=one.__qualname__)
+    other.__qualname__ = one.__qualname__
+    assert KeyedFunction(one).key(("x", "y"), {}).key != KeyedFunction(other).key(("x", "y"), {}).key
+
+
+def test_what_changed_in_a_call_is_named():
+    values = {"a": 1}
+    keyed = KeyedFunction(call)
+    made = keyed.key((values, 1), {})
+    assert keyed.changed(made, (values, 1), {}) == []
+    values["b"] = 2
+    assert keyed.changed(made, (values, 1), {}) == ["x"]
+    values["c"] = open
+    values["d"] = (number for number in range(3))
+    assert keyed.changed(made, (values, 1), {}) == ["x"]
