@@ -83,6 +83,7 @@ class Parameters:
         "_positional_only",
         "marker",
         "name",
+        "names_sorted",
         "surplus",
     )
 
@@ -116,6 +117,7 @@ class Parameters:
                 self._defaults[parameter.name] = parameter.default
         self._in_order = [*self._positional, *self._keywords_only]
         self._names = frozenset(self._in_order)
+        self.names_sorted = tuple(sorted(self.names()))
 
     def names(self) -> list[str]:
         return [*self._in_order, *self.surplus.values()]
@@ -146,8 +148,12 @@ class Parameters:
         given: dict[str, object] = dict(zip(self._positional, args))  # noqa: B905 - a keyword costs as much as zip
         if kwargs:
             given.update(kwargs)
-            if len(given) != size + len(kwargs) or not self._positional_only.isdisjoint(kwargs):
+            if len(given) != size + len(kwargs):
                 return None
+            if self._positional_only and not self._positional_only.isdisjoint(kwargs):
+                return None
+        elif size == len(self._in_order):
+            return given
         if len(given) != len(self._in_order):
             given = self._defaults | given
         return given if given.keys() == self._names else None

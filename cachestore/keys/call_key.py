@@ -13,8 +13,8 @@ from cachestore.keys.function_identity import FunctionIdentity
 from cachestore.keys.hasher import digest, digest_of
 from cachestore.keys.stream import write
 
-# Keys of another format are other keys.
-FORMAT = 1
+# Keys of another format are other keys. Format 0 makes no promise to later ones.
+FORMAT = 0
 
 
 class Arguments(Mapping[str, str]):
@@ -28,25 +28,26 @@ class Arguments(Mapping[str, str]):
         The arguments that count, by their names: as they are where `plain`, else by their encodings.
     plain
         Whether all are of the types `PLAIN`.
+    names
+        Their names in order, where that is known.
     """
 
-    __slots__ = ("_digests", "_given", "_plain")
+    __slots__ = ("_digests", "_given", "_plain", "names")
 
-    def __init__(self, given: Mapping[str, Any], plain: bool = False) -> None:
+    def __init__(
+        self, given: Mapping[str, Any], plain: bool = False, names: tuple[str, ...] | None = None
+    ) -> None:
         self._given = given
         self._plain = plain
+        self.names = tuple(sorted(given)) if names is None else names
         self._digests: dict[str, str] | None = None
 
-    def names(self) -> tuple[str, ...]:
-        """Return the names in their order."""
-        return tuple(sorted(self._given))
-
-    def written(self, names: tuple[str, ...]) -> bytes:
-        """Return what stands in a key for the arguments, in this order."""
+    def written(self) -> bytes:
+        """Return what stands in a key for the arguments, in the order of their names."""
         given = self._given
         if not self._plain:
-            return b"e" + b"".join([given[name] for name in names])
-        return b"m" + write([given[name] for name in names])
+            return b"e" + b"".join([given[name] for name in self.names])
+        return b"m" + write([given[name] for name in self.names])
 
     def __getitem__(self, name: str) -> str:
         """Return the digest of one argument."""
@@ -150,8 +151,7 @@ def join_parts(parts: Mapping[str, str], more: Mapping[str, str]) -> dict[str, s
 
 
 def _key(function: str, version: str, arguments: Arguments) -> str:
-    names = arguments.names()
-    return blake3(_head(function, version, names) + arguments.written(names)).digest().hex()
+    return blake3(_head(function, version, arguments.names) + arguments.written()).digest().hex()
 
 
 @lru_cache(maxsize=1024)

@@ -128,7 +128,8 @@ class KeyedFunction:
             ambient = configured_here()
         # Most calls are of plain arguments, which marshal writes alike in every process: those do not pay for more.
         if PLAIN.issuperset(map(type, bound.values())) and not (ambient or self._declared.keyed):
-            arguments = Arguments(bound, True)
+            names = parameters.names_sorted
+            arguments = Arguments(bound, True, names if len(bound) == len(names) else None)
         else:
             encodings: dict[str, bytes] = {}
             for name, value in bound.items():

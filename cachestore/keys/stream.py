@@ -47,20 +47,16 @@ def encode_stream(stream: list[Any]) -> bytes:
 
 def write(stream: list[Any]) -> bytes:
     """Write a stream."""
-    written = _dumped(stream)
+    try:
+        written = marshal.dumps(stream, _VERSION)
+    except ValueError:
+        # A text of 2 GiB or more is more than marshal takes.
+        return write([_shortened(member) for member in stream])
     # Every NaN is alike, whatever its payload. All end in one of these bytes, and nothing else in a stream differs
     # from itself.
     if (b"\x7f" in written or b"\xff" in written) and any(map(ne, stream, stream)):
-        return _dumped([member if member == member else _NAN for member in stream])  # noqa: PLR0124
+        return marshal.dumps([member if member == member else _NAN for member in stream], _VERSION)  # noqa: PLR0124
     return written
-
-
-def _dumped(stream: list[Any]) -> bytes:
-    try:
-        return marshal.dumps(stream, _VERSION)
-    except ValueError:
-        # A text of 2 GiB or more is more than marshal takes.
-        return marshal.dumps([_shortened(member) for member in stream], _VERSION)
 
 
 def write_piece(members: Sequence[Any]) -> bytes | None:
