@@ -90,7 +90,8 @@ def plan_accept(cache: Cache, old: str, new: str) -> Decision:
     Parameters
     ----------
     old, new
-        The versions, or beginnings of them that only one version has.
+        The versions, or beginnings of them that only one version has. A new one that nobody has asked for yet is
+        given whole.
 
     Raises
     ------
@@ -101,7 +102,7 @@ def plan_accept(cache: Cache, old: str, new: str) -> Decision:
     """
     cache.merge_uses()  # a version that was only missed is known from notes
     old, function = _identified(cache, old)
-    new, other = _identified(cache, new)
+    new, other = _identified(cache, new, unknown=function)
     if function != other:
         raise SettingsError(
             f"{old[:12]} is a version of {function}, and {new[:12]} one of {other}. Name two versions of one function."
@@ -196,7 +197,7 @@ def read_marks(store: ObjectStore, new: str) -> tuple[Accepted, ...]:
         return ()
 
 
-def _identified(cache: Cache, prefix: str) -> tuple[str, str]:
+def _identified(cache: Cache, prefix: str, *, unknown: str | None = None) -> tuple[str, str]:
     start = prefix.strip().lower()
     if len(start) < _SHORTEST_PREFIX or not set(start) <= set("0123456789abcdef"):
         raise SettingsError(
@@ -209,6 +210,9 @@ def _identified(cache: Cache, prefix: str) -> tuple[str, str]:
             known = read_version(cache.store, version)
             if known is not None:
                 found[version] = known.function
+    if not found and unknown is not None and len(start) == 64:
+        # As `explain` names the version of a call that nobody has computed: then nobody needs to.
+        return start, unknown
     if not found:
         raise SettingsError(
             f"No code version begins with {start}. `cachestore why FUNCTION` and `cachestore show KEY` name those that "

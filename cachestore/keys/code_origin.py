@@ -192,7 +192,8 @@ def package_version(package: str, fineness: str = "minor") -> str:
     """
     if fineness == "ignore":
         return "any"
-    version = getattr(sys.modules.get(package), "__version__", None)
+    # Some packages compute theirs when it is asked for, with a warning that the name is going.
+    version = getattr(sys.modules.get(package), "__dict__", {}).get("__version__")
     if not isinstance(version, str):
         version = _distribution_version(package)
     if fineness == "exact":

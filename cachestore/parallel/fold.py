@@ -53,11 +53,16 @@ def fold_call(
     ------
     KeyingError
         If an argument has no stable digest.
+    TypeError
+        If there is no such estimator to fit: the fold will say so itself.
     """
     bound: dict[str, Any] = bind(function, args, kwargs)
     # An estimator that is handed back shows all its parameters.
     whole = bool(bound.get("return_estimator"))
-    estimator = effective_estimator(bound["estimator"], bound["parameters"])
+    try:
+        estimator = effective_estimator(bound["estimator"], bound["parameters"])
+    except Exception as error:
+        raise TypeError(f"{bound['estimator']!r} cannot be fitted so: {error}") from error
     described = {
         "estimator": estimator_structure(estimator, whole=whole),
         "scorer": scorer_structure(bound["scorer"]),

@@ -76,6 +76,15 @@ def test_what_is_refused(cache, versions, old, new, said):
         plan_accept(cache, old, new)
 
 
+def test_a_whole_new_version_may_be_one_that_nobody_asked_for(cache, versions):
+    unknown = "ee01" * 16
+    assert (plan_accept(cache, OLD, unknown).new, plan_accept(cache, OLD, unknown).function) == (unknown, "f")
+    with pytest.raises(SettingsError, match="No code version begins with"):
+        plan_accept(cache, unknown, NEW)
+    with pytest.raises(SettingsError, match="No code version begins with"):
+        plan_accept(cache, OLD, unknown[:63])
+
+
 def test_an_ambiguous_version_is_refused(cache, versions):
     similar = OLD[:60] + "ffff"
     cache.put(CallKey(similar, "f", similar, {}, Arguments({})), 1, started_at=datetime.now(UTC), seconds=1.0)
