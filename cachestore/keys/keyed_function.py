@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from types import MethodType
+from types import FunctionType, MethodType
 from typing import Any
 
 from cachestore.errors import KeyingError
@@ -89,7 +89,8 @@ class KeyedFunction:
         if self.carried is not None:
             return self.carried
         found = self._found
-        if found is None or not found[1].still_holds():
+        # What else can be called (a partial) may hold what is changed in place: it is looked at anew.
+        if found is None or type(self._plain) is not FunctionType or not found[1].still_holds():
             found = self._found = find_identity(self._plain, self._rules, self._declared)
             self._parameters = None
         return found[0]

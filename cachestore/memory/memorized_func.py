@@ -110,6 +110,9 @@ class MemorizedFunc:
         declared: Declared | None = None,
         check_arguments: bool | None = None,
     ) -> None:
+        # First, as it copies the attributes of the function too. Objects like ufuncs lack some of what is copied.
+        with suppress(AttributeError, TypeError):
+            functools.update_wrapper(self, func)
         self.func = func
         self.store_backend = cache
         self.ignore = list(ignore or ())
@@ -118,11 +121,6 @@ class MemorizedFunc:
         self.declared = Declared() if declared is None else declared
         self._check_arguments = check_arguments
         self._keyed = self._key_function(None)
-        # Objects like ufuncs lack some of what is copied.
-        try:
-            functools.update_wrapper(self, func)
-        except (AttributeError, TypeError):
-            pass
 
     # ---- joblib's methods
 

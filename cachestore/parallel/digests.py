@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import defaultdict
+from collections.abc import Callable
+from typing import Any
 
-from cachestore.keys import Rules, encode
+from cachestore.keys import KeyedFunction, Rules, encode
 
 # Digesting these costs less than remembering them.
 _PLAIN = (type(None), bool, int, float, str, bytes)
@@ -23,8 +25,16 @@ class Digests:
     def __init__(self, rules: Rules) -> None:
         self.rules = rules
         self._known: dict[int, tuple[object, tuple[bytes, dict[str, str]]]] = {}
+        self._functions: dict[int, tuple[object, KeyedFunction]] = {}
         self._locks: defaultdict[int, threading.Lock] = defaultdict(threading.Lock)
         self._lock = threading.Lock()
+
+    def keyed(self, function: Callable[..., Any]) -> KeyedFunction:
+        """Return what makes the keys of a function's calls: its code is looked for once, for all tasks."""
+        known = self._functions.get(id(function))
+        if known is None:
+            known = self._functions[id(function)] = function, KeyedFunction(function, rules=self.rules)
+        return known[1]
 
     def of(self, value: object, *, name: str = "value") -> tuple[bytes, dict[str, str]]:
         """Return the encoding of a value and the code parts met inside.

@@ -69,7 +69,7 @@ def task_call(
     if fold.is_fold(bare):
         call, unseeded = fold.fold_call(bare, args, kwargs, ambient, digests)
         return TaskCall(call, is_fold=True, unseeded=unseeded)
-    keyed = KeyedFunction(bare, rules=digests.rules)
+    keyed = digests.keyed(bare)
     if not any(part.startswith("function:") for part in keyed.identity().parts):
         return None
     return TaskCall(keyed.key(args, kwargs, ambient=ambient))

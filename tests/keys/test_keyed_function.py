@@ -1,5 +1,6 @@
 """Keys of whole calls, by the quick way and by the long one."""
 
+import functools
 import math
 
 import pytest
@@ -60,6 +61,14 @@ def test_a_function_that_is_replaced_in_place_is_bound_anew():
     changing.__defaults__ = (2,)
     second = keyed.key((1,), {}).key
     assert first != second == keyed.key((1, 2), {}).key
+
+
+def test_what_a_partial_holds_and_is_changed_in_place_counts():
+    held = [1]
+    keyed = KeyedFunction(functools.partial(call, held))
+    first = keyed.key((), {}).key
+    held.append(2)
+    assert keyed.key((), {}).key != first
 
 
 @pytest.mark.parametrize(

@@ -631,6 +631,14 @@ def run_python(folder, *arguments, **environment):
     return ran.stdout
 
 
+def test_attributes_of_a_function_do_not_hide_those_of_the_memorised_one(tmp_path):
+    double, _ = counted()
+    double.declared = double.func = double.ignore = "the function's own"
+    memorised = Memory(tmp_path, verbose=0).cache(double)
+    assert memorised(2) == 4
+    assert memorised.func is double
+
+
 def test_a_hit_reads_no_source_again(tmp_path, monkeypatch):
     double = Memory(tmp_path, verbose=0).cache(run_python)  # any function of a file
     double.call_key(tmp_path)

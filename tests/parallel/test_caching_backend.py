@@ -18,6 +18,7 @@ import cachestore
 from cachestore import CachestoreWarning, Memory
 from cachestore.settings import settings_here
 from tests.parallel.drawing import draw_plainly
+from tests.parallel.tasks import square
 
 
 def triple(number):
@@ -444,3 +445,15 @@ def test_a_key_that_fails_is_said_and_the_task_computed(memory, monkeypatch):
         pytest.warns(CachestoreWarning, match="its key failed: RuntimeError: out of"),
     ):
         assert joblib.Parallel()(joblib.delayed(divmod)(n, 2) for n in range(2)) == [(0, 0), (0, 1)]
+
+
+def test_the_code_of_a_function_is_looked_for_once_for_all_its_tasks(memory, monkeypatch):
+    import cachestore.keys.keyed_function as module
+
+    found = []
+    real = module.find_identity
+    monkeypatch.setattr(module, "find_identity", lambda *given: found.append(given[0]) or real(*given))
+    with memory.parallel("threading"):
+        joblib.Parallel()(joblib.delayed(square)(n) for n in range(20))
+    assert set(found) == {square}
+    assert len(found) <= 8  # as many as look tasks up at the same time
