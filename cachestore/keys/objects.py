@@ -86,6 +86,8 @@ def _registered_reducer(cls: type) -> Any:
     imported says nothing about the value.
     """
     reduce = copyreg.dispatch_table.get(cls)
+    if reduce is None:
+        return None
     module = getattr(reduce, "__module__", None) or ""
     foreign = (
         origin_of(module).kind == "package" and module.partition(".")[0] != cls.__module__.partition(".")[0]
