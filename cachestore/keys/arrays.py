@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blake3 import blake3
 
-from cachestore.keys.encoding import ONE_THREAD, record, text
+from cachestore.keys.encoding import ONE_THREAD, record, short, text
 from cachestore.keys.functions import encode_class
 from cachestore.keys.scalars import SMALL
 from cachestore.keys.walk import Encoder, Walk
@@ -110,7 +110,7 @@ def _plain_array(value: numpy.ndarray[Any, Any]) -> bytes | None:
     size = value.nbytes
     if size <= _SMALL:
         data = value if counting is None else _counting_bytes(value, counting)
-        return b"#" + blake3(head + data.tobytes()).digest()
+        return short(head + data.tobytes())
     hasher = blake3(head, max_threads=1 if size <= ONE_THREAD else blake3.AUTO)
     if counting is None and value.flags.c_contiguous:
         hasher.update(flat(value))
@@ -175,10 +175,11 @@ def _places(dtype: Any) -> Any:
 
 
 def _counting_bytes(value: numpy.ndarray[Any, Any], counting: Any) -> numpy.ndarray[Any, Any]:
+    """Return the bytes that count, one row for each element; the rows may lie among the others."""
     import numpy
 
-    rows = numpy.frombuffer(value.tobytes(), numpy.uint8).reshape(-1, value.itemsize)
-    return numpy.ascontiguousarray(rows[:, counting])
+    rows = numpy.ascontiguousarray(value).reshape(-1).view(numpy.uint8).reshape(-1, value.itemsize)
+    return rows[:, counting]
 
 
 def _objects(walk: Walk, value: numpy.ndarray[Any, Any]) -> bytes:
@@ -202,7 +203,7 @@ def _copies(value: numpy.ndarray[Any, Any], counting: Any) -> Iterator[memoryvie
     """Copy an array block by block in C order, the next blocks in other threads while one is digested."""
 
     def copied(block: numpy.ndarray[Any, Any]) -> memoryview:
-        return flat(block.copy() if counting is None else _counting_bytes(block, counting))
+        return flat(block.copy() if counting is None else _counting_bytes(block, counting).copy())
 
     if value.nbytes <= _ALONE:
         yield from map(copied, _blocks(value))

@@ -5,9 +5,14 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from blake3 import blake3
+
 from cachestore.keys.arrays import flat
 from cachestore.keys.encoding import buffer, record, text
 from cachestore.keys.walk import Encoder, Walk
+
+# Lengths are worked out in blocks that caches hold.
+_BLOCK = 1 << 15
 
 
 def find_encoder(cls: type) -> Encoder | None:
@@ -40,19 +45,17 @@ def arrow_elements(walk: Walk, value: Any) -> bytes:
     import pyarrow.compute
 
     if isinstance(value, pyarrow.ChunkedArray):
-        value = value.combine_chunks()
-        if isinstance(value, pyarrow.ChunkedArray):  # more than fits into one array, or none at all
-            value = pyarrow.concat_arrays(value.chunks) if value.num_chunks else pyarrow.array([], value.type)
+        value = _in_one(value)
     if isinstance(value, pyarrow.ExtensionArray):
         return arrow_elements(walk, value.storage)
     kind, types = value.type, pyarrow.types
-    nulls = buffer(flat(value.is_null().to_numpy(zero_copy_only=False)))
     if types.is_null(kind):
         return record("nulls", walk.encode(len(value)))
+    nulls = encode_missing(value.is_null().to_numpy(zero_copy_only=False) if value.null_count else None)
     if types.is_dictionary(kind):
         return arrow_elements(walk, value.dictionary_decode())
     if _is_text(kind):
-        return record("texts", nulls, *text_buffers(value))
+        return record("texts", nulls, *_text_buffers(value))
     if types.is_struct(kind):
         fields = [pyarrow.compute.struct_field(value, index) for index in range(kind.num_fields)]
         return record("structs", nulls, *(arrow_elements(walk, field) for field in fields))
@@ -64,10 +67,43 @@ def arrow_elements(walk: Walk, value: Any) -> bytes:
     return walk.members("elements", value.to_pylist())
 
 
-def text_buffers(value: Any) -> tuple[bytes, bytes]:
-    """Encode the lengths and the bytes of an array of texts or bytes; a null is as long as an empty one."""
+def _in_one(value: Any) -> Any:
+    """Return the elements of a chunked array as one array; a single chunk is not copied."""
     import pyarrow
-    import pyarrow.compute
+
+    if value.num_chunks == 1:
+        return value.chunk(0)
+    whole = value.combine_chunks()
+    if isinstance(whole, pyarrow.ChunkedArray):  # more than fits into one array, or none at all
+        return pyarrow.concat_arrays(whole.chunks) if whole.num_chunks else pyarrow.array([], whole.type)
+    return whole
+
+
+def encode_missing(missing: Any) -> bytes:
+    """Encode which elements are missing, as an array of bools; None, and no True in it, say that none is."""
+    return b"N" if missing is None or not missing.any() else buffer(flat(missing))
+
+
+def encode_lengths(bounds: Any) -> bytes:
+    """Encode how long texts are that lie between bounds, block by block, each in as few bytes as it needs."""
+    import numpy
+
+    size = len(bounds) - 1
+    hasher = blake3(b"lengths %d:" % size)
+    room = numpy.empty(min(size, _BLOCK), numpy.int64)
+    for start in range(0, size, _BLOCK):
+        stop = min(start + _BLOCK, size)
+        lengths = numpy.subtract(bounds[start + 1 : stop + 1], bounds[start:stop], out=room[: stop - start])
+        # The width follows from the lengths alone.
+        width = numpy.min_scalar_type(int(lengths.max())).newbyteorder("<")
+        hasher.update(b"%d:" % width.itemsize + lengths.astype(width).tobytes())
+    return b"#" + hasher.digest()
+
+
+def _text_buffers(value: Any) -> tuple[bytes, bytes]:
+    """Encode the lengths and the bytes of an array of texts or bytes; a null is as long as an empty one."""
+    import numpy
+    import pyarrow
 
     large = "large_string" if value.type in (pyarrow.string(), pyarrow.large_string()) else "large_binary"
     if pyarrow.types.is_fixed_size_binary(value.type) or str(value.type).endswith("_view"):
@@ -75,13 +111,13 @@ def text_buffers(value: Any) -> tuple[bytes, bytes]:
     filled = value.cast(large)
     if filled.null_count:
         filled = filled.fill_null("" if large == "large_string" else b"")
-    lengths = pyarrow.compute.binary_length(filled).cast("int64").to_numpy()
     offset, size = filled.offset, len(filled)
     _, offsets, data = filled.buffers()
-    if not size or data is None:
-        return buffer(flat(lengths)), b"b0:"
-    bounds = memoryview(offsets).cast("B").cast("q")
-    return buffer(flat(lengths)), buffer(memoryview(data)[bounds[offset] : bounds[offset + size]])
+    if not size:
+        return encode_lengths(numpy.zeros(1, numpy.int64)), b"b0:"
+    bounds = numpy.frombuffer(offsets, numpy.int64)[offset : offset + size + 1]
+    texts = b"" if data is None else memoryview(data)[bounds[0] : bounds[size]]
+    return encode_lengths(bounds), buffer(texts)
 
 
 def _numbers(value: Any) -> list[bytes]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from cachestore.keys.arrays import encode_array, flat
-from cachestore.keys.arrow import arrow_elements
+from cachestore.keys.arrays import encode_array
+from cachestore.keys.arrow import arrow_elements, encode_lengths, encode_missing
 from cachestore.keys.encoding import buffer, record, text
 from cachestore.keys.functions import encode_class
 from cachestore.keys.walk import Encoder, Refusal, Walk
@@ -30,11 +30,11 @@ def find_encoder(cls: type) -> Encoder | None:
 
 def _frame(walk: Walk, value: Any) -> bytes:
     columns = []
-    for position in range(value.shape[1]):
+    for label, column in value.items():
         try:
-            columns.append(_array(walk, value.iloc[:, position].array))
+            columns.append(_array(walk, column.array))
         except Refusal as refusal:
-            raise refusal.step(f"[{value.columns[position]!r}]") from None
+            raise refusal.step(f"[{label!r}]") from None
     members = [walk.named(".columns", value.columns), walk.named(".index", value.index), *columns]
     return record("frame", *_subclass(walk, value, "DataFrame"), walk.named(".attrs", value.attrs), *members)
 
@@ -95,11 +95,12 @@ def _texts(walk: Walk, value: Any) -> bytes:
 
     if hasattr(value, "_pa_array"):
         return arrow_elements(walk, value._pa_array)
-    missing = numpy.ascontiguousarray(value.isna())
+    missing = encode_missing(numpy.ascontiguousarray(value.isna()))
     texts = value.to_numpy(object, na_value="")
     encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
-    lengths = numpy.fromiter(map(len, encoded), numpy.int64, len(encoded))
-    return record("texts", buffer(flat(missing)), buffer(flat(lengths)), buffer(b"".join(encoded)))
+    bounds = numpy.zeros(len(encoded) + 1, numpy.int64)
+    numpy.cumsum(numpy.fromiter(map(len, encoded), numpy.int64, len(encoded)), out=bounds[1:])
+    return record("texts", missing, encode_lengths(bounds), buffer(b"".join(encoded)))
 
 
 def _dtype(walk: Walk, value: Any) -> bytes:

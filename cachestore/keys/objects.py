@@ -13,6 +13,7 @@ from cachestore.keys.declared import declared_of, encode_declared
 from cachestore.keys.encoding import record, text
 from cachestore.keys.functions import encode_class, memorised
 from cachestore.keys.sentinels import encode_sentinel
+from cachestore.keys.stream import TEXTS, encode_stream
 from cachestore.keys.walk import Refusal, Walk
 
 # Modules of the standard library whose objects do not change.
@@ -25,6 +26,9 @@ _NOTES = frozenset({"_sklearn_version", "_attrs_cached_hash"})
 _APART = ("__pydantic_extra__", "__pydantic_private__")
 _PYDANTIC = {"__dict__", *_APART}
 _NEW_OBJECT = copyreg.__newobj__  # type: ignore[attr-defined]
+
+# The names of more attributes are not remembered: few objects share them.
+_FEW = 100
 
 _left_out: WeakKeyDictionary[type, frozenset[str]] = WeakKeyDictionary()
 
@@ -67,16 +71,18 @@ def _reduced(walk: Walk, value: Any) -> bytes:
     fields: list[Any] = [*reduced, None, None, None]
     rebuild, arguments, state, items, pairs = fields[:5]
     content = encode_content(walk, value)
-    members = [walk.encode(cls), content or b"N"]
+    # One stream for all of it: what comes next shows in each tag.
+    stream: list[Any] = ["object", (walk.encode(cls),), content and (content,)]
     if content is None or not _reduces_as_built_in(cls):
         if rebuild is not _NEW_OBJECT or len(arguments) > 1:
-            members += [walk.encode(rebuild), walk.named("", tuple(arguments))]
+            stream += ["rebuilt", (walk.encode(rebuild),), len(arguments)]
+            walk.put_members(stream, arguments)
         if items is not None:
-            members.append(walk.members("items", items))
+            stream += ["items", (walk.members("items", items),)]
         if pairs is not None:
-            members.append(walk.pairs("pairs", pairs))
-    members.append(_state(walk, cls, state))
-    return record("object", *members)
+            stream += ["pairs", (walk.pairs("pairs", pairs),)]
+    _put_state(walk, stream, cls, state)
+    return encode_stream(stream)
 
 
 def _registered_reducer(cls: type) -> Any:
@@ -86,6 +92,8 @@ def _registered_reducer(cls: type) -> Any:
     imported says nothing about the value.
     """
     reduce = copyreg.dispatch_table.get(cls)
+    if reduce is None:
+        return None
     module = getattr(reduce, "__module__", None) or ""
     foreign = (
         origin_of(module).kind == "package" and module.partition(".")[0] != cls.__module__.partition(".")[0]
@@ -93,25 +101,38 @@ def _registered_reducer(cls: type) -> Any:
     return None if foreign else reduce
 
 
-def _state(walk: Walk, cls: type, state: Any) -> bytes:
+def _put_state(walk: Walk, stream: list[Any], cls: type, state: Any) -> None:
     if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):
         attributes, slots = state
         if attributes is None or isinstance(attributes, dict):
             state = {**(attributes or {}), **slots}
     if not isinstance(state, dict):
-        return walk.named("", state)
+        stream += ["state", (walk.encode(state),)]
+        return
     if state.keys() >= _PYDANTIC:
         # Fields, extra ones and private ones, each under its own name; the first are a dict of the instance.
-        content = [
-            _state(walk, cls, state["__dict__"]),
-            *(walk.pairs("state", (state[name] or {}).items(), attributes=True) for name in _APART),
-        ]
-        return record("model", *content)
+        stream.append("model")
+        _put_state(walk, stream, cls, state["__dict__"])
+        stream += [(walk.pairs("state", (state[name] or {}).items(), attributes=True),) for name in _APART]
+        return
     left_out = _left_out.get(cls)
     if left_out is None:
         left_out = _left_out[cls] = _NOTES.union(_derived(cls))
-    kept = {name: member for name, member in state.items() if name not in left_out}
-    return walk.pairs("state", kept, attributes=True)
+    if not TEXTS.issuperset(map(type, state)):
+        kept = {name: member for name, member in state.items() if name not in left_out}
+        stream += ["pairs", (walk.pairs("state", kept, attributes=True),)]
+        return
+    layout = _layout if len(state) <= _FEW else _layout.__wrapped__
+    encoding, names = layout(tuple(state), left_out)
+    stream += ["attributes", (encoding,)]
+    walk.put_members(stream, [state[name] for name in names], names, attributes=True)
+
+
+@functools.lru_cache(maxsize=1000)
+def _layout(names: tuple[str, ...], left_out: frozenset[str]) -> tuple[bytes, list[str]]:
+    """Return the encoding of the names of attributes, which many instances share, and those that count in order."""
+    kept = sorted(name for name in names if name not in left_out)
+    return encode_stream([len(kept), *kept]), kept
 
 
 def _derived(cls: type) -> set[str]:

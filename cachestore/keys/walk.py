@@ -183,7 +183,7 @@ class Walk:
         """Encode a sequence of values under a tag."""
         members = values if type(values) is list else list(values)
         stream: list[Any] = [tag, len(members)]
-        self._put_members(stream, members)
+        self.put_members(stream, members)
         return encode_stream(stream)
 
     def pairs(
@@ -205,8 +205,27 @@ class Walk:
             values = [content[key] for key in keys]
         else:
             keys, values = self._put_keys(stream, content)
-        self._put_members(stream, values, keys, attributes)
+        self.put_members(stream, values, keys, attributes)
         return encode_stream(stream)
+
+    def put_members(
+        self,
+        stream: list[Any],
+        members: Sequence[Any],
+        keys: Sequence[Any] | None = None,
+        attributes: bool = False,
+    ) -> None:
+        """Append members to a stream, many of them as the digest of their pieces."""
+        try:
+            if len(members) <= _FEW:
+                self._put_each(stream, members)
+            else:
+                stream.append((self._pieces(members),))
+        except Refusal as refusal:
+            # An equal object before this one would have been refused before it.
+            place = next(place for place, member in enumerate(members) if member is refusal.member)
+            key = place if keys is None else keys[place]
+            raise refusal.step(f".{key}" if attributes else f"[{_shown(key)}]") from None
 
     def named(self, step: str, value: Any) -> bytes:
         """Encode a value that is reached by a named step."""
@@ -310,7 +329,7 @@ class Walk:
         stream += (kind, size)
         if keys:
             self._put_names(stream, keys)
-        self._put_members(stream, members, keys)
+        self.put_members(stream, members, keys)
         if size > _FEW or len(stream) - start > _LONGEST:
             stream[start:] = ((encode_stream(stream[start:]),),)
 
@@ -319,25 +338,6 @@ class Walk:
             stream += names
         else:
             stream.append((self._pieces(names),))
-
-    def _put_members(
-        self,
-        stream: list[Any],
-        members: Sequence[Any],
-        keys: Sequence[Any] | None = None,
-        attributes: bool = False,
-    ) -> None:
-        """Append members to a stream, many of them as the digest of their pieces."""
-        try:
-            if len(members) <= _FEW:
-                self._put_each(stream, members)
-            else:
-                stream.append((self._pieces(members),))
-        except Refusal as refusal:
-            # An equal object before this one would have been refused before it.
-            place = next(place for place, member in enumerate(members) if member is refusal.member)
-            key = place if keys is None else keys[place]
-            raise refusal.step(f".{key}" if attributes else f"[{_shown(key)}]") from None
 
     def _pieces(self, members: Sequence[Any]) -> bytes:
         hasher = blake3(b"pieces ")
@@ -363,7 +363,7 @@ class Walk:
         else:
             # Two NaNs, or two objects that are equal in all but identity: what they stand for decides.
             coded.sort(key=lambda item: (item[0], self.encode(item[2])))
-        self._put_members(stream, [encoding for encoding, _, _ in coded])
+        self.put_members(stream, [encoding for encoding, _, _ in coded])
         return [key for _, key, _ in coded], [value for _, _, value in coded]
 
 
@@ -384,13 +384,13 @@ def _sorted(walk: Walk, value: Any) -> bytes:
     stream: list[Any] = [KINDS[type(value)], len(value)]
     if type(value) is dict:
         keys, values = walk._put_keys(stream, value)
-        walk._put_members(stream, values, keys)
+        walk.put_members(stream, values, keys)
     else:
         try:
             encodings = sorted(map(walk.encode, value))
         except Refusal as refusal:
             raise refusal.step("{...}") from None
-        walk._put_members(stream, encodings)
+        walk.put_members(stream, encodings)
     return encode_stream(stream)
 
 

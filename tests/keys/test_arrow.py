@@ -55,6 +55,37 @@ def test_lengths_count():
     assert digest(pa.array(["", None])) != digest(pa.array([None, ""]))
 
 
+@pytest.mark.parametrize("length", [1, 255, 256, 65_536])
+def test_long_lengths_count(length):
+    text = "a" * length
+    orders = [["", text], [text, ""], [text[:1], text[1:]]]
+    assert len({digest(pa.array(texts)) for texts in orders}) == 3 - (length == 1)
+
+
+@pytest.mark.parametrize("place", [0, 32_767, 32_768, 69_999])
+@pytest.mark.parametrize("missing", [[], [5, 40_000]])
+def test_lengths_of_many_texts_count_however_they_are_cut(place, missing):
+    texts = ["ab", "c"] * 35_000
+    texts[place] = "long" * 100
+    for gap in missing:
+        texts[gap] = None
+    array = pa.array(texts)
+    moved = [*texts[:1_000], "a", "bc", *texts[1_002:]]
+    assert digest(pa.array(["x", *texts]).slice(1)) == digest(array) != digest(pa.array(moved))
+    cut = pa.chunked_array([array.slice(0, 40_001), array.slice(40_001, 1), array.slice(40_002)])
+    assert (
+        digest(cut) == digest(pa.chunked_array([array])) == digest(pa.chunked_array([cut.combine_chunks()]))
+    )
+
+
+def test_missing_elements_that_a_slice_leaves_out_do_not_count():
+    for values in ([1, 2], ["a", "b"], [[1], [2]]):
+        whole = pa.array([None, *values])
+        assert digest(whole.slice(1)) == digest(pa.array(values)) != digest(whole)
+        chunks = pa.chunked_array([whole.slice(0, 0), whole.slice(1)])
+        assert digest(chunks) == digest(pa.chunked_array([pa.array(values)]))
+
+
 def test_tables():
     table = pa.table(ARRAYS)
     assert digest(pa.concat_tables([table.slice(0, 1), table.slice(1)])) == digest(table)

@@ -62,6 +62,34 @@ class Reduced:
         return Reduced, self.args
 
 
+class Plain:
+    pass
+
+
+class Rebuilt:
+    def __init__(self, arguments, state):
+        self.reduced = (print, arguments, state)
+
+    def __reduce__(self):
+        return self.reduced
+
+
+def test_names_of_attributes_count():
+    one, other, more = Plain(), Plain(), Plain()
+    one.a, other.b, more.a, more.b = 1, 1, 1, None
+    assert len(set(map(digest, [one, other, more]))) == 3
+    for count in (33, 200):
+        many = [Plain(), Plain(), Plain()]
+        for instance, letters, places in zip(many, "aab", (1, -1, 1), strict=True):
+            vars(instance).update({f"{letters}{place}": place for place in range(count)[::places]})
+        assert digest(many[0]) == digest(many[1]) != digest(many[2])
+
+
+def test_arguments_and_state_do_not_run_together():
+    cases = [((1,), None), ((1, 2), None), ((1,), 2), ((1,), {"a": 2}), ((1, "attributes"), None), ((), (1,))]
+    assert len({digest(Rebuilt(arguments, state)) for arguments, state in cases}) == len(cases)
+
+
 def test_state_counts():
     assert digest(Point(1, [2])) == digest(Point(1, [2])) == digest(copy.deepcopy(Point(1, [2])))
     assert len(set(map(digest, [Point(1), Point(2), Point(1, [2]), Fixed(1), Fixed(2)]))) == 5
