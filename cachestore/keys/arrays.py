@@ -19,7 +19,7 @@ from cachestore.keys.walk import Encoder, Walk
 if TYPE_CHECKING:
     import numpy
 
-_SMALL = 1 << 15
+_SMALL = 1 << 16
 # How many bits the numbers have that fill ten of their sixteen bytes.
 _EXTENDED = 63
 # Views are copied in blocks that caches hold; larger ones some blocks ahead, by two threads.

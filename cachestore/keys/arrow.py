@@ -5,14 +5,9 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from blake3 import blake3
-
 from cachestore.keys.arrays import flat
 from cachestore.keys.encoding import buffer, record, text
 from cachestore.keys.walk import Encoder, Walk
-
-# Lengths are worked out in blocks that caches hold.
-_BLOCK = 1 << 15
 
 
 def find_encoder(cls: type) -> Encoder | None:
@@ -84,24 +79,13 @@ def encode_missing(missing: Any) -> bytes:
     return b"N" if missing is None or not missing.any() else buffer(flat(missing))
 
 
-def encode_lengths(bounds: Any) -> bytes:
-    """Encode how long texts are that lie between bounds, block by block, each in as few bytes as it needs."""
-    import numpy
-
-    size = len(bounds) - 1
-    hasher = blake3(b"lengths %d:" % size)
-    room = numpy.empty(min(size, _BLOCK), numpy.int64)
-    for start in range(0, size, _BLOCK):
-        stop = min(start + _BLOCK, size)
-        lengths = numpy.subtract(bounds[start + 1 : stop + 1], bounds[start:stop], out=room[: stop - start])
-        # The width follows from the lengths alone.
-        width = numpy.min_scalar_type(int(lengths.max())).newbyteorder("<")
-        hasher.update(b"%d:" % width.itemsize + lengths.astype(width).tobytes())
-    return b"#" + hasher.digest()
+def encode_bounds(bounds: Any) -> bytes:
+    """Encode where texts begin and end, as integers of 64 bits, counted from where the first begins."""
+    return buffer(flat(bounds - bounds[0] if bounds[0] else bounds))
 
 
 def _text_buffers(value: Any) -> tuple[bytes, bytes]:
-    """Encode the lengths and the bytes of an array of texts or bytes; a null is as long as an empty one."""
+    """Encode the bounds and the bytes of an array of texts or bytes; a null is as long as an empty one."""
     import numpy
     import pyarrow
 
@@ -114,10 +98,10 @@ def _text_buffers(value: Any) -> tuple[bytes, bytes]:
     offset, size = filled.offset, len(filled)
     _, offsets, data = filled.buffers()
     if not size:
-        return encode_lengths(numpy.zeros(1, numpy.int64)), b"b0:"
+        return encode_bounds(numpy.zeros(1, numpy.int64)), b"b0:"
     bounds = numpy.frombuffer(offsets, numpy.int64)[offset : offset + size + 1]
     texts = b"" if data is None else memoryview(data)[bounds[0] : bounds[size]]
-    return encode_lengths(bounds), buffer(texts)
+    return encode_bounds(bounds), buffer(texts)
 
 
 def _numbers(value: Any) -> list[bytes]:

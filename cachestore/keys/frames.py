@@ -6,7 +6,7 @@ import sys
 from typing import Any
 
 from cachestore.keys.arrays import encode_array
-from cachestore.keys.arrow import arrow_elements, encode_lengths, encode_missing
+from cachestore.keys.arrow import arrow_elements, encode_bounds, encode_missing
 from cachestore.keys.encoding import buffer, record, text
 from cachestore.keys.functions import encode_class
 from cachestore.keys.walk import Encoder, Refusal, Walk
@@ -100,7 +100,7 @@ def _texts(walk: Walk, value: Any) -> bytes:
     encoded = [text.encode("utf-8", "surrogatepass") for text in texts]
     bounds = numpy.zeros(len(encoded) + 1, numpy.int64)
     numpy.cumsum(numpy.fromiter(map(len, encoded), numpy.int64, len(encoded)), out=bounds[1:])
-    return record("texts", missing, encode_lengths(bounds), buffer(b"".join(encoded)))
+    return record("texts", missing, encode_bounds(bounds), buffer(b"".join(encoded)))
 
 
 def _dtype(walk: Walk, value: Any) -> bytes:
