@@ -89,7 +89,11 @@ def declared_parts(walk: Walk, function: Any, declared: Declared) -> dict[str, s
         parts["version"] = declared.version
     for position, dependency in enumerate(declared.depends_on):
         if isinstance(dependency, str | Path):
-            parts[f"file:{_file_name(dependency)}"] = _content(walk, _path(function, dependency))
+            name = f"file:{_file_name(dependency)}"
+            # Two files may have one name in two folders.
+            parts[name if name not in parts else f"{name}:{position}"] = _content(
+                walk, _path(function, dependency)
+            )
         else:
             parts[f"depends_on:{position}"] = _value(walk, f"depends_on[{position}]", dependency)
     for name, keyed in sorted(declared.keyed.items()):
@@ -125,8 +129,9 @@ def _value(walk: Walk, step: str, value: object) -> str:
 
 
 def stands_for_source(function: Any, declared: Declared) -> bool:
-    """Say whether a version was given for a function whose module has a name of its own."""
-    return declared.version is not None and _module_name(function) != "__main__"
+    """Say whether a version was given for a function that has a name of its own, in a module that has one."""
+    named = _module_name(function) != "__main__" and "<" not in getattr(_plain(function), "__qualname__", "")
+    return declared.version is not None and named
 
 
 def encode_version(walk: Walk, function: Any, declared: Declared) -> bytes:

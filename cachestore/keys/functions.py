@@ -58,6 +58,14 @@ def encode_function(walk: Walk, value: FunctionType) -> bytes:
         walk.code[id(value)] = value
         walk.watched.function(value)
         version = own_version(value)
+    members = encode_carried(walk, value)
+    if wrapped is not None:
+        members.append(walk.named(" -> __wrapped__", wrapped))
+    return record("function", name, version, *members)
+
+
+def encode_carried(walk: Walk, value: FunctionType) -> list[bytes]:
+    """Encode what a function carries besides its code: defaults, and what its free variables hold."""
     step = f" -> {value.__name__} -> "
     members = [
         record(
@@ -67,9 +75,7 @@ def encode_function(walk: Walk, value: FunctionType) -> bytes:
     for parameter, default in sorted((value.__kwdefaults__ or {}).items()):
         members += [text(parameter), _carried(walk, step + parameter, default)]
     members.append(encode_closure(walk, value))
-    if wrapped is not None:
-        members.append(walk.named(" -> __wrapped__", wrapped))
-    return record("function", name, version, *members)
+    return members
 
 
 def encode_closure(walk: Walk, value: FunctionType) -> bytes:
@@ -99,7 +105,7 @@ def encode_class(walk: Walk, value: type) -> bytes:
     """Encode a class by its name; its code is noted to be followed."""
     # A class that was made by a call, not by a statement, may be said to be of `types`.
     made = value.__module__ == "types" and vars(types).get(value.__name__) is not value
-    if made or walk.origin_of(value.__module__).kind == "first-party":
+    if made or walk.origin_of(module_of(value)).kind == "first-party":
         walk.code[id(value)] = value
         if made or "<" in value.__qualname__:
             # Many classes may have this name, and the parts of the key are told apart by names.

@@ -137,6 +137,8 @@ class KeyedFunction:
                 encodings[name], inside = self._encode_argument(name, value)
                 if inside:
                     parts = join_parts(parts, inside)
+            if ambient is None and "package:sklearn" in parts:
+                ambient = configured_here()
             if ambient:
                 encodings[AMBIENT], _ = encode(ambient, name="the surroundings")
             arguments = Arguments(encodings)

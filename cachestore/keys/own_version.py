@@ -39,7 +39,9 @@ def module_of(value: Any) -> str:
     if isinstance(value, FunctionType):
         name = value.__globals__.get("__name__")
         return named_alike(name) if isinstance(name, str) else "__main__"
-    return named_alike(str(value.__module__))
+    module = value.__module__
+    # Metaclasses of compiled code may have something else there.
+    return named_alike(module) if isinstance(module, str) else "builtins"
 
 
 def named_alike(module: str) -> str:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping
-from enum import EnumType
+from enum import Enum, EnumType
+from functools import cached_property
 from types import FunctionType, ModuleType
 from typing import Any
 
@@ -12,7 +13,7 @@ from cachestore.keys.code_origin import origin_of, package_version
 from cachestore.keys.declared import declared_of, encode_declared
 from cachestore.keys.encoding import hexadecimal, record, text
 from cachestore.keys.filled import is_filled
-from cachestore.keys.functions import is_inert, memorised
+from cachestore.keys.functions import encode_carried, is_inert, memorised
 from cachestore.keys.mentions import mention_left_out
 from cachestore.keys.own_version import module_of, own_version, part_name
 from cachestore.keys.references import Reference, references
@@ -22,6 +23,9 @@ from cachestore.keys.walk import Refusal, Walk
 from cachestore.keys.watched import ABSENT
 
 Found = dict[str, set[bytes]]
+
+# Looked at as the functions that they are made of.
+_METHODS = (FunctionType, staticmethod, classmethod, property, cached_property)
 
 
 def code_parts(walk: Walk) -> dict[str, str]:
@@ -55,6 +59,7 @@ def _follow(walk: Walk, code: Any, found: Found) -> bytes:
         if is_written_in(function, code):
             written.append(function)
             walk.watched.function(function)
+            members += _carried_by(walk, function)
         elif _comes_from_elsewhere(walk, function):
             members.append(walk.encode(function))
     return record("code", *members, *_bindings(walk, written, found))
@@ -66,16 +71,48 @@ def _comes_from_elsewhere(walk: Walk, function: FunctionType) -> bool:
     return not generated and origin_of(module_of(function), walk.rules).kind == "first-party"
 
 
+def _carried_by(walk: Walk, method: FunctionType) -> list[bytes]:
+    try:
+        return [text(method.__qualname__), *encode_carried(walk, method)]
+    except Refusal:
+        # A class that was made around a connection is reached all the same: its code counts.
+        return [text(method.__qualname__)]
+
+
 def _attributes(walk: Walk, cls: type) -> list[bytes]:
-    """Encode the plain values of a class, which may be computed or set from outside its body."""
+    """Encode what a class holds besides methods, which may be computed or set from outside its body."""
     members = []
+    if type(cls) is not type:
+        members.append(walk.encode(type(cls)))
     for name, value in sorted(vars(cls).items()):
-        leaf = LEAVES.get(type(value))
-        if leaf is not None and not (name.startswith("__") and name.endswith("__")):
-            members.append(text(name) + leaf(value))
-        if not name.startswith("__") or isinstance(value, FunctionType):
-            walk.watched.name(vars(cls), name, value)
+        if name.startswith("__"):
+            if isinstance(value, FunctionType):
+                walk.watched.name(vars(cls), name, value)
+            continue
+        walk.watched.name(vars(cls), name, value)
+        # What an enum holds differs between versions of Python; its members are looked at by their names.
+        if not (isinstance(value, _METHODS) or issubclass(cls, Enum)):
+            members.append(text(name) + _held(walk, value))
+    for name, field in sorted(getattr(cls, "__dataclass_fields__", {}).items()):
+        members.append(text(name) + _held(walk, field.default) + _held(walk, field.default_factory))
     return members
+
+
+def _held(walk: Walk, value: Any) -> bytes:
+    """Encode what a class holds: by value where that is all, else by the code of its class."""
+    leaf = LEAVES.get(type(value))
+    if leaf is not None:
+        return leaf(value)
+    if is_inert(value):
+        return b"{inert 0:"
+    try:
+        encoding = walk.child(constants=True).encode(value)
+        walk.watch_content(value, constants=True)
+    except Refusal:
+        # Names of what Python itself puts into classes differ between its versions.
+        cls = type(value)
+        return b"{held 0:" if origin_of(module_of(cls)).kind == "standard" else walk.encode(cls)
+    return encoding
 
 
 def _made_of(walk: Walk, cls: type) -> list[bytes]:

@@ -6,6 +6,7 @@ import builtins
 import dis
 import sys
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from types import CodeType, FunctionType, ModuleType
@@ -74,6 +75,7 @@ class _Reader:
                     yield Reference(vars(module), module.__name__, argument, _attribute(module, argument))
                 continue
             if operation == "IMPORT_FROM" and imported is not None:
+                _import_submodule(imported, argument)
                 current = self._followed(_attribute(imported, argument))
                 if current is None:
                     yield Reference(
@@ -130,9 +132,16 @@ class _Reader:
         try:
             # The function imports it when it runs. Whether somebody did so before must not decide the key.
             module = import_module(name)
-        except Exception:  # noqa: BLE001 - whatever a module raises, it is the function's to meet
+        except (Exception, SystemExit):  # noqa: BLE001 - whatever a module raises, it is the function's to meet
             return None
         return module if names else sys.modules.get(top)
+
+
+def _import_submodule(package: ModuleType, name: str) -> None:
+    """Import what a function will import from a package: whether somebody did so before must not decide the key."""
+    if hasattr(package, "__path__") and _attribute(package, name) is ABSENT:
+        with suppress(Exception, SystemExit):
+            import_module(f"{package.__name__}.{name}")
 
 
 def _attribute(module: ModuleType, name: str) -> Any:

@@ -139,7 +139,9 @@ def unwrapped(value: Any) -> list[FunctionType]:
         return [function for part in (value.fget, value.fset, value.fdel) for function in unwrapped(part)]
     if isinstance(value, FunctionType):
         return [value, *unwrapped(value.__dict__.get("__wrapped__"))]
-    # staticmethod and classmethod; cached_property and memorised methods; what lru_cache made
+    if isinstance(value, staticmethod | classmethod):
+        return unwrapped(value.__func__)
+    # cached_property and memorised methods; what lru_cache made
     for name in ("__func__", "func", "__wrapped__"):
         inner = getattr(value, name, None)
         if isinstance(inner, FunctionType):

@@ -231,6 +231,14 @@ class MemorizedFunc:
         """Show the function and where its results are."""
         return f"{type(self).__name__}(func={self.func}, location={self.store_backend.location})"
 
+    def __copy__(self) -> MemorizedFunc:
+        """Return itself, as functions do."""
+        return self
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> MemorizedFunc:
+        """Return itself, as functions do: scikit-learn copies the parameters of what it clones."""
+        return self
+
     def __getstate__(self) -> dict[str, Any]:
         """Pickle a function that is pickled by value with its version: elsewhere its source is not at hand."""
         state = self.__dict__.copy()

@@ -234,3 +234,20 @@ def test_memorising_a_helper_changes_no_version(load):
     main = "def main(x): return helper(x)\n"
     plain, memorised = (load(team=source.format(by) + main).main for by in ("", "@memory.cache\n"))
     assert version_of(plain) == version_of(memorised)
+
+
+def test_two_files_of_one_name_count_both(load, tmp_path):
+    main = load(team=HELPED).main
+
+    def version(one, other):
+        for folder, text in (("one", one), ("other", other)):
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / folder / "schema.sql").write_text(text)
+        return version_of(main, depends_on=[tmp_path / "one/schema.sql", tmp_path / "other/schema.sql"])
+
+    assert len({version("1", "2"), version("1", "3"), version("3", "2")}) == 3
+
+
+def test_a_version_is_none_of_a_function_without_a_name_of_its_own(load):
+    module = load(team="f = lambda x: x + 1\ng = lambda x: x - 1\n")
+    assert version_of(module.f, version="1") != version_of(module.g, version="1")

@@ -649,3 +649,10 @@ def test_a_hit_reads_no_source_again(tmp_path, monkeypatch):
     monkeypatch.setattr("cachestore.keys.source_file.linecache.checkcache", fail)
     monkeypatch.setattr("cachestore.keys.source_file.linecache.getlines", fail)
     double.call_key(tmp_path)
+
+
+def test_a_copied_memorised_function_sees_what_changes(tmp_path):
+    import copy
+
+    memorised = Memory(tmp_path, verbose=0).cache(counted()[0])
+    assert copy.deepcopy(memorised) is copy.copy(memorised) is memorised
