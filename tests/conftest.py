@@ -1,3 +1,9 @@
-"""What all tests share: the servers."""
+"""What all tests share: the servers, and how laws are tried."""
+
+from hypothesis import settings
 
 pytest_plugins = ["tests.servers.faults", "tests.servers.postgres", "tests.servers.s3"]
+
+# How long an example takes says something of the machine only.
+settings.register_profile("calm", deadline=None)
+settings.load_profile("calm")
