@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import asdict
 
 import sqlalchemy as sa
 
@@ -13,16 +14,7 @@ from cachestore.index.tables import accepted as table
 def replace(connection: sa.Connection, accepted: Iterable[Accepted]) -> None:
     """Have the rows say this and nothing else: the marks of the store are the truth."""
     connection.execute(table.delete())
-    rows = {
-        (each.new, each.old): {
-            "new": each.new,
-            "old": each.old,
-            "function": each.function,
-            "user": each.user,
-            "at": each.at,
-        }
-        for each in accepted
-    }
+    rows = {(each.new, each.old): asdict(each) for each in accepted}
     if rows:
         connection.execute(table.insert(), [rows[pair] for pair in sorted(rows)])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict
 from datetime import timedelta
 from typing import Any
 
@@ -24,16 +25,7 @@ def note(connection: sa.Connection, evicted: Iterable[Evicted]) -> None:
     upsert(
         connection,
         evictions,
-        [
-            {
-                "key": each.key,
-                "user": each.user,
-                "at": each.at,
-                "command": each.command,
-                "reason": each.reason,
-            }
-            for each in map(by_key.__getitem__, sorted(by_key))
-        ],
+        [asdict(by_key[key]) for key in sorted(by_key)],
         replacing=lambda new: {name: new[name] for name in ("user", "at", "command", "reason")},
     )
     limit = max(each.at for each in by_key.values()) - _KEPT_FOR

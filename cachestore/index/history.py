@@ -55,12 +55,13 @@ class History:
         columns = entries.c
         earlier = entries.select().where(columns.function == function, columns.created_at < before)
         found: dict[str, Entry] = {}
-        for alike in (columns.call_digest == call_digest, columns.code_version == code_version, None):
-            kind = earlier if alike is None else earlier.where(alike)
-            latest = kind.order_by(columns.created_at.desc(), columns.key).limit(limit)
-            with reading(self._place) as connection:
-                if connection is not None:
-                    found |= {entry.key: entry for entry in rows.read(connection, latest)}
+        with reading(self._place) as connection:
+            if connection is None:
+                return []
+            for alike in (columns.call_digest == call_digest, columns.code_version == code_version, None):
+                kind = earlier if alike is None else earlier.where(alike)
+                latest = kind.order_by(columns.created_at.desc(), columns.key).limit(limit)
+                found |= {entry.key: entry for entry in rows.read(connection, latest)}
         return list(found.values())
 
     def latest_miss(self, function: str) -> NotedMiss | None:

@@ -16,7 +16,7 @@ import sqlalchemy as sa
 
 from cachestore.index import evictions
 from cachestore.index.evicted import Evicted
-from cachestore.index.missed import Missed, NotedMiss, added
+from cachestore.index.missed import Missed, NotedMiss
 from cachestore.index.selection import begins
 from cachestore.index.tables import entries, miss_counts, misses, versions
 from cachestore.index.upsert import batches, upsert
@@ -32,7 +32,7 @@ def apply(connection: sa.Connection, missed: Iterable[Missed]) -> None:
     together: dict[tuple[str, ...], Missed] = {}
     for miss in missed:
         seen = together.get(miss.subject)
-        together[miss.subject] = miss if seen is None else _added(seen, miss)
+        together[miss.subject] = miss if seen is None else seen.plus(miss)
     if not together:
         return
     if connection.dialect.name == "postgresql":
@@ -92,12 +92,6 @@ def read(connection: sa.Connection, statement: sa.Select[Any]) -> list[NotedMiss
         )
         for row in rows
     ]
-
-
-def _added(older: Missed, newer: Missed) -> Missed:
-    both = added(older, newer)
-    assert isinstance(both, Missed)
-    return both
 
 
 def _reasons(connection: sa.Connection, missed: list[Missed]) -> list[str]:

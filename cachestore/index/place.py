@@ -67,11 +67,15 @@ def placed(place: Place) -> Database:
     """
     database = place.database()
     if database is None:
-        raise IndexUnavailable(
-            f"The private index {place.url} has no name yet: it is named by the store's id, and nothing "
-            "was written to the store so far."
-        )
+        raise _unnamed(place.url)
     return database
+
+
+def _unnamed(url: str) -> IndexUnavailable:
+    return IndexUnavailable(
+        f"The private index {url} has no name yet: it is named by the store's id, and nothing was written to the store "
+        "so far."
+    )
 
 
 class _Place:
@@ -132,10 +136,7 @@ class FilePlace(_Place):
         """Return the spool beside the file."""
         path = self._found()
         if path is None:
-            raise IndexUnavailable(
-                f"The private index {self._url} has no name yet: it is named by the store's id, and nothing "
-                "was written to the store so far."
-            )
+            raise _unnamed(self._url)
         return Spool(path.with_name(path.name + ".spool"), timeout=self._timeout)
 
     def _open(self) -> Database | None:

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from blake3 import blake3
 
-from cachestore.keys.encoding import hexadecimal, record, text
+from cachestore.keys.encoding import hexadecimal, named, record, text
 from cachestore.keys.function_identity import FunctionIdentity
 from cachestore.keys.hasher import digest, digest_of
 from cachestore.keys.stream import write
@@ -130,7 +130,7 @@ def call_key(
         parts = join_parts(parts, argument_parts)
         foreign = {name: part for name, part in parts.items() if function.parts.get(name) != part}
         if foreign:
-            version = hexadecimal(record("version", text(version), *_members(foreign)))
+            version = hexadecimal(record("version", text(version), *named(foreign)))
     return CallKey(_key(function.name, version, arguments), function.name, version, parts, arguments)
 
 
@@ -164,7 +164,3 @@ def _head(function: str, version: str, names: tuple[str, ...]) -> bytes:
 
 def _both(one: str, other: str) -> str:
     return hexadecimal(record("both", *sorted((text(one), text(other)))))
-
-
-def _members(mapping: Mapping[str, str]) -> list[bytes]:
-    return [text(name) + text(value) for name, value in sorted(mapping.items())]

@@ -13,7 +13,7 @@ from typing import Any
 
 from cachestore.errors import KeyingError
 from cachestore.keys.code_origin import distribution_of
-from cachestore.keys.encoding import buffer, hexadecimal, record, text
+from cachestore.keys.encoding import buffer, hexadecimal, named, record, text
 from cachestore.keys.functions import encode_closure, memorised
 from cachestore.keys.own_version import module_of
 from cachestore.keys.walk import Walk
@@ -116,10 +116,7 @@ def encode_declared(walk: Walk, function: Any, declared: Declared) -> bytes:
     walk.declare(frozenset(ignored), declared.depends_on)
     stands = stands_for_source(function, declared)
     encoding = encode_version(walk, function, declared) if stands else walk.encode(function)
-    parts = declared_parts(walk, function, declared)
-    return record(
-        "memorised", encoding, *(text(part) + text(version) for part, version in sorted(parts.items()))
-    )
+    return record("memorised", encoding, *named(declared_parts(walk, function, declared)))
 
 
 def _value(walk: Walk, step: str, value: object) -> str:
@@ -130,8 +127,9 @@ def _value(walk: Walk, step: str, value: object) -> str:
 
 def stands_for_source(function: Any, declared: Declared) -> bool:
     """Say whether a version was given for a function that has a name of its own, in a module that has one."""
-    named = _module_name(function) != "__main__" and "<" not in getattr(_plain(function), "__qualname__", "")
-    return declared.version is not None and named
+    if declared.version is None or _module_name(function) == "__main__":
+        return False
+    return "<" not in getattr(_plain(function), "__qualname__", "")
 
 
 def encode_version(walk: Walk, function: Any, declared: Declared) -> bytes:
@@ -220,9 +218,8 @@ def _named_above(file: str | None) -> str | None:
             described = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
         except (OSError, ValueError):
             continue
-        name = (
-            described.get("project", {}).get("name") if isinstance(described.get("project"), dict) else None
-        )
+        project = described.get("project")
+        name = project.get("name") if isinstance(project, dict) else None
         if isinstance(name, str):
             return name
     return None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from blake3 import blake3
 
 # Longer encodings are replaced by their digest: what a container joins stays small, whatever is inside.
@@ -39,6 +41,11 @@ def buffer(data: bytes | bytearray | memoryview) -> bytes:
         return b"b%d:%b" % (size, bytes(data))
     hasher = blake3(b"b%d:" % size, max_threads=1 if size <= ONE_THREAD else blake3.AUTO)
     return b"#" + hasher.update(data).digest()
+
+
+def named(parts: Mapping[str, str]) -> list[bytes]:
+    """Encode texts by name, for a record, whatever order they come in."""
+    return [text(name) + text(value) for name, value in sorted(parts.items())]
 
 
 def hexadecimal(encoding: bytes) -> str:

@@ -15,7 +15,7 @@ from cachestore.keys.declared import (
     encode_version,
     stands_for_source,
 )
-from cachestore.keys.encoding import hexadecimal, record, text
+from cachestore.keys.encoding import hexadecimal, named, record
 from cachestore.keys.functions import memorised
 from cachestore.keys.hasher import new_walk
 from cachestore.keys.own_version import named_alike
@@ -104,8 +104,7 @@ def find_identity(function: Any, rules: Rules, declared: Declared = NOTHING) -> 
         parts = {**code_parts(walk), **files}
     except Refusal as refusal:
         raise refusal.error(f"function {name}") from refusal.__cause__
-    members = [text(part) + text(version) for part, version in sorted(parts.items())]
-    identity = FunctionIdentity(name, hexadecimal(record("identity", encoding, *members)), parts)
+    identity = FunctionIdentity(name, hexadecimal(record("identity", encoding, *named(parts))), parts)
     # What was encoded on the way is let go of: it would keep closures alive.
     fresh = new_walk(rules)
     fresh.watched = walk.watched

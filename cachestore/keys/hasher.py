@@ -17,7 +17,7 @@ from cachestore.keys import (
     typing_forms,
 )
 from cachestore.keys.containers import CONTAINERS
-from cachestore.keys.encoding import hexadecimal, record, text
+from cachestore.keys.encoding import hexadecimal, named, record
 from cachestore.keys.functions import FUNCTIONS, encode_class
 from cachestore.keys.reach import code_parts
 from cachestore.keys.rules import DELIVERED, Rules
@@ -77,8 +77,7 @@ def digest(value: object, *, name: str = "value") -> str:
     """
     encoding, parts = encode(value, name=name)
     if parts:
-        named = [text(part) + text(version) for part, version in sorted(parts.items())]
-        encoding = record("parts", encoding, *named)
+        encoding = record("parts", encoding, *named(parts))
     return digest_of(encoding)
 
 

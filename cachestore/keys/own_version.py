@@ -94,18 +94,8 @@ def _from_source(value: Any) -> bytes | None:
     if isinstance(value, FunctionType):
         definition = definition_of(value)
         return normalise(definition, _decorators(value.__globals__)) if definition else None
-    module = sys.modules.get(value.__module__)
-    file = _file_of_class(value, module)
-    source = find_source(file, value.__module__) if file else None
-    if source is None:
-        return None
-    node = source.class_(value)
-    if node is None:
-        # What was made without a class statement, as named tuples may be, has no source of its own.
-        if source.defines_class(value) and _is_as_written(vars(module) if module else {}, str(file)):
-            mention_other_source(f"{value.__module__}.{value.__qualname__}", str(file))
-        return None
-    return normalise(node, _decorators(vars(module) if module else {}))
+    node, _ = class_definition_of(value)
+    return normalise(node, _decorators(_namespace_of(value))) if node else None
 
 
 def definition_of(function: FunctionType) -> Definition | None:
@@ -128,16 +118,27 @@ def _is_as_written(namespace: Mapping[str, Any], file: str) -> bool:
 
 def class_definition_of(value: type) -> tuple[ast.ClassDef | None, str | None]:
     """Return the syntax tree of a class and the file that it is in; None where there is none that runs."""
-    file = _file_of_class(value, sys.modules.get(value.__module__))
+    file = _file_of_class(value)
     source = find_source(file, value.__module__) if file else None
-    return (source.class_(value) if source else None), file
+    if file is None or source is None:
+        return None, file
+    node = source.class_(value)
+    # What was made without a class statement, as named tuples may be, has no source of its own.
+    if node is None and source.defines_class(value) and _is_as_written(_namespace_of(value), file):
+        mention_other_source(f"{value.__module__}.{value.__qualname__}", file)
+    return node, file
 
 
-def _file_of_class(value: type, module: ModuleType | None) -> str | None:
+def _namespace_of(value: type) -> Mapping[str, Any]:
+    module = sys.modules.get(value.__module__)
+    return vars(module) if module else {}
+
+
+def _file_of_class(value: type) -> str | None:
     # A class in a notebook has no file but that of its methods.
     for code in written_methods(value):
         return code.co_filename
-    file = getattr(module, "__file__", None)
+    file = _namespace_of(value).get("__file__")
     return file if isinstance(file, str) else None
 
 

@@ -34,21 +34,17 @@ def _union(walk: Walk, value: Any) -> bytes:
 
 def _alias(walk: Walk, value: Any) -> bytes:
     unpacked = b"T" if getattr(value, "__unpacked__", False) else b"F"
-    return record("alias", unpacked, walk.encode(value.__origin__), walk.named("", _arguments(value)))
+    return record("alias", unpacked, walk.encode(value.__origin__), walk.named("", typing.get_args(value)))
 
 
 def _typing(walk: Walk, value: Any) -> bytes:
     origin = typing.get_origin(value)
     if origin is typing.Union:
         return _union(walk, value)
-    arguments = _arguments(value)
+    arguments = typing.get_args(value)
     if origin is typing.Literal:
         return record("literal", *sorted(map(walk.encode, arguments)))
     return record("typing", walk.encode(origin), walk.named("", arguments))
-
-
-def _arguments(value: Any) -> tuple[Any, ...]:
-    return typing.get_args(value)
 
 
 def _reference(walk: Walk, value: Any) -> bytes:
