@@ -14,7 +14,7 @@ from typing import Any
 from cachestore.errors import KeyingError
 from cachestore.keys.code_origin import distribution_of
 from cachestore.keys.encoding import buffer, hexadecimal, named, record, text
-from cachestore.keys.functions import encode_closure, memorised
+from cachestore.keys.functions import encode_carried, free_variables, memorised
 from cachestore.keys.own_version import module_of
 from cachestore.keys.walk import Walk
 
@@ -110,10 +110,9 @@ def declared_of(value: Any) -> Declared | None:
 
 def encode_declared(walk: Walk, function: Any, declared: Declared) -> bytes:
     """Encode a function that code reaches by its code and by what was declared of it."""
-    # Its globals are ignored where it reads them, not where somebody else reads one of that name.
-    module = _module_name(function)
-    ignored = {name if "." in name else f"{module}.{name}" for name in declared.ignore_globals}
-    walk.declare(frozenset(ignored), declared.depends_on)
+    # Its globals are ignored where it reads them, not where somebody else does.
+    walk.ignored[id(_plain(function))] = declared.ignore_globals
+    walk.counted += declared.depends_on
     stands = stands_for_source(function, declared)
     encoding = encode_version(walk, function, declared) if stands else walk.encode(function)
     return record("memorised", encoding, *named(declared_parts(walk, function, declared)))
@@ -144,7 +143,9 @@ def encode_version(walk: Walk, function: Any, declared: Declared) -> bytes:
         function = function.func
     if isinstance(function, FunctionType):
         walk.watched.function(function)
-        carried.append(encode_closure(walk, function))
+        carried += [
+            text(name) + encode_carried(walk, f" -> {name}", held) for name, held in free_variables(function)
+        ]
     name = f"{_module_name(function)}:{_plain(function).__qualname__}"
     return record("version", text(project), text(name), text(str(declared.version)), *carried)
 

@@ -6,11 +6,13 @@ What a function writes and never reads is no constant of its. Were it one, every
 from __future__ import annotations
 
 import ast
+import dis
 from collections import deque
 from types import CodeType, FunctionType
 from weakref import WeakKeyDictionary
 
-from cachestore.keys.own_version import definition_of
+from cachestore.keys.own_version import class_definition_of, definition_of
+from cachestore.keys.source_file import nested
 
 _CHANGING = frozenset(
     {
@@ -19,6 +21,7 @@ _CHANGING = frozenset(
         "symmetric_difference_update", "update",
     }
 )  # fmt: skip
+_MAKING = frozenset({"__init__", "__new__", "__post_init__", "__set_name__"})
 _CONTAINERS = (list, dict, set, bytearray, deque)
 
 # For each code object the names that it changes in place, and those that it assigns to.
@@ -41,6 +44,58 @@ def is_filled(function: FunctionType, name: str, value: object) -> bool:
     return name in assigned or (isinstance(value, _CONTAINERS) and name in changed)
 
 
+def stored_names(code: CodeType) -> frozenset[str]:
+    """Return the names of the attributes that a code object, or one inside it, sets on whatever object."""
+    return frozenset(
+        instruction.argval
+        for inner in nested(code)
+        for instruction in dis.get_instructions(inner)
+        if instruction.opname == "STORE_ATTR"
+    )
+
+
+def class_state(cls: type) -> frozenset[str]:
+    """Return the names of the attributes of a class that its own methods change on the class, as counters are."""
+    return _state(cls)[0]
+
+
+def instance_state(cls: type) -> frozenset[str]:
+    """Return the names of the attributes of an instance that methods change after it was made."""
+    return frozenset().union(*(_state(base)[1] for base in cls.__mro__ if base is not object))
+
+
+def _state(cls: type) -> tuple[frozenset[str], frozenset[str]]:
+    node, _ = class_definition_of(cls)
+    of_class: set[str] = set()
+    of_instance: set[str] = set()
+    for method in node.body if node else ():
+        if not isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
+            continue
+        receiver = method.args.args[0].arg if method.args.args else ""
+        for changed in filter(None, map(_changed_attribute, ast.walk(method))):
+            if _is_class(changed.value, cls.__name__):
+                of_class.add(changed.attr)
+            elif method.name not in _MAKING and getattr(changed.value, "id", None) == receiver:
+                of_instance.add(changed.attr)
+    return frozenset(of_class), frozenset(of_instance)
+
+
+def _changed_attribute(node: ast.AST) -> ast.Attribute | None:
+    if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
+        return node
+    changed = _changed(node)
+    return changed if isinstance(changed, ast.Attribute) else None
+
+
+def _is_class(node: ast.expr, name: str) -> bool:
+    """Say whether an expression in a method stands for its class: `cls`, `type(self)`, its name."""
+    if isinstance(node, ast.Name):
+        return node.id in {"cls", name}
+    if isinstance(node, ast.Call):
+        return isinstance(node.func, ast.Name) and node.func.id == "type"
+    return isinstance(node, ast.Attribute) and node.attr == "__class__"
+
+
 def _filled(function: FunctionType) -> tuple[frozenset[str], frozenset[str]]:
     known = _known.get(function.__code__)
     if known is None:
@@ -54,7 +109,7 @@ def _judge(tree: ast.AST) -> tuple[frozenset[str], frozenset[str]]:
     """Return the names of which every use changes the thing in place, and those that are only assigned to."""
     nodes = list(ast.walk(tree))
     declared = {name for node in nodes if isinstance(node, ast.Global | ast.Nonlocal) for name in node.names}
-    changes = [name for node in nodes if (name := _changed(node)) is not None]
+    changes = [name for node in nodes if isinstance(name := _changed(node), ast.Name)]
     assigned = {
         node.id for node in nodes if isinstance(node, ast.Name) and not isinstance(node.ctx, ast.Load)
     }
@@ -67,8 +122,8 @@ def _judge(tree: ast.AST) -> tuple[frozenset[str], frozenset[str]]:
     return frozenset({name.id for name in changes} - read), frozenset((assigned & declared) - read)
 
 
-def _changed(node: ast.AST) -> ast.Name | None:
-    """Return the name of what a node does nothing to but change it."""
+def _changed(node: ast.AST) -> ast.expr | None:
+    """Return what a node does nothing to but change it."""
     target: ast.expr
     if isinstance(node, ast.Expr) and isinstance(node.value, ast.Call):
         # `calls.append(x)` as a statement: what it returns is not looked at.
@@ -83,4 +138,4 @@ def _changed(node: ast.AST) -> ast.Name | None:
     # `counts[key].append(x)` fills `counts`.
     while isinstance(target, ast.Subscript):
         target = target.value
-    return target if isinstance(target, ast.Name) else None
+    return target

@@ -93,7 +93,8 @@ def find_identity(function: Any, rules: Rules, declared: Declared = NOTHING) -> 
         If a value that the function carries has no stable digest, or what was declared of it cannot be found.
     """
     walk = new_walk(rules)
-    walk.declare(declared.ignore_globals, declared.depends_on)
+    walk.ignored[None] = declared.ignore_globals
+    walk.counted += declared.depends_on
     name = name_of(function)
     try:
         if stands_for_source(function, declared):

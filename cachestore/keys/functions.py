@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextvars import ContextVar
 from types import (
     BuiltinFunctionType,
@@ -16,10 +16,13 @@ from types import (
 from typing import Any
 
 from cachestore.keys.encoding import record, text
-from cachestore.keys.filled import is_filled
-from cachestore.keys.own_version import OURS, module_of, own_version, part_name
-from cachestore.keys.walk import Encoder, Walk
+from cachestore.keys.filled import is_filled, stored_names
+from cachestore.keys.own_version import OURS, is_known_by_name, module_of, own_version, part_name
+from cachestore.keys.walk import Encoder, Refusal, Walk
 from cachestore.keys.watched import ABSENT, cell_contents
+
+INERT = b"{inert 0:"
+"""Stands for a tool of the process, which is no part of what is computed."""
 
 _TOOLS = frozenset(
     {
@@ -40,56 +43,90 @@ def memorised(value: Any) -> Any:
 
 def encode_function(walk: Walk, value: FunctionType) -> bytes:
     """Encode a function by its name, source, defaults and closure; its code is noted to be followed."""
-    origin = walk.origin_of(module_of(value))
+    step = f" -> {value.__name__} -> "
+    return _function(
+        walk, value, lambda label, content: encode_carried(walk, step + label.lstrip("=."), content)
+    )
+
+
+def encode_loosely(walk: Walk, value: FunctionType, encode: Encoder) -> bytes:
+    """Encode a function as its like, but what it carries by an encoder that need not know all of it."""
+    return _function(walk, value, lambda _, content: encode(walk, content))
+
+
+def _function(walk: Walk, value: FunctionType, encode: Callable[[str, Any], bytes]) -> bytes:
     name = text(part_name(value))
-    wrapped = value.__dict__.get("__wrapped__")
-    if origin.kind != "first-party":
-        if wrapped is not None:
-            # What a foreign decorator keeps for itself (caches, locks) is its own business.
-            members = [walk.named(" -> __wrapped__", wrapped)]
-            if isinstance(getattr(value, "registry", None), Mapping):  # functools.singledispatch
-                members.append(walk.named(" -> registry", dict(value.registry)))  # type: ignore[attr-defined]
-            return record("wrapper", name, *members)
-        if "<" not in value.__code__.co_qualname:
-            # A function at the top of a foreign module is what its name says.
-            return record("function", name)
-        version = b""
-    else:
+    version = b""
+    if walk.origin_of(module_of(value)).kind == "first-party":
         walk.code[id(value)] = value
         walk.watched.function(value)
         version = own_version(value)
-    members = encode_carried(walk, value)
-    if wrapped is not None:
-        members.append(walk.named(" -> __wrapped__", wrapped))
+    members = [text(label) + encode(label, content) for label, content in carried(walk, value)]
     return record("function", name, version, *members)
 
 
-def encode_carried(walk: Walk, value: FunctionType) -> list[bytes]:
-    """Encode what a function carries besides its code: defaults, and what its free variables hold."""
-    step = f" -> {value.__name__} -> "
-    members = [
-        record(
-            "defaults", *(_carried(walk, step + "defaults", default) for default in value.__defaults__ or ())
-        )
-    ]
+def carried(walk: Walk, value: FunctionType) -> Iterator[tuple[str, Any]]:
+    """Give what a function carries besides its code, each under a label of its own.
+
+    That is its defaults, what its free variables hold, what it wraps, and what was set on it from outside.
+    """
+    wrapped = value.__dict__.get("__wrapped__", ABSENT)
+    foreign = walk.origin_of(module_of(value)).kind != "first-party"
+    if foreign and wrapped is not ABSENT:
+        # What a foreign decorator keeps for itself (caches, locks) is its own business.
+        yield "__wrapped__", wrapped
+        yield from _dispatched(walk, value)
+        return
+    if foreign and "<" not in value.__code__.co_qualname:
+        # A function at the top of a foreign module is what its name says.
+        return
+    for position, default in enumerate(value.__defaults__ or ()):
+        yield f"default {position}", default
     for parameter, default in sorted((value.__kwdefaults__ or {}).items()):
-        members += [text(parameter), _carried(walk, step + parameter, default)]
-    members.append(encode_closure(walk, value))
-    return members
+        yield f"={parameter}", default
+    yield from free_variables(value)
+    if wrapped is not ABSENT:
+        yield "__wrapped__", wrapped
+    yield from _attributes(walk, value)
 
 
-def encode_closure(walk: Walk, value: FunctionType) -> bytes:
-    """Encode what the free variables of a function hold."""
-    members = []
+def free_variables(value: FunctionType) -> Iterator[tuple[str, Any]]:
+    """Give what the free variables of a function hold, but for those that it only fills."""
     for variable, content in zip(value.__code__.co_freevars, cell_contents(value), strict=True):
-        content = ABSENT if is_filled(value, variable, content) else content
-        members += [text(variable), _carried(walk, f" -> {value.__name__} -> {variable}", content)]
-    return record("closure", *members)
+        yield variable, ABSENT if is_filled(value, variable, content) else content
 
 
-def _carried(walk: Walk, step: str, value: Any) -> bytes:
+def _dispatched(walk: Walk, value: FunctionType) -> Iterator[tuple[str, Any]]:
+    registry = getattr(value, "registry", None)
+    if isinstance(registry, Mapping):  # functools.singledispatch
+        walk.watched.size(registry)
+        for cls, function in registry.items():
+            walk.watched.name(registry, cls, function)
+        yield "registry", dict(registry)
+
+
+def _attributes(walk: Walk, value: FunctionType) -> Iterator[tuple[str, Any]]:
+    """Give what was set on a function, but for what it changes itself: that is its state."""
+    attributes = vars(value)
+    names = [name for name in attributes if not name.startswith("__")]
+    if not names:
+        return
+    stored = stored_names(value.__code__)
+    for name in sorted(names):
+        if name in stored:
+            continue
+        walk.watched.name(attributes, name, attributes[name])
+        try:
+            walk.child(constants=True).encode(attributes[name])
+        except Refusal:
+            continue
+        yield f".{name}", attributes[name]
+
+
+def encode_carried(walk: Walk, step: str, value: Any) -> bytes:
+    """Encode what a function carries, and watch whether it changes."""
     if value is ABSENT or is_inert(value):
-        return b"{inert 0:"
+        return INERT
     encoding = walk.named(step, value)
     walk.watch_content(value)
     return encoding
@@ -107,7 +144,7 @@ def encode_class(walk: Walk, value: type) -> bytes:
     made = value.__module__ == "types" and vars(types).get(value.__name__) is not value
     if made or walk.origin_of(module_of(value)).kind == "first-party":
         walk.code[id(value)] = value
-        if made or "<" in value.__qualname__:
+        if made or not is_known_by_name(value):
             # Many classes may have this name, and the parts of the key are told apart by names.
             return record("class", text(part_name(value)), own_version(value))
     return record("class", text(part_name(value)))
@@ -149,6 +186,10 @@ def _partial(walk: Walk, value: functools.partial[Any]) -> bytes:
     )
 
 
+def _dispatching_method(walk: Walk, value: functools.singledispatchmethod[Any]) -> bytes:
+    return record("dispatching", walk.named(".dispatcher", value.dispatcher), walk.named(".func", value.func))
+
+
 def _wrapper_object(walk: Walk, value: Any) -> bytes:
     return record(
         "wrapper", encode_class(walk, type(value)), walk.named(" -> __wrapped__", value.__wrapped__)
@@ -166,5 +207,7 @@ FUNCTIONS: dict[type, Encoder] = {
     type(FunctionType.__code__): _descriptor,
     ModuleType: _module,
     functools.partial: _partial,
+    functools.partialmethod: _partial,
+    functools.singledispatchmethod: _dispatching_method,
     type(functools.lru_cache(len)): _wrapper_object,
 }

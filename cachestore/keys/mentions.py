@@ -6,19 +6,22 @@ import threading
 import warnings
 
 from cachestore.errors import CachestoreWarning
+from cachestore.keys.walk import Refusal
 
 _told: set[str] = set()
 _lock = threading.Lock()
 
 
-def mention_left_out(module: str, name: str, value: object, reason: str) -> None:
-    """Say that a global is no part of the version of the functions that read it."""
+def mention_left_out(module: str, name: str, value: object, refusal: Refusal) -> None:
+    """Say that a global is no part of the version of the functions that read it, or not all of it."""
     kind = type(value)
+    way = "".join(reversed(refusal.steps))
+    reason = f"at {name}{way} is a {refusal.what}, and {refusal.reason}" if way else refusal.reason
     _mention(
         f"left out {module}.{name}",
         f"{module}.{name}, a {kind.__module__}.{kind.__qualname__}, is read by a function whose results are kept, and "
-        f"does not count for its version: {reason}. To have it count, name it in depends_on=[{name}]; where it changes "
-        f"no result, say so by ignore_globals=[{name!r}].",
+        f"does not count for its version: {reason}. To have it count, name it in depends_on=[{name}], or what it is "
+        f"made from; where it changes no result, say so by ignore_globals=[{name!r}].",
     )
 
 

@@ -58,6 +58,23 @@ def part_name(value: Any) -> str:
     return f"class:{module_of(value)}:{value.__qualname__}"
 
 
+def is_known_by_name(value: FunctionType | type) -> bool:
+    """Say whether the name of a function or class tells it apart: nothing else is found there by now.
+
+    A name that leads nowhere does, for that is how it is where code travelled by value.
+    """
+    name = value.__code__.co_qualname if isinstance(value, FunctionType) else value.__qualname__
+    if "<" in name:
+        return False
+    module = value.__globals__ if isinstance(value, FunctionType) else namespace_of(value)
+    found: Any = module.get(name.partition(".")[0])
+    for step in name.split(".")[1:]:
+        found = getattr(found, "__dict__", {}).get(step)
+    if found is value or type(found) not in (FunctionType, type, type(value)):
+        return True
+    return part_name(found) != part_name(value) or own_version(found) == own_version(value)
+
+
 def own_version(value: Any) -> bytes:
     """Return the encoding of what was written as a first-party function, class or module.
 
@@ -90,12 +107,12 @@ def _from_source(value: Any) -> bytes | None:
     if isinstance(value, ModuleType):
         file = getattr(value, "__file__", None)
         source = find_source(file, value.__name__) if isinstance(file, str) else None
-        return normalise(source.tree, _decorators(vars(value))) if source else None
+        return normalise(source.tree, decorators_in(vars(value))) if source else None
     if isinstance(value, FunctionType):
         definition = definition_of(value)
-        return normalise(definition, _decorators(value.__globals__)) if definition else None
+        return normalise(definition, decorators_in(value.__globals__)) if definition else None
     node, _ = class_definition_of(value)
-    return normalise(node, _decorators(_namespace_of(value))) if node else None
+    return normalise(node, decorators_in(namespace_of(value))) if node else None
 
 
 def definition_of(function: FunctionType) -> Definition | None:
@@ -124,12 +141,13 @@ def class_definition_of(value: type) -> tuple[ast.ClassDef | None, str | None]:
         return None, file
     node = source.class_(value)
     # What was made without a class statement, as named tuples may be, has no source of its own.
-    if node is None and source.defines_class(value) and _is_as_written(_namespace_of(value), file):
+    if node is None and source.defines_class(value) and _is_as_written(namespace_of(value), file):
         mention_other_source(f"{value.__module__}.{value.__qualname__}", file)
     return node, file
 
 
-def _namespace_of(value: type) -> Mapping[str, Any]:
+def namespace_of(value: type) -> Mapping[str, Any]:
+    """Return the names that the code of a class sees."""
     module = sys.modules.get(value.__module__)
     return vars(module) if module else {}
 
@@ -138,7 +156,7 @@ def _file_of_class(value: type) -> str | None:
     # A class in a notebook has no file but that of its methods.
     for code in written_methods(value):
         return code.co_filename
-    file = _namespace_of(value).get("__file__")
+    file = namespace_of(value).get("__file__")
     return file if isinstance(file, str) else None
 
 
@@ -152,7 +170,7 @@ def _from_structure(value: Any) -> bytes:
     return record("class", *methods, *(text(str(field)) for field in fields))
 
 
-def _decorators(namespace: Mapping[str, Any]) -> Decorated:
+def decorators_in(namespace: Mapping[str, Any]) -> Decorated:
     def judge(decorator: ast.expr) -> str:
         names: list[str] = []
         node = decorator.func if isinstance(decorator, ast.Call) else decorator

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from enum import Enum, EnumType
 from functools import cached_property
 from types import FunctionType, ModuleType
@@ -11,15 +11,25 @@ from typing import Any
 
 from cachestore.keys.code_origin import origin_of, package_version
 from cachestore.keys.declared import declared_of, encode_declared
+from cachestore.keys.definition_code import definition_code
 from cachestore.keys.encoding import hexadecimal, record, text
-from cachestore.keys.filled import is_filled
-from cachestore.keys.functions import encode_carried, is_inert, memorised
+from cachestore.keys.filled import class_state, is_filled
+from cachestore.keys.functions import carried, is_inert, memorised
+from cachestore.keys.held import encode_held
 from cachestore.keys.mentions import mention_left_out
-from cachestore.keys.own_version import module_of, own_version, part_name
-from cachestore.keys.references import Reference, references
-from cachestore.keys.scalars import LEAVES
-from cachestore.keys.source_file import functions_of, is_written_in
-from cachestore.keys.walk import Refusal, Walk
+from cachestore.keys.own_version import (
+    class_definition_of,
+    decorators_in,
+    definition_of,
+    is_known_by_name,
+    module_of,
+    namespace_of,
+    own_version,
+    part_name,
+)
+from cachestore.keys.references import Reference, references, references_in
+from cachestore.keys.source_file import Definition, functions_of, is_written_in
+from cachestore.keys.walk import Walk
 from cachestore.keys.watched import ABSENT
 
 Found = dict[str, set[bytes]]
@@ -48,107 +58,109 @@ def code_parts(walk: Walk) -> dict[str, str]:
 
 def _follow(walk: Walk, code: Any, found: Found) -> bytes:
     if isinstance(code, ModuleType):
-        return own_version(code)
+        return record("code", own_version(code), *_content_of(walk, code, found))
     if isinstance(code, FunctionType):
-        return record("code", walk.encode(code), *_bindings(walk, [code], found))
-    members = [
-        own_version(code), *map(walk.encode, code.__bases__), *_attributes(walk, code), *_made_of(walk, code)
-    ]  # fmt: skip
+        encoding, _ = encode_held(walk, code)
+        made = _made(walk, definition_of(code), code.__globals__, module_of(code), found)
+        return record("code", encoding, *_bindings(walk, [code], found), *made)
+    return record("code", own_version(code), *_members(walk, code, found))
+
+
+def _members(walk: Walk, cls: type, found: Found) -> Iterator[bytes]:
+    """Encode what a class is made of and holds."""
+    yield from map(walk.encode, cls.__bases__)
+    yield from _attributes(walk, cls)
     written = []
-    for function in functions_of(code):
-        if is_written_in(function, code):
+    for function in functions_of(cls):
+        if is_written_in(function, cls):
             written.append(function)
             walk.watched.function(function)
-            members += _carried_by(walk, function)
+            yield text(function.__qualname__)
+            for label, content in carried(walk, function):
+                yield text(label) + encode_held(walk, content, constants=False)[0]
         elif _comes_from_elsewhere(walk, function):
-            members.append(walk.encode(function))
-    return record("code", *members, *_bindings(walk, written, found))
+            yield encode_held(walk, function)[0]
+    yield from _bindings(walk, written, found)
+    yield from _made(walk, class_definition_of(cls)[0], namespace_of(cls), module_of(cls), found)
 
 
 def _comes_from_elsewhere(walk: Walk, function: FunctionType) -> bool:
     """Say whether a method was written by the team outside the class, and not generated from the class."""
-    generated = function.__code__.co_filename.startswith("<")
+    generated = function.__code__.co_filename.startswith("<") and function.__name__.startswith("__")
     return not generated and origin_of(module_of(function), walk.rules).kind == "first-party"
 
 
-def _carried_by(walk: Walk, method: FunctionType) -> list[bytes]:
-    try:
-        return [text(method.__qualname__), *encode_carried(walk, method)]
-    except Refusal:
-        # A class that was made around a connection is reached all the same: its code counts.
-        return [text(method.__qualname__)]
-
-
-def _attributes(walk: Walk, cls: type) -> list[bytes]:
+def _attributes(walk: Walk, cls: type) -> Iterator[bytes]:
     """Encode what a class holds besides methods, which may be computed or set from outside its body."""
-    members = []
+    walk.watched.size(vars(cls))
     if type(cls) is not type:
-        members.append(walk.encode(type(cls)))
+        yield walk.encode(type(cls))
+    state = class_state(cls)
     for name, value in sorted(vars(cls).items()):
-        if name.startswith("__"):
-            if isinstance(value, FunctionType):
-                walk.watched.name(vars(cls), name, value)
+        if name in state or (name.startswith("__") and not isinstance(value, FunctionType)):
             continue
         walk.watched.name(vars(cls), name, value)
         # What an enum holds differs between versions of Python; its members are looked at by their names.
-        if not (isinstance(value, _METHODS) or issubclass(cls, Enum)):
-            members.append(text(name) + _held(walk, value))
+        if not (name.startswith("__") or isinstance(value, _METHODS) or issubclass(cls, Enum)):
+            yield text(name) + encode_held(walk, value)[0]
     for name, field in sorted(getattr(cls, "__dataclass_fields__", {}).items()):
-        members.append(text(name) + _held(walk, field.default) + _held(walk, field.default_factory))
-    return members
-
-
-def _held(walk: Walk, value: Any) -> bytes:
-    """Encode what a class holds: by value where that is all, else by the code of its class."""
-    leaf = LEAVES.get(type(value))
-    if leaf is not None:
-        return leaf(value)
-    if is_inert(value):
-        return b"{inert 0:"
-    try:
-        encoding = walk.child(constants=True).encode(value)
-        walk.watch_content(value, constants=True)
-    except Refusal:
-        # Names of what Python itself puts into classes differ between its versions.
-        cls = type(value)
-        return b"{held 0:" if origin_of(module_of(cls)).kind == "standard" else walk.encode(cls)
-    return encoding
-
-
-def _made_of(walk: Walk, cls: type) -> list[bytes]:
-    """Encode what a class was made of by a call, `Enum("Colour", "RED BLUE")`, which no source of its own shows."""
+        yield text(name) + encode_held(walk, field.default)[0] + encode_held(walk, field.default_factory)[0]
     if isinstance(cls, EnumType):
-        named: Mapping[str, Any] = cls.__members__
-        parts = {name: member._value_ for name, member in named.items()}
-    else:
-        parts = getattr(cls, "_field_defaults", {}) if issubclass(cls, tuple) else {}
-    members = []
-    for name, value in parts.items():
-        try:
-            members.append(text(name) + walk.child(constants=True).encode(value))
-        except Refusal:
-            members.append(text(name))
-    return members
+        # `Enum("Colour", "RED BLUE")` has no source of its own that would show its members.
+        members: Mapping[str, Any] = cls.__members__
+        for name, member in members.items():
+            yield text(name) + encode_held(walk, member._value_)[0]
+
+
+def _content_of(walk: Walk, module: ModuleType, found: Found) -> list[bytes]:
+    """Encode all that a module holds, for whoever is given the module itself may use any of it."""
+    namespace = vars(module)
+    walk.watched.size(namespace)
+    names = [name for name in namespace if not (name.startswith("__") and name.endswith("__"))]
+    references = [Reference(namespace, module.__name__, name, namespace[name]) for name in names]
+    return _bound(walk, references, found, mention=False)
+
+
+def _made(
+    walk: Walk, node: Definition | None, namespace: Mapping[str, Any], module: str, found: Found
+) -> list[bytes]:
+    """Encode what decorators, annotations and the body of a class read when a definition is carried out."""
+    code = definition_code(node, decorators_in(namespace)) if node is not None else None
+    if code is None:
+        return []
+    references = references_in(code, namespace, module, walk)
+    # A name of the function that the definition stands in is none of the module.
+    there = (reference for reference in references if reference.value is not ABSENT)
+    return _bound(walk, there, found, mention=False)
 
 
 def _bindings(walk: Walk, functions: list[FunctionType], found: Found) -> list[bytes]:
     """Say which of the parts each name in the code is: two helpers that change places are a change."""
     bindings = set()
     for function in functions:
+        ignored = walk.ignored.get(None, frozenset()) | walk.ignored.get(id(function), frozenset())
+        read = []
         for reference in references(function, walk):
             if reference.namespace is function.__globals__ and is_filled(
                 function, reference.name, reference.value
             ):
                 bindings.add(record("name", text(reference.name)))
-                continue
-            if walk.leaves_out(reference.module, reference.name):
-                continue
-            walk.watched.name(reference.namespace, reference.name, reference.value)
-            bindings.add(_bind(walk, reference, found))
+            elif ignored.isdisjoint((reference.name, f"{reference.module}.{reference.name}")):
+                read.append(reference)
+        bindings.update(_bound(walk, read, found))
     return sorted(bindings)
 
 
-def _bind(walk: Walk, reference: Reference, found: Found) -> bytes:
+def _bound(walk: Walk, references: Iterable[Reference], found: Found, *, mention: bool = True) -> list[bytes]:
+    bindings = set()
+    for reference in references:
+        namespace, name = reference.namespace, reference.name
+        walk.watched.name(namespace, name, namespace.get(name, ABSENT))
+        bindings.add(_bind(walk, reference, found, mention))
+    return sorted(bindings)
+
+
+def _bind(walk: Walk, reference: Reference, found: Found, mention: bool) -> bytes:
     name = text(reference.name)
     declared = declared_of(reference.value)
     value = memorised(reference.value) or reference.value
@@ -156,28 +168,13 @@ def _bind(walk: Walk, reference: Reference, found: Found) -> bytes:
         return record("name", name, encode_declared(walk, value, declared))
     if value is ABSENT or is_inert(value):
         return record("name", name)
+    encoding, refusal = encode_held(walk, value)
     if isinstance(value, FunctionType | type | ModuleType):
-        try:
-            encoding = walk.encode(value)
-        except Refusal:
-            # Its closure holds something without a digest: its code counts, what it holds does not.
-            walk.code.pop(id(value), None)
-            return record("name", name, own_version(value))
         # By its name, where that is enough: then its version stands in one part only.
-        named = isinstance(value, ModuleType) or "<" not in part_name(value)
+        named = isinstance(value, ModuleType) or is_known_by_name(value)
         return record("name", name, text(part_name(value)) if named else encoding)
-    try:
-        encoding = walk.child(constants=True).encode(value)
-        walk.watch_content(value, constants=True)
-    except Refusal as refusal:
-        # What it holds is left out; the code of an instance counts all the same.
-        walk.encode(type(value))
-        wrapped = getattr(value, "__wrapped__", None)
-        if isinstance(wrapped, FunctionType):
-            walk.encode(wrapped)
-        elif not (walk.counts_already(value) or _is_stream(value)):
-            mention_left_out(reference.module, reference.name, value, refusal.reason)
-        return record("name", name)
+    if refusal is not None and mention and not (walk.counts_already(value) or _is_stream(value)):
+        mention_left_out(reference.module, reference.name, value, refusal)
     found.setdefault(f"constant:{reference.module}:{reference.name}", set()).add(encoding)
     return record("name", name)
 

@@ -83,6 +83,12 @@ def parse(source: str) -> ast.Module:
         return ast.parse(source)
 
 
+def compile_tree(tree: ast.Module) -> CodeType:
+    """Compile a syntax tree, one at a time for the same reason."""
+    with _parsing:
+        return compile(tree, "<definition>", "exec", dont_inherit=True)
+
+
 def find_source(filename: str, module: str | None) -> SourceFile | None:
     """Return the source of a file or a notebook cell, parsed; None if there is none.
 

@@ -9,6 +9,7 @@ cycles end, and nothing depends on object identities.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from operator import itemgetter
 from typing import Any
 
@@ -83,17 +84,17 @@ class Walk:
     """
 
     __slots__ = (
-        "_counted",
         "_done",
         "_encoders",
         "_find",
-        "_ignored",
         "_lowest",
         "_open",
         "_repeats",
         "_seen",
         "code",
         "constants",
+        "counted",
+        "ignored",
         "packages",
         "rules",
         "watched",
@@ -116,30 +117,20 @@ class Walk:
         # Top-level names of third-party packages that were met.
         self.packages: set[str] = set()
         self.watched = Watched()
-        # Names of globals that do not count, and values that count already.
-        self._ignored: frozenset[str] = frozenset()
-        self._counted: tuple[Any, ...] = ()
+        # Names of globals that do not count, by the function that reads them (None is every one), and values that
+        # were declared to count.
+        self.ignored: dict[int | None, frozenset[str]] = {}
+        self.counted: list[Any] = []
 
     def child(self, *, constants: bool) -> Walk:
-        """Begin another walk that reports the code it meets to the same place."""
+        """Begin another walk that reports what it meets to the same place."""
         walk = Walk(self._find, constants=constants, rules=self.rules)
         walk.code = self.code
         walk.packages = self.packages
         walk.watched = self.watched
+        walk.ignored = self.ignored
+        walk.counted = self.counted
         return walk
-
-    def declare(self, ignored: frozenset[str], counted: tuple[Any, ...]) -> None:
-        """Leave globals of these names out, and do not mention these values: they count already."""
-        self._ignored |= ignored
-        self._counted += counted
-
-    def leaves_out(self, module: str, name: str) -> bool:
-        """Say whether a global was declared not to count."""
-        return bool(self._ignored) and (name in self._ignored or f"{module}.{name}" in self._ignored)
-
-    def counts_already(self, value: object) -> bool:
-        """Say whether a value was declared to count."""
-        return any(value is counted for counted in self._counted)
 
     def origin_of(self, module: str) -> Origin:
         """Say where a module comes from, and note the package where it is one of others."""
@@ -148,16 +139,20 @@ class Walk:
             self.packages.add(origin.package)
         return origin
 
-    def watch_content(self, value: object, *, constants: bool = False) -> None:
+    def counts_already(self, value: object) -> bool:
+        """Say whether a value was declared to count."""
+        return any(value is counted for counted in self.counted)
+
+    def watch_content(
+        self, value: object, *, constants: bool = False, encoder: Encoder | None = None
+    ) -> None:
         """Note what is inside a value that came with the code."""
-        self.watched.content(value, constants, self._encode_anew)
+        anew = partial(_encode_anew, self._find, self.rules, constants, encoder or Walk.encode)
+        self.watched.content(value, anew)
 
     def still_holds(self) -> bool:
         """Say whether everything that was watched is still what it was."""
-        return self.watched.is_unchanged(self._encode_anew)
-
-    def _encode_anew(self, value: object, constants: bool) -> bytes:
-        return Walk(self._find, constants=constants, rules=self.rules).encode(value)
+        return self.watched.is_unchanged()
 
     def encode(self, value: Any) -> bytes:
         """Return the encoding of a value: equal for equal values, in every process.
@@ -365,6 +360,15 @@ class Walk:
             coded.sort(key=lambda item: (item[0], self.encode(item[2])))
         self.put_members(stream, [encoding for encoding, _, _ in coded])
         return [key for _, key, _ in coded], [value for _, _, value in coded]
+
+
+def _encode_anew(
+    find: Callable[[type], Encoder], rules: Rules, constants: bool, encoder: Encoder, value: Any
+) -> bytes:
+    try:
+        return encoder(Walk(find, constants=constants, rules=rules), value)
+    except Refusal:
+        return b""
 
 
 def _unique(pairs: list[tuple[Any, Any]]) -> dict[Any, Any] | None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sized
 from pathlib import Path
 from types import CodeType, FunctionType, ModuleType
 from typing import Any, cast
@@ -21,17 +21,29 @@ class Watched:
     Functions are held weakly: what is remembered of a closure must not keep it alive.
     """
 
-    __slots__ = ("_contents", "_files", "_functions", "_names")
+    __slots__ = ("_absent", "_contents", "_files", "_functions", "_names", "_sizes")
 
     def __init__(self) -> None:
-        self._names: list[tuple[Mapping[str, Any], str, Any]] = []
+        self._names: list[tuple[Mapping[Any, Any], Any, Any]] = []
         self._functions: list[tuple[ref[FunctionType], CodeType, Any, Any, tuple[Any, ...]]] = []
-        self._contents: list[tuple[Any, bool, bytes]] = []
+        self._contents: list[tuple[Any, Callable[[Any], bytes], bytes]] = []
         self._files: list[tuple[Path, int, int]] = []
+        self._sizes: list[tuple[Sized, int]] = []
+        # For each namespace the size that it had, and the names that were not in it.
+        self._absent: dict[int, tuple[Mapping[str, Any], list[int], set[str]]] = {}
 
-    def name(self, namespace: Mapping[str, Any], name: str, value: object) -> None:
+    def name(self, namespace: Mapping[Any, Any], name: Any, value: object) -> None:
         """Note what a name stands for."""
         self._names.append((namespace, name, _hold(value)))
+
+    def size(self, namespace: Sized) -> None:
+        """Note how many names there are: one more may be the one that counts."""
+        self._sizes.append((namespace, len(namespace)))
+
+    def absent(self, namespace: Mapping[str, Any], name: str) -> None:
+        """Note that a name stands for nothing here, as what is built in is found elsewhere."""
+        known = self._absent.setdefault(id(namespace), (namespace, [len(namespace)], set()))
+        known[2].add(name)
 
     def function(self, function: FunctionType) -> None:
         """Note the code, the defaults and the free variables of a function."""
@@ -40,16 +52,16 @@ class Watched:
             (ref(function), function.__code__, function.__defaults__, function.__kwdefaults__, cells)
         )
 
-    def content(self, value: object, constants: bool, encode: Callable[[Any, bool], bytes]) -> None:
+    def content(self, value: object, encode: Callable[[Any], bytes]) -> None:
         """Note what is inside a value, if it can change in place."""
         if not is_immutable(value):
-            self._contents.append((value, constants, encode(value, constants)))
+            self._contents.append((value, encode, encode(value)))
 
     def file(self, path: Path, state: os.stat_result) -> None:
         """Note when a file was written last."""
         self._files.append((path, state.st_mtime_ns, state.st_size))
 
-    def is_unchanged(self, encode: Callable[[Any, bool], bytes]) -> bool:
+    def is_unchanged(self) -> bool:
         """Say whether everything is still what it was."""
         for namespace, name, value in self._names:
             if not _is_held(value, namespace.get(name, ABSENT)):
@@ -65,16 +77,35 @@ class Watched:
                 or (cells and not all(map(_is_held, cells, cell_contents(function))))
             ):
                 return False
-        for path, written, size in self._files:
-            try:
-                state = os.stat(path)  # noqa: PTH116 - the quicker way, asked at each call
-            except OSError:
+        for sized, size in self._sizes:
+            if len(sized) != size:
                 return False
-            if (state.st_mtime_ns, state.st_size) != (written, size):
-                return False
+        if self._absent and not all(map(_is_absent, self._absent.values())):
+            return False
+        if self._files and not all(map(_is_unwritten, self._files)):
+            return False
         if not self._contents:
             return True
-        return all(encode(value, constants) == encoding for value, constants, encoding in self._contents)
+        return all(encode(value) == encoding for value, encode, encoding in self._contents)
+
+
+def _is_absent(watched: tuple[Mapping[str, Any], list[int], set[str]]) -> bool:
+    namespace, known, names = watched
+    # A name that nobody reads is no reason to look at the code again.
+    if len(namespace) != known[0]:
+        if not names.isdisjoint(namespace):
+            return False
+        known[0] = len(namespace)
+    return True
+
+
+def _is_unwritten(watched: tuple[Path, int, int]) -> bool:
+    path, written, size = watched
+    try:
+        state = os.stat(path)  # noqa: PTH116 - the quicker way, asked at each call
+    except OSError:
+        return False
+    return (state.st_mtime_ns, state.st_size) == (written, size)
 
 
 def cell_contents(function: FunctionType) -> list[Any]:

@@ -1,0 +1,117 @@
+"""What code holds, in globals, classes and closures, as far as it counts.
+
+What has no digest, or has a state of its own, is taken apart: containers member by member, functions by their code,
+instances by that of their class. So the code in it counts, whatever it is kept in.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from functools import partial
+from types import FunctionType, MappingProxyType, MethodType
+from typing import Any
+
+from cachestore.keys.code_origin import origin_of
+from cachestore.keys.encoding import record, text
+from cachestore.keys.filled import instance_state
+from cachestore.keys.functions import INERT, encode_loosely, is_inert
+from cachestore.keys.own_version import module_of
+from cachestore.keys.walk import Refusal, Walk
+from cachestore.keys.watched import ABSENT
+
+_MAPPINGS = (dict, MappingProxyType)
+_CONTAINERS = (*_MAPPINGS, list, tuple, set, frozenset, deque)
+# Of more members only the classes count: nobody wrote so many down.
+_MANY = 1000
+
+
+def encode_held(walk: Walk, value: Any, *, constants: bool = True) -> tuple[bytes, Refusal | None]:
+    """Encode a value as far as it counts, and watch whether it changes.
+
+    Parameters
+    ----------
+    constants
+        Whether only what is nothing but its content counts by value.
+
+    Returns
+    -------
+    encoding : bytes
+        What counts of it.
+    refusal : Refusal or None
+        Says what does not; None where all of it counts.
+    """
+    held = _Held(constants)
+    encoding = held.encode(walk, value)
+    if held.refusal is None:
+        walk.watch_content(value, constants=constants)
+    else:
+        walk.watch_content(value, encoder=_Held(constants).encode)
+    return encoding, held.refusal
+
+
+class _Held:
+    """Encodes as far as it goes, and keeps the first refusal that it met."""
+
+    def __init__(self, constants: bool, above: set[int] | None = None) -> None:
+        self._constants = constants
+        # What is being taken apart: it may lead back to itself.
+        self._above: set[int] = set() if above is None else above
+        self.refusal: Refusal | None = None
+
+    def encode(self, walk: Walk, value: Any) -> bytes:
+        if value is ABSENT or is_inert(value):
+            return INERT
+        # What code carries is no state of its own, and counts by its full value.
+        whole = not self._constants or isinstance(value, FunctionType | type)
+        try:
+            return (walk if whole else walk.child(constants=True)).encode(value)
+        except Refusal as refused:
+            refusal = refused
+        if id(value) in self._above:
+            return b"{above 0:"
+        self._above.add(id(value))
+        try:
+            if not _decorates(value):
+                self.refusal = self.refusal or refusal
+            return self._take_apart(walk, value)
+        finally:
+            self._above.remove(id(value))
+
+    def _take_apart(self, walk: Walk, value: Any) -> bytes:
+        inside = partial(self.encode, walk)
+        if isinstance(value, FunctionType):
+            return encode_loosely(walk, value, self._carried)
+        if isinstance(value, MethodType):
+            return record("held method", inside(value.__func__), inside(value.__self__))
+        if isinstance(value, partial):
+            return record("held partial", *map(inside, (value.func, value.args, value.keywords)))
+        members: list[bytes] = []
+        if isinstance(value, _CONTAINERS) and len(value) > _MANY:
+            content = value.values() if isinstance(value, _MAPPINGS) else value
+            members = sorted(map(walk.encode, set(map(type, content))))
+        elif isinstance(value, _MAPPINGS):
+            members = sorted(record("item", inside(key), inside(member)) for key, member in value.items())
+        elif isinstance(value, _CONTAINERS):
+            members = list(map(inside, value))
+            if isinstance(value, set | frozenset):
+                members.sort()
+        elif _decorates(value) or not self._constants:
+            # What its methods change is its state; what it was given counts.
+            state = instance_state(type(value))
+            given = dict(getattr(value, "__dict__", {}))
+            members = [text(name) + inside(given[name]) for name in sorted(given.keys() - state)]
+        cls = type(value)
+        # Names of what Python itself puts into modules and classes differ between its versions.
+        kind = INERT if origin_of(module_of(cls)).kind == "standard" else walk.encode(cls)
+        return record("held", kind, *members)
+
+    def _carried(self, walk: Walk, value: Any) -> bytes:
+        encoding = _Held(False, self._above).encode(walk, value)
+        walk.watch_content(value, encoder=_Held(False).encode)
+        return encoding
+
+
+def _decorates(value: Any) -> bool:
+    """Say whether an object stands in place of a function that was given to it."""
+    wrapped = getattr(value, "__dict__", {}).get("__wrapped__")
+    return isinstance(wrapped, FunctionType) and not isinstance(value, FunctionType)
