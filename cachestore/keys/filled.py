@@ -65,26 +65,25 @@ def instance_state(cls: type) -> frozenset[str]:
 
 
 def _state(cls: type) -> tuple[frozenset[str], frozenset[str]]:
-    node, _ = class_definition_of(cls)
+    definition, _ = class_definition_of(cls)
     of_class: set[str] = set()
     of_instance: set[str] = set()
-    for method in node.body if node else ():
+    for method in definition.body if definition else ():
         if not isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         receiver = method.args.args[0].arg if method.args.args else ""
-        for changed in filter(None, map(_changed_attribute, ast.walk(method))):
-            if _is_class(changed.value, cls.__name__):
+        for node in ast.walk(method):
+            assigned = isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load)
+            changed = node if assigned else _changed(node)
+            if not isinstance(changed, ast.Attribute):
+                continue
+            of_receiver = getattr(changed.value, "id", None) == receiver
+            # `self.known[key] = value` may fill what the whole class shares.
+            if _is_class(changed.value, cls.__name__) or (of_receiver and not assigned):
                 of_class.add(changed.attr)
-            elif method.name not in _MAKING and getattr(changed.value, "id", None) == receiver:
+            if of_receiver and method.name not in _MAKING:
                 of_instance.add(changed.attr)
     return frozenset(of_class), frozenset(of_instance)
-
-
-def _changed_attribute(node: ast.AST) -> ast.Attribute | None:
-    if isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load):
-        return node
-    changed = _changed(node)
-    return changed if isinstance(changed, ast.Attribute) else None
 
 
 def _is_class(node: ast.expr, name: str) -> bool:

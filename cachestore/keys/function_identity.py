@@ -107,7 +107,7 @@ def find_identity(function: Any, rules: Rules, declared: Declared = NOTHING) -> 
         raise refusal.error(f"function {name}") from refusal.__cause__
     identity = FunctionIdentity(name, hexadecimal(record("identity", encoding, *named(parts))), parts)
     # What was encoded on the way is let go of: it would keep closures alive.
-    fresh = new_walk(rules)
+    fresh = walk.another()
     fresh.watched = walk.watched
     return identity, fresh
 

@@ -19,7 +19,7 @@ from cachestore.keys import (
 from cachestore.keys.containers import CONTAINERS
 from cachestore.keys.encoding import hexadecimal, named, record
 from cachestore.keys.functions import FUNCTIONS, encode_class
-from cachestore.keys.reach import code_parts
+from cachestore.keys.reach import known_parts
 from cachestore.keys.rules import DELIVERED, Rules
 from cachestore.keys.scalars import LEAVES, SMALL
 from cachestore.keys.walk import Encoder, Refusal, Walk
@@ -112,7 +112,7 @@ def encode(value: object, *, name: str = "value", rules: Rules = DELIVERED) -> t
     walk = new_walk(rules)
     try:
         encoding = walk.encode(value)
-        parts = code_parts(walk) if walk.code or walk.packages else {}
+        parts = known_parts(walk) if walk.code or walk.packages else {}
     except Refusal as refusal:
         raise refusal.error(name) from refusal.__cause__
     return encoding, parts

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import MISSING, dataclass
 from enum import Enum, EnumType
 from functools import cached_property
 from types import FunctionType, ModuleType
@@ -28,6 +29,8 @@ from cachestore.keys.own_version import (
     part_name,
 )
 from cachestore.keys.references import Reference, references, references_in
+from cachestore.keys.remembered import Remembered
+from cachestore.keys.rules import Rules
 from cachestore.keys.source_file import Definition, functions_of, is_written_in
 from cachestore.keys.walk import Walk
 from cachestore.keys.watched import ABSENT
@@ -38,8 +41,57 @@ Found = dict[str, set[bytes]]
 _METHODS = (FunctionType, staticmethod, classmethod, property, cached_property)
 
 
+@dataclass(frozen=True, slots=True)
+class _Reached:
+    """Holds what one piece of code reaches, and the walk that knows whether it still does."""
+
+    found: Found
+    packages: set[str]
+    parts: dict[str, str]
+    walk: Walk
+
+
+_known: Remembered[dict[Rules, _Reached]] = Remembered()
+
+
 def code_parts(walk: Walk) -> dict[str, str]:
     """Follow the code that a walk has met to all that it reaches; return the version of each part."""
+    return _parts(_found_by(walk), walk.packages, walk.rules)
+
+
+def known_parts(walk: Walk) -> dict[str, str]:
+    """Return the same, from what is remembered of each piece of code that a walk has met."""
+    each = [_reached(walk, code) for code in walk.code.values()]
+    if len(each) == 1 and not walk.packages:
+        return each[0].parts
+    found: Found = {}
+    packages = set(walk.packages)
+    for reached in each:
+        packages |= reached.packages
+        for name, versions in reached.found.items():
+            found[name] = found.get(name, set()) | versions
+    return _parts(found, packages, walk.rules)
+
+
+def _reached(walk: Walk, code: Any) -> _Reached:
+    known = _known.get(code)
+    if known is None:
+        _known.set(code, known := {})
+    reached = known.get(walk.rules)
+    if reached is None or not reached.walk.still_holds():
+        own = walk.another()
+        own.code[id(code)] = code
+        found = _found_by(own)
+        # What was met on the way is let go of: it would keep closures alive.
+        fresh = walk.another()
+        fresh.watched = own.watched
+        reached = known[walk.rules] = _Reached(
+            found, own.packages, _parts(found, own.packages, walk.rules), fresh
+        )
+    return reached
+
+
+def _found_by(walk: Walk) -> Found:
     found: Found = {}
     followed: set[int] = set()
     while len(followed) < len(walk.code):
@@ -48,10 +100,13 @@ def code_parts(walk: Walk) -> dict[str, str]:
                 followed.add(identity)
                 # Two closures may have one name: the part is all of them.
                 found.setdefault(part_name(code), set()).add(_follow(walk, code, found))
+    return found
+
+
+def _parts(found: Found, packages: Iterable[str], rules: Rules) -> dict[str, str]:
     parts = {name: hexadecimal(record("part", *sorted(versions))) for name, versions in found.items()}
     parts.update(
-        (f"package:{package}", package_version(package, walk.rules.fineness(package)))
-        for package in walk.packages
+        (f"package:{package}", package_version(package, rules.fineness(package))) for package in packages
     )
     return dict(sorted(parts.items()))
 
@@ -104,7 +159,9 @@ def _attributes(walk: Walk, cls: type) -> Iterator[bytes]:
         if not (name.startswith("__") or isinstance(value, _METHODS) or issubclass(cls, Enum)):
             yield text(name) + encode_held(walk, value)[0]
     for name, field in sorted(getattr(cls, "__dataclass_fields__", {}).items()):
-        yield text(name) + encode_held(walk, field.default)[0] + encode_held(walk, field.default_factory)[0]
+        for given in (field.default, field.default_factory):
+            if given is not MISSING:
+                yield text(name) + encode_held(walk, given)[0]
     if isinstance(cls, EnumType):
         # `Enum("Colour", "RED BLUE")` has no source of its own that would show its members.
         members: Mapping[str, Any] = cls.__members__

@@ -132,6 +132,10 @@ class Walk:
         walk.counted = self.counted
         return walk
 
+    def another(self) -> Walk:
+        """Begin a walk of its own, by the same rules."""
+        return Walk(self._find, rules=self.rules)
+
     def origin_of(self, module: str) -> Origin:
         """Say where a module comes from, and note the package where it is one of others."""
         origin = origin_of(module, self.rules)

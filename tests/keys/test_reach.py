@@ -229,6 +229,7 @@ def test_all_but_a_connection_counts_of_what_a_helper_carries(load, name):
     [
         "class A:\n    made = 0\n    def __init__(self): A.made += 1\n" + F + "A() and x\n",
         "class A:\n    made = []\n    def __init__(self): type(self).made.append(1)\n" + F + "A() and x\n",
+        "class A:\n    known = {}\n    def get(self, k): self.known[k] = k; return k\n" + F + "A().get(x)\n",
         "def f(x):\n    f.calls = x\n    return x\nf.calls = 0\n",
     ],
 )
@@ -367,3 +368,28 @@ def test_the_configuration_of_sklearn_counts_for_estimators_among_the_arguments(
     plain = keyed.key((StandardScaler(),), {}).key
     with config_context(transform_output="pandas"):
         assert keyed.key((StandardScaler(),), {}).key != plain
+
+
+def test_the_code_of_arguments_is_remembered_and_seen_to_change(load, monkeypatch):
+    source = "class A:\n    k = 1\n    def p(self): return self.k\ndef f(a): return a.p()\n"
+    module = load(team=source)
+    keyed = KeyedFunction(module.f)
+    first = keyed.key((module.A(),), {}).key
+    with monkeypatch.context() as patched:
+        patched.setattr("cachestore.keys.reach.own_version", None)  # nothing looks at the code again
+        assert keyed.key((module.A(),), {}).key == first
+    module.A.k = 2
+    assert keyed.key((module.A(),), {}).key != first
+
+
+def test_the_code_of_several_arguments_counts_in_any_order(load):
+    source = (
+        "def make(k):\n    def g(): return k\n    return g\none, two, three = map(make, (1, 2, 3))\n"
+        "def f(*functions): return [g() for g in functions]\n"
+    )
+    module = load(team=source)
+    keyed = KeyedFunction(module.f)
+    calls = [(module.one, module.two, module.three), (module.three, module.one, module.two)]
+    one, two = (keyed.key(call, {}) for call in calls)
+    assert one.code_parts == two.code_parts
+    assert one.key != two.key
