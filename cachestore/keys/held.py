@@ -96,10 +96,7 @@ class _Held:
             if isinstance(value, set | frozenset):
                 members.sort()
         elif _decorates(value) or not self._constants:
-            # What its methods change is its state; what it was given counts.
-            state = instance_state(type(value))
-            given = dict(getattr(value, "__dict__", {}))
-            members = [text(name) + inside(given[name]) for name in sorted(given.keys() - state)]
+            members = [text(name) + inside(content) for name, content in _given(value)]
         cls = type(value)
         # Names of what Python itself puts into modules and classes differ between its versions.
         kind = INERT if origin_of(module_of(cls)).kind == "standard" else walk.encode(cls)
@@ -109,6 +106,13 @@ class _Held:
         encoding = _Held(False, self._above).encode(walk, value)
         walk.watch_content(value, encoder=_Held(False).encode)
         return encoding
+
+
+def _given(value: Any) -> list[tuple[str, Any]]:
+    """Return what an object was given: what its methods change is its state, what it took over from a function, too."""
+    attributes = getattr(value, "__dict__", {})
+    names = {name for name in attributes if name == "__wrapped__" or not name.startswith("__")}
+    return [(name, attributes[name]) for name in sorted(names - instance_state(type(value)))]
 
 
 def _decorates(value: Any) -> bool:

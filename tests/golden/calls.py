@@ -30,5 +30,7 @@ CALLS = {
     "class": (Point, (1.5,), {}, ()),
     "instances among the arguments": (functions.plain, ([Point(1), {"m": Model({"a"})}], Colour.RED), {}, ()),
     "functions among the arguments": (functions.plain, (functions.helper, lambda x: Fixed(x)), {}, ()),
+    "what classes and decorators hold": (functions.using_tools, (1,), {}, ()),
+    "a module that is handed on": (functions.importing, (1,), {}, ()),
     "standard library": (sorted, ([3, 1],), {"reverse": True}, ()),
 }

@@ -89,6 +89,55 @@ def adder(n):
     return add
 
 
+class Counted:
+    """Stands in place of a function."""
+
+    def __init__(self, function, by):
+        functools.update_wrapper(self, function)
+        self.by = by
+        self.calls = 0
+
+    def __call__(self, x):
+        self.calls += 1
+        return self.by * self.__wrapped__(x)
+
+
+class Tool:
+    """Holds what classes hold."""
+
+    rates = {"a": RATE, "b": [adder(1), lambda x: x - 1]}  # noqa: RUF012
+    point: "Point | None" = None
+    made = 0
+
+    class Inner:
+        def value(self):
+            return helper(1)
+
+    def __init__(self):
+        Tool.made += 1
+
+    def times(self, x, by):
+        return x * by
+
+    twice = functools.partialmethod(times, 2)
+
+    @functools.singledispatchmethod
+    def said(self, x):
+        return str(x)
+
+    @said.register
+    def _(self, x: int):
+        return helper(x)
+
+    @said.register
+    def _(self, x: float):
+        return x
+
+    @functools.cached_property
+    def late(self):
+        return [adder(*i) for i in map(lambda j: (j + 1,), range(3))]  # noqa: C417
+
+
 def plain(x, y=2, *rest, flag=False, **others):
     return x, y, rest, flag, others
 
@@ -153,3 +202,17 @@ def branching(value):
 async def awaited(x):
     async with opened(x) as y:
         return [z async for z in y]
+
+
+counted = Counted(helper, 2)
+helper.unit = "m"
+
+
+def using_tools(x, key=lambda v: v + 1):
+    return Tool().twice(x), counted(x), key(x), helper.unit, max(x, key=lambda v: RATE - v)
+
+
+def importing(x):
+    from tests.golden import below
+
+    return getattr(below, "run")(x)  # noqa: B009
