@@ -13,8 +13,8 @@ from blake3 import blake3
 
 from cachestore.keys.encoding import ONE_THREAD, record, short, text
 from cachestore.keys.functions import encode_class
-from cachestore.keys.scalars import SMALL
-from cachestore.keys.walk import Encoder, Walk
+from cachestore.keys.registered import enter_small
+from cachestore.keys.walk import Encoder, Refusal, Walk
 
 if TYPE_CHECKING:
     import numpy
@@ -38,8 +38,7 @@ def find_encoder(cls: type) -> Encoder | None:
         return None
     if not _NUMBERS:
         _NUMBERS.update((dtype.type, _number(dtype)) for dtype in map(numpy.dtype, _KINDS.split()))
-        SMALL.update(_NUMBERS)
-        SMALL[numpy.ndarray] = _small_array
+        enter_small({**_NUMBERS, numpy.ndarray: _small_array})
     rules: tuple[tuple[type, Encoder], ...] = (
         (numpy.ma.MaskedArray, _masked),
         (numpy.ndarray, encode_array),
@@ -317,6 +316,8 @@ def _hide(data: numpy.ndarray[Any, Any], mask: numpy.ndarray[Any, Any]) -> None:
 
 
 def _generator(walk: Walk, value: Any) -> bytes:
+    if walk.constants:
+        raise _changing(value)
     bits = value.bit_generator
     # The seeds of the generators that it will spawn.
     seeds = getattr(bits.seed_seq, "state", None)
@@ -324,4 +325,13 @@ def _generator(walk: Walk, value: Any) -> bytes:
 
 
 def _random_state(walk: Walk, value: Any) -> bytes:
+    if walk.constants:
+        # That of the module itself stands behind its functions, `numpy.random.normal`.
+        if value is sys.modules["numpy.random"].mtrand._rand:
+            return b"{randomstate 0:"
+        raise _changing(value)
     return record("randomstate", walk.encode(value.get_state(legacy=False)))
+
+
+def _changing(value: Any) -> Refusal:
+    return Refusal(f"<{type(value).__qualname__}>", "each number that is drawn changes its state")

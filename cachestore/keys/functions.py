@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Mapping
-from contextvars import ContextVar
 from types import (
     BuiltinFunctionType,
     FunctionType,
@@ -17,16 +16,10 @@ from typing import Any
 
 from cachestore.keys.encoding import record, text
 from cachestore.keys.filled import is_filled
+from cachestore.keys.inert import is_inert as is_inert  # noqa: PLC0414 - others take it from here
 from cachestore.keys.own_version import OURS, module_of, own_version, part_name
 from cachestore.keys.walk import Encoder, Walk
 from cachestore.keys.watched import ABSENT, cell_contents
-
-_TOOLS = frozenset(
-    {
-        "_asyncio", "_queue", "_thread", "asyncio.locks", "concurrent.futures.process", "concurrent.futures.thread",
-        "logging", "queue", "threading",
-    }
-)  # fmt: skip
 
 
 def memorised(value: Any) -> Any:
@@ -93,12 +86,6 @@ def _carried(walk: Walk, step: str, value: Any) -> bytes:
     encoding = walk.named(step, value)
     walk.watch_content(value)
     return encoding
-
-
-def is_inert(value: object) -> bool:
-    """Say whether a value is a tool of the process, such as a logger or a lock, and no part of what is computed."""
-    cls = type(value)
-    return cls.__module__ in _TOOLS or cls is ContextVar or cls is object or cls.__name__.endswith("Logger")
 
 
 def encode_class(walk: Walk, value: type) -> bytes:

@@ -8,16 +8,16 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from cachestore.keys.code_origin import origin_of
+from cachestore.keys.constants import is_constant
 from cachestore.keys.containers import encode_content
 from cachestore.keys.declared import declared_of, encode_declared
 from cachestore.keys.encoding import record, text
 from cachestore.keys.functions import encode_class, memorised
+from cachestore.keys.own_version import named_alike
 from cachestore.keys.sentinels import encode_sentinel
 from cachestore.keys.stream import TEXTS, encode_stream
 from cachestore.keys.walk import Refusal, Walk
 
-# Modules of the standard library whose objects do not change.
-_VALUES = frozenset({"ipaddress", "operator", "string", "types", "typing", "zoneinfo", "datetime"})
 # What was computed from the rest and kept changes nothing: a hash of attrs; the exact version of scikit-learn in
 # each estimator, whose minor one is a part of the key already.
 _NOTES = frozenset({"_sklearn_version", "_attrs_cached_hash"})
@@ -65,8 +65,8 @@ def _reduced(walk: Walk, value: Any) -> bytes:
         raise Refusal(f"<{cls.__qualname__}>", f"it cannot be taken apart ({error})") from error
     if isinstance(reduced, str):
         module = getattr(value, "__module__", None) or cls.__module__
-        return record("global", encode_class(walk, cls), text(str(module)), text(reduced))
-    if walk.constants and not _is_constant(value):
+        return record("global", encode_class(walk, cls), text(named_alike(str(module))), text(reduced))
+    if walk.constants and not is_constant(value):
         raise Refusal(f"<{cls.__qualname__}>", "it has a state of its own")
     fields: list[Any] = [*reduced, None, None, None]
     rebuild, arguments, state, items, pairs = fields[:5]
@@ -145,14 +145,3 @@ def _reduces_as_built_in(cls: type) -> bool:
         if "__reduce__" in vars(base) or "__reduce_ex__" in vars(base):
             return base.__module__ in {"builtins", "collections"}
     return True
-
-
-def _is_constant(value: Any) -> bool:
-    """Say whether an object is nothing but its content: it may stand for a constant of a module."""
-    cls = type(value)
-    parameters = getattr(cls, "__dataclass_params__", None)
-    if parameters is not None:
-        return bool(parameters.frozen)
-    if isinstance(value, int | float | complex | str | bytes | tuple | frozenset | list | dict | set):
-        return True
-    return cls.__module__.partition(".")[0] in _VALUES

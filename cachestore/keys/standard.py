@@ -21,8 +21,18 @@ def _path(walk: Walk, value: Any) -> bytes:
     return record("path", text(value.as_posix()))
 
 
+def _inside(walk: Walk, value: Any) -> bytes:
+    return record("inside", text(value.kind), walk.encode(value.above), text(value.rest))
+
+
 def _pattern(walk: Walk, value: Any) -> bytes:
     return record("pattern", walk.encode(value.pattern), walk.encode(value.flags))
+
+
+def _regex(walk: Walk, value: Any) -> bytes:
+    walk.origin_of("regex")
+    members = (value.pattern, value.flags, value.named_lists)
+    return record("regex", *map(walk.encode, members))
 
 
 def _slice(walk: Walk, value: slice) -> bytes:
@@ -93,7 +103,19 @@ def _namespace(walk: Walk, value: Any) -> bytes:
 
 
 def _random(walk: Walk, value: Any) -> bytes:
-    return record("random", walk.encode(value.getstate()))
+    if isinstance(value, sys.modules["random"].SystemRandom):
+        # Its numbers come from the system, and it holds nothing.
+        return record("systemrandom", encode_class(walk, type(value)))
+    if not walk.constants:
+        return record("random", walk.encode(value.getstate()))
+    # That of the module itself stands behind its functions, `random.shuffle`.
+    if value is sys.modules["random"]._inst:
+        return b"{random 0:"
+    raise Refusal("<Random>", "each number that is drawn changes its state")
+
+
+def _struct(walk: Walk, value: Any) -> bytes:
+    return record("struct", text(value.format))
 
 
 # By names, so that no module is imported for a value that is none of its own.
@@ -101,6 +123,7 @@ _ENCODERS: dict[tuple[str, str], Encoder] = {
     ("builtins", "slice"): _slice,
     ("builtins", "mappingproxy"): _mapping_view,
     ("array", "array"): _packed,
+    ("cachestore.keys.checkout", "Inside"): _inside,
     ("collections", "deque"): _deque,
     ("datetime", "date"): _date,
     ("datetime", "datetime"): _time,
@@ -114,6 +137,8 @@ _ENCODERS: dict[tuple[str, str], Encoder] = {
     ("pathlib._local", "PurePath"): _path,
     ("random", "Random"): _random,
     ("re", "Pattern"): _pattern,
+    ("_regex", "Pattern"): _regex,
+    ("_struct", "Struct"): _struct,
     ("types", "SimpleNamespace"): _namespace,
     ("uuid", "UUID"): _uuid,
     ("zoneinfo", "ZoneInfo"): _zone,
@@ -126,13 +151,13 @@ def find_encoder(cls: type) -> Encoder | None:
         encoder = _ENCODERS.get((base.__module__, base.__qualname__))
         if encoder is None:
             continue
-        if encoder is _enum or origin_of(cls.__module__).kind == "standard":
+        if base is cls or encoder is _enum or origin_of(cls.__module__).kind == "standard":
             return encoder
-        return _derived(encoder)
+        return derived(encoder)
     return None
 
 
-def _derived(content: Encoder) -> Encoder:
+def derived(content: Encoder) -> Encoder:
     """Return the rule for a class that adds something to one of these."""
 
     def encode(walk: Walk, value: Any) -> bytes:

@@ -2,6 +2,7 @@
 
 import collections.abc
 import copy
+import textwrap
 import typing
 
 import pytest
@@ -46,3 +47,14 @@ def test_the_classes_inside_count(load):
     assert digest(load(team=source.replace("return 1", "return 2")).Row | None) != digest(
         load(team=source).Row | None
     )
+
+
+def test_a_process_that_a_script_spawned_knows_the_script_by_another_name(run):
+    program = """
+        import sys, typing
+        from cachestore.keys import digest
+        T, P = typing.TypeVar("T"), typing.ParamSpec("P")
+        print(digest(T), digest(P), digest(typing.NewType("Id", int)), digest(list[T]))
+    """
+    spawned = "import sys; sys.modules['__mp_main__'] = sys.modules['__main__']; __name__ = '__mp_main__'\n"
+    assert run(program) == run(spawned + textwrap.dedent(program))

@@ -1,0 +1,70 @@
+"""Names of the standard library: one thing has one, on every Python."""
+
+import asyncio
+import decimal
+import importlib.resources
+import io
+import json
+import os
+import pathlib
+import re
+import threading
+import types
+import zipfile
+
+import pytest
+
+from cachestore.keys.standard_names import named_publicly
+
+NAMES = {
+    pathlib.Path: "pathlib.Path",
+    pathlib.PurePosixPath: "pathlib.PurePosixPath",
+    zipfile.Path: "zipfile.Path",
+    re.error: "re.error",
+    re.compile: "re.compile",
+    threading.Lock: "threading.Lock",
+    io.open: "io.open",
+    decimal.getcontext: "decimal.getcontext",
+    importlib.resources.contents: "importlib.resources.contents",
+    importlib.resources.files: "importlib.resources.files",
+    asyncio.current_task: "asyncio.current_task",
+    os.path.normpath: "os.path.normpath",
+    os.path.islink: "os.path.islink",
+    os.path.join: "os.path.join",
+    os.getpid: "os.getpid",
+    types.UnionType: "types.UnionType",
+    json.JSONDecoder: "json.decoder.JSONDecoder",
+}
+
+
+def name_of(value):
+    return ".".join(named_publicly(value.__module__, value.__qualname__))
+
+
+@pytest.mark.parametrize("value", NAMES)
+def test_here(value):
+    assert name_of(value) == NAMES[value]
+
+
+def test_on_every_python(run, python):
+    executable, packages = python
+    program = f"""
+        import asyncio, decimal, importlib.resources, io, json, os.path, pathlib, re, threading, types, zipfile
+        from cachestore.keys.standard_names import named_publicly
+        for path in {list(NAMES.values())!r}:
+            value = eval(path)
+            print(".".join(named_publicly(value.__module__, value.__qualname__)))
+    """
+    assert run(program, python=str(executable), path=[packages]).splitlines() == list(NAMES.values())
+
+
+def test_two_things_keep_two_names():
+    compiler = re._compiler if hasattr(re, "_compiler") else pytest.skip("this Python has no such module")
+    assert name_of(compiler.compile) != name_of(re.compile)
+    assert named_publicly("_socket", "socket") == ("_socket", "socket") != ("socket", "socket")
+    assert named_publicly("ntpath", "join") != named_publicly("posixpath", "join")
+
+
+def test_other_modules_keep_their_names(load):
+    load(**{"team/__init__": "from team._local import Path", "team/_local": "class Path: pass"})
+    assert named_publicly("team._local", "Path") == ("team._local", "Path")
