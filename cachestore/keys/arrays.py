@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blake3 import blake3
 
+from cachestore.keys.code_origin import origin_of
 from cachestore.keys.encoding import ONE_THREAD, record, short, text
 from cachestore.keys.functions import encode_class
 from cachestore.keys.registered import enter_small
@@ -44,6 +45,7 @@ def find_encoder(cls: type) -> Encoder | None:
         (numpy.ndarray, encode_array),
         (numpy.generic, _scalar),
         (numpy.dtype, _dtype),
+        (numpy.ufunc, _ufunc),
         (numpy.random.Generator, _generator),
         (numpy.random.RandomState, _random_state),
     )
@@ -286,8 +288,30 @@ def _scalar(walk: Walk, value: Any) -> bytes:
     if number is not None:
         return number(value)
     if value.dtype.kind in "fc" and value != value:  # noqa: PLR0124
-        return record("nan", _spelled(value.dtype.newbyteorder("<")))
-    return record("scalar", _array(walk, numpy.asarray(value)))
+        content = record("nan", _spelled(value.dtype.newbyteorder("<")))
+    else:
+        content = record("scalar", _array(walk, numpy.asarray(value)))
+    if type(value).__module__.partition(".")[0] == "numpy":
+        return content
+    state = walk.pairs("state", getattr(value, "__dict__", {}), attributes=True)
+    return record("derived", encode_class(walk, type(value)), content, state)
+
+
+def _ufunc(walk: Walk, value: Any) -> bytes:
+    name = value.__name__
+    homes = {
+        module.partition(".")[0]
+        for module, loaded in list(sys.modules.items())
+        if getattr(loaded, "__dict__", {}).get(name) is value and origin_of(module).kind == "package"
+    }
+    if not homes:
+        raise Refusal(
+            "<ufunc>", "it does not show what it was made of (use numpy.vectorize, or give the function)"
+        )
+    # Others may have imported it: numpy's own are numpy's.
+    home = "numpy" if "numpy" in homes else min(homes)
+    walk.origin_of(home)
+    return record("ufunc", text(home), text(name))
 
 
 def _masked(walk: Walk, value: Any) -> bytes:
@@ -299,8 +323,14 @@ def _masked(walk: Walk, value: Any) -> bytes:
     mask = numpy.ma.getmaskarray(value)
     _hide(data, mask)
     members = [_array(walk, data), _array(walk, mask), walk.encode(value.fill_value)]
+    if value.hardmask:
+        members.append(b"{hard 0:")
+    if value.baseclass is not numpy.ndarray:
+        members.append(encode_class(walk, value.baseclass))
     if type(value) is not numpy.ma.MaskedArray:
-        members.append(encode_class(walk, type(value)))
+        usual = vars(numpy.ma.MaskedArray(0))
+        state = {name: part for name, part in vars(value).items() if name not in usual}
+        members += [encode_class(walk, type(value)), walk.pairs("state", state, attributes=True)]
     return record("masked", *members)
 
 

@@ -13,6 +13,7 @@ from cachestore.keys import (
     live_objects,
     objects,
     polars_frames,
+    queries,
     registered,
     sparse,
     standard,
@@ -42,6 +43,7 @@ _KINDS = (
     polars_frames,
     tensors,
     dask_collections,
+    queries,
     live_objects,
 )
 

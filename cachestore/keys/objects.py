@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copyreg
 import functools
+import sys
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -65,6 +66,8 @@ def _reduced(walk: Walk, value: Any) -> bytes:
         raise Refusal(f"<{cls.__qualname__}>", f"it cannot be taken apart ({error})") from error
     if isinstance(reduced, str):
         module = getattr(value, "__module__", None) or cls.__module__
+        if cls.__module__ != "typing" and not _is_global(value, str(module), reduced):
+            raise Refusal(f"<{cls.__qualname__}>", f"it says to be {module}.{reduced}, which it is not")
         return record("global", encode_class(walk, cls), text(named_alike(str(module))), text(reduced))
     if walk.constants and not is_constant(value):
         raise Refusal(f"<{cls.__qualname__}>", "it has a state of its own")
@@ -83,6 +86,13 @@ def _reduced(walk: Walk, value: Any) -> bytes:
             stream += ["pairs", (walk.pairs("pairs", pairs),)]
     _put_state(walk, stream, cls, state)
     return encode_stream(stream)
+
+
+def _is_global(value: Any, module: str, name: str) -> bool:
+    found: Any = sys.modules.get(module)
+    for step in name.split("."):
+        found = getattr(found, step, None)
+    return found is value
 
 
 def _registered_reducer(cls: type) -> Any:

@@ -40,8 +40,8 @@ def _slice(walk: Walk, value: slice) -> bytes:
 
 
 def _decimal(walk: Walk, value: Any) -> bytes:
-    # 1.0 and 1.00 are equal, but print and divide differently.
-    return record("decimal", text("NaN" if value.is_nan() else str(value)))
+    # 1.0 and 1.00 are equal, but print and divide differently. A signalling NaN raises where others do not.
+    return record("decimal", text("NaN" if value.is_qnan() else "sNaN" if value.is_snan() else str(value)))
 
 
 def _fraction(walk: Walk, value: Any) -> bytes:
@@ -53,7 +53,14 @@ def _uuid(walk: Walk, value: Any) -> bytes:
 
 
 def _duration(walk: Walk, value: Any) -> bytes:
-    return record("timedelta", *map(walk.encode, (value.days, value.seconds, value.microseconds)))
+    parts = (value.days, value.seconds, value.microseconds)
+    return record("timedelta", *map(walk.encode, parts), *_finer(walk, value))
+
+
+def _finer(walk: Walk, value: Any) -> list[bytes]:
+    """Encode what the times of pandas have besides: nanoseconds, and the unit that they are counted in."""
+    found = (getattr(value, name, None) for name in ("nanoseconds", "unit"))
+    return [walk.encode(part) for part in found if part is not None]
 
 
 def _date(walk: Walk, value: Any) -> bytes:
@@ -65,9 +72,9 @@ def _time(walk: Walk, value: Any) -> bytes:
     tag = "datetime" if hasattr(value, "date") else "time"
     zone, fold = value.tzinfo, value.fold
     if zone is None:
-        return record(tag, text(value.isoformat()), walk.encode(fold))
-    naive = value.replace(tzinfo=None)
-    return record(tag, text(naive.isoformat()), walk.encode(fold), walk.named(".tzinfo", zone))
+        return record(tag, text(value.isoformat()), walk.encode(fold), *_finer(walk, value))
+    naive = text(value.replace(tzinfo=None).isoformat())
+    return record(tag, naive, walk.encode(fold), walk.named(".tzinfo", zone), *_finer(walk, value))
 
 
 def _timezone(walk: Walk, value: Any) -> bytes:
@@ -161,7 +168,10 @@ def derived(content: Encoder) -> Encoder:
     """Return the rule for a class that adds something to one of these."""
 
     def encode(walk: Walk, value: Any) -> bytes:
-        state = walk.pairs("state", getattr(value, "__dict__", {}).items(), attributes=True)
-        return record("derived", encode_class(walk, type(value)), content(walk, value), state)
+        cls = type(value)
+        # The times of pandas keep there what they were asked for.
+        own = {} if cls.__module__.partition(".")[0] == "pandas" else getattr(value, "__dict__", {})
+        state = walk.pairs("state", own.items(), attributes=True)
+        return record("derived", encode_class(walk, cls), content(walk, value), state)
 
     return encode

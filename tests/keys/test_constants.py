@@ -172,7 +172,7 @@ BY_VALUE = {
     "pipeline": make_pipeline(StandardScaler(), LinearRegression()), "scorer": make_scorer(f1_score),
     "kernel": RBF(1.0), "frozen attrs": FrozenAttrs(), "open frozen attrs": OpenFrozenAttrs(),
     "frozen model": FrozenModel(), "frozen dataclass": Frozen(), "hashed by content": Equal(),
-    "version": packaging.version.Version("1.0"),
+    "expression": sqlalchemy.column("a"), "version": packaging.version.Version("1.0"),
 }  # fmt: skip
 LEFT_OUT = {
     "object": Plain(), "method": Plain().method, "not comparable": Guarded(), "attrs": Attrs(), "model": Model(),
@@ -183,7 +183,6 @@ LEFT_OUT = {
     "count": itertools.count(),
     "parser": argparse.ArgumentParser(), "stack": contextlib.ExitStack(),
     "groups": pd.DataFrame({"a": [1]}).groupby("a"), "engine": sqlalchemy.create_engine("sqlite://"),
-    "expression": sqlalchemy.column("a"),
     "plan": pl.col("a"),
 }  # fmt: skip
 

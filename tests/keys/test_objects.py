@@ -362,3 +362,21 @@ def test_a_default_that_was_written_out_is_the_default():
     """Two such models are equal, though pydantic can tell which fields were set."""
     assert Order() == Order(count=1)
     assert digest(Order()) == digest(Order(count=1)) != digest(Order(count=2))
+
+
+class Named:
+    def __init__(self, name):
+        self.name = name
+
+    def __reduce__(self):
+        return self.name
+
+
+NAMED = Named("NAMED")
+
+
+def test_what_says_to_be_a_global_is_that_global():
+    assert digest(NAMED) == digest(NAMED)
+    for other in (Named("NAMED"), Named("nowhere")):
+        with pytest.raises(KeyingError, match=r"it says to be \S+, which it is not"):
+            digest(other)

@@ -58,3 +58,12 @@ def test_a_process_that_a_script_spawned_knows_the_script_by_another_name(run):
     """
     spawned = "import sys; sys.modules['__mp_main__'] = sys.modules['__main__']; __name__ = '__mp_main__'\n"
     assert run(program) == run(spawned + textwrap.dedent(program))
+
+
+def test_what_a_declaration_says_counts():
+    forms = [
+        typing.TypeVar("T"), typing.TypeVar("T", bound=int), typing.TypeVar("T", int, str), typing.TypeVar("S"),
+        typing.TypeVar("T", covariant=True), typing.ParamSpec("T"), typing.NewType("T", int), typing.NewType("T", str),
+    ]  # fmt: skip
+    assert len(set(map(digest, forms))) == len(forms)
+    assert digest(typing.TypeVar("T", bound=int)) == digest(forms[1])
