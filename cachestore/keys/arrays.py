@@ -355,10 +355,10 @@ def _generator(walk: Walk, value: Any) -> bytes:
 
 
 def _random_state(walk: Walk, value: Any) -> bytes:
+    if value is sys.modules["numpy.random"].mtrand._rand:
+        # That of the module itself, which is behind `numpy.random.normal` and in each distribution of scipy.
+        return b"{randomstate 0:"
     if walk.constants:
-        # That of the module itself stands behind its functions, `numpy.random.normal`.
-        if value is sys.modules["numpy.random"].mtrand._rand:
-            return b"{randomstate 0:"
         raise _changing(value)
     return record("randomstate", walk.encode(value.get_state(legacy=False)))
 

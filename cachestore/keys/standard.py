@@ -113,12 +113,12 @@ def _random(walk: Walk, value: Any) -> bytes:
     if isinstance(value, sys.modules["random"].SystemRandom):
         # Its numbers come from the system, and it holds nothing.
         return record("systemrandom", encode_class(walk, type(value)))
-    if not walk.constants:
-        return record("random", walk.encode(value.getstate()))
-    # That of the module itself stands behind its functions, `random.shuffle`.
     if value is sys.modules["random"]._inst:
+        # That of the module itself, behind `random.shuffle`: what a function draws from it does not count either.
         return b"{random 0:"
-    raise Refusal("<Random>", "each number that is drawn changes its state")
+    if walk.constants:
+        raise Refusal("<Random>", "each number that is drawn changes its state")
+    return record("random", walk.encode(value.getstate()))
 
 
 def _struct(walk: Walk, value: Any) -> bytes:

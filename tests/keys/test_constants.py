@@ -206,6 +206,15 @@ def test_what_changes_without_a_word_is_left_out(name):
         encode(LEFT_OUT[name])
 
 
+def test_what_draws_from_a_module_s_generator_is_the_same_in_every_process(run):
+    program = """
+        import random, numpy as np, scipy.stats
+        from cachestore.keys import digest
+        print(digest([random.random, random.shuffle, np.random.normal, scipy.stats.norm, scipy.stats.uniform(0, 1)]))
+    """
+    assert run(program) == run(program)
+
+
 def test_looking_at_a_distribution_does_not_change_it():
     before = encode(scipy.stats.norm), encode(scipy.stats.norm(0, 1))
     frozen = scipy.stats.norm(0, 1)
