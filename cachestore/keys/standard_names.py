@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os.path
 import sys
+from types import BuiltinFunctionType, FunctionType
 
 from cachestore.keys.code_origin import origin_of
 
@@ -53,3 +54,26 @@ def _public_home(module: str, name: str) -> str:
     offered = getattr(sys.modules.get(public), name.partition(".")[0], None)
     # It may have something else of that name: `re.compile` is not `re._compiler.compile`.
     return public if getattr(offered, "__module__", None) == module else module
+
+
+def standard_name(value: object) -> str | None:
+    """Return the name of a function or class of the standard library; None for everything else.
+
+    What is a function on one Python is a built-in one or a class on another. What only says to be of the standard
+    library, as classes do that were made by a call, is none of it.
+
+    Examples
+    --------
+    >>> import threading
+    >>> standard_name(threading.Lock)
+    'threading:Lock'
+    """
+    if not isinstance(value, FunctionType | BuiltinFunctionType | type):
+        return None
+    module, name = value.__module__, value.__qualname__
+    if not isinstance(module, str) or origin_of(module).kind != "standard":
+        return None
+    found: object = sys.modules.get(module)
+    for step in name.split("."):
+        found = getattr(found, step, None)
+    return ":".join(named_publicly(module, name)) if found is value else None

@@ -2,6 +2,7 @@
 
 import asyncio
 import decimal
+import functools
 import importlib.resources
 import io
 import json
@@ -14,7 +15,7 @@ import zipfile
 
 import pytest
 
-from cachestore.keys.standard_names import named_publicly
+from cachestore.keys.standard_names import named_publicly, standard_name
 
 NAMES = {
     pathlib.Path: "pathlib.Path",
@@ -44,6 +45,28 @@ def name_of(value):
 @pytest.mark.parametrize("value", NAMES)
 def test_here(value):
     assert name_of(value) == NAMES[value]
+
+
+@pytest.mark.parametrize("value", NAMES)
+def test_functions_and_classes_have_one_kind_of_name(value):
+    assert standard_name(value).replace(":", ".") == NAMES[value]
+
+
+def test_what_is_none_of_the_standard_library():
+    made = types.new_class("SimpleNamespace")
+    made.__module__ = "types"
+    for value in (
+        made,
+        test_here,
+        lambda x: x,
+        "a".join,
+        [].append,
+        functools.partial(len),
+        pytest.raises,
+        json,
+        3,
+    ):
+        assert standard_name(value) is None
 
 
 def test_on_every_python(run, python):
