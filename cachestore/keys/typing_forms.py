@@ -18,7 +18,7 @@ _REFERENCE = typing.ForwardRef
 # What a statement declares, and what of it counts beside its name: not all Pythons have all of them.
 _DECLARED: dict[type, tuple[str, ...]] = {
     typing.TypeVar: ("__bound__", "__constraints__", "__covariant__", "__contravariant__"),
-    typing.ParamSpec: ("__bound__",),
+    typing.ParamSpec: (),
     typing.NewType: ("__supertype__",),
 }
 if hasattr(typing, "TypeAliasType"):
@@ -59,6 +59,8 @@ def _typing(walk: Walk, value: Any) -> bytes:
     if origin is typing.Union:
         return _union(walk, value)
     arguments = typing.get_args(value)
+    if origin is typing.Annotated:
+        return record("annotated", walk.named("", arguments))
     if origin is typing.Literal:
         return record("literal", *sorted(map(walk.encode, arguments)))
     return record("typing", walk.encode(origin), walk.named("", arguments))

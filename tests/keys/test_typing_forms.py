@@ -67,3 +67,22 @@ def test_what_a_declaration_says_counts():
     ]  # fmt: skip
     assert len(set(map(digest, forms))) == len(forms)
     assert digest(typing.TypeVar("T", bound=int)) == digest(forms[1])
+
+
+def test_on_every_python(run, python):
+    executable, packages = python
+    program = """
+        import typing
+        from cachestore.keys import digest
+        T = typing.TypeVar("T", bound=int)
+        for form in (T, typing.ParamSpec("P"), typing.NewType("N", int), typing.Annotated[T, 1],
+                     typing.Optional[int], typing.Literal[1], typing.ClassVar[int], typing.Callable[[int], str]):
+            print(digest(form))
+    """
+    assert run(program, python=str(executable), path=[packages]) == run(program)
+
+
+@pytest.mark.skipif(not hasattr(typing, "TypeAliasType"), reason="this Python has no type statement")
+def test_aliases_count_by_what_they_stand_for():
+    one, other = (typing.TypeAliasType("Alias", form) for form in (int, str))
+    assert digest(one) != digest(other)
