@@ -20,8 +20,8 @@ from cachestore.keys.stream import TEXTS, encode_stream
 from cachestore.keys.walk import Refusal, Walk
 
 # What was computed from the rest and kept changes nothing: a hash of attrs; the exact version of scikit-learn in
-# each estimator, whose minor one is a part of the key already.
-_NOTES = frozenset({"_sklearn_version", "_attrs_cached_hash"})
+# each estimator, whose minor one is a part of the key already; what its `Bunch` warned of, which copies forget.
+_NOTES = frozenset({"_attrs_cached_hash", "_deprecated_key_to_warnings", "_sklearn_version"})
 # What the state of a pydantic model consists of, beside the names of the fields that were set: two models are
 # equal whether or not a default was written out.
 _APART = ("__pydantic_extra__", "__pydantic_private__")
@@ -116,6 +116,11 @@ def _put_state(walk: Walk, stream: list[Any], cls: type, state: Any) -> None:
         attributes, slots = state
         if attributes is None or isinstance(attributes, dict):
             state = {**(attributes or {}), **slots}
+    left_out = _left_out.get(cls)
+    if left_out is None:
+        left_out = _left_out[cls] = _NOTES.union(_derived(cls))
+    if isinstance(state, dict) and left_out.issuperset(state):
+        state = None
     if not isinstance(state, dict):
         stream += ["state", (walk.encode(state),)]
         return
@@ -125,9 +130,6 @@ def _put_state(walk: Walk, stream: list[Any], cls: type, state: Any) -> None:
         _put_state(walk, stream, cls, state["__dict__"])
         stream += [(walk.pairs("state", (state[name] or {}).items(), attributes=True),) for name in _APART]
         return
-    left_out = _left_out.get(cls)
-    if left_out is None:
-        left_out = _left_out[cls] = _NOTES.union(_derived(cls))
     if not TEXTS.issuperset(map(type, state)):
         kept = {name: member for name, member in state.items() if name not in left_out}
         stream += ["pairs", (walk.pairs("state", kept, attributes=True),)]

@@ -15,6 +15,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from sklearn.utils import Bunch
 
 from cachestore.errors import KeyingError
 from cachestore.keys import digest, encode
@@ -380,3 +381,9 @@ def test_what_says_to_be_a_global_is_that_global():
     for other in (Named("NAMED"), Named("nowhere")):
         with pytest.raises(KeyingError, match=r"it says to be \S+, which it is not"):
             digest(other)
+
+
+def test_copies_of_what_scikit_learn_puts_into_a_bunch():
+    bunch = Bunch(data=[1], names=["a"])
+    assert digest(bunch) == digest(copy.deepcopy(bunch)) == digest(pickle.loads(pickle.dumps(bunch)))
+    assert digest(bunch) != digest(Bunch(data=[2], names=["a"]))
