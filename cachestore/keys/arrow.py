@@ -77,14 +77,15 @@ def _union(walk: Walk, value: Any) -> list[bytes]:
     import numpy
     import pyarrow
 
-    codes = value.type_codes.to_numpy()
+    # pyarrow gives those of the whole array for a slice.
+    here = slice(value.offset, value.offset + len(value))
+    codes = numpy.frombuffer(value.buffers()[1] or b"", numpy.int8)[here]
     members = [buffer(flat(numpy.ascontiguousarray(codes)))]
     for place, code in enumerate(value.type.type_codes):
         child, wanted = value.field(place), codes == code
         if value.type.mode == "dense":
-            # pyarrow gives those of the whole array for a slice.
-            offsets = numpy.frombuffer(value.buffers()[2], numpy.int32)
-            child = child.take(pyarrow.array(offsets[value.offset : value.offset + len(value)][wanted]))
+            offsets = numpy.frombuffer(value.buffers()[2] or b"", numpy.int32)[here]
+            child = child.take(pyarrow.array(offsets[wanted]))
         else:
             child = child.filter(pyarrow.array(wanted))
         members.append(arrow_elements(walk, child))

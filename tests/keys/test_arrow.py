@@ -149,6 +149,10 @@ def test_elements_of_a_union_count_with_their_types():
         dense([0, 1], [0, 0], [1], [1]), dense([1, 1], [0, 0], [1], [1]),
     ]  # fmt: skip
     assert len(set(map(digest, unions))) == len(unions)
+    assert digest(dense([0, 1, 1], [0, 0, 1], [1], [2, 3]).slice(1)) == digest(
+        dense([1, 1], [0, 1], [1], [2, 3])
+    )
+    assert digest(sparse([0, 1, 1], [1, 2, 3], [4, 5, 6]).slice(1)) == digest(sparse([1, 1], [2, 3], [5, 6]))
     hidden = sparse([0, 1], [1, 7], [8, 1])
     assert digest(unions[0]) == digest(hidden)
 

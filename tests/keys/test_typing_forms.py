@@ -53,8 +53,11 @@ def test_a_process_that_a_script_spawned_knows_the_script_by_another_name(run):
     program = """
         import sys, typing
         from cachestore.keys import digest
+        class One:
+            def __reduce__(self): return "ONE"
+        ONE = One()
         T, P = typing.TypeVar("T"), typing.ParamSpec("P")
-        print(digest(T), digest(P), digest(typing.NewType("Id", int)), digest(list[T]))
+        print(digest(T), digest(P), digest(ONE), digest(typing.NewType("Id", int)), digest(list[T]))
     """
     spawned = "import sys; sys.modules['__mp_main__'] = sys.modules['__main__']; __name__ = '__mp_main__'\n"
     assert run(program) == run(spawned + textwrap.dedent(program))
