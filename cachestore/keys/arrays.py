@@ -11,10 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blake3 import blake3
 
+from cachestore.keys.code_origin import origin_of
 from cachestore.keys.encoding import ONE_THREAD, record, short, text
 from cachestore.keys.functions import encode_class
-from cachestore.keys.scalars import SMALL
-from cachestore.keys.walk import Encoder, Walk
+from cachestore.keys.registered import enter_small
+from cachestore.keys.walk import Encoder, Refusal, Walk
 
 if TYPE_CHECKING:
     import numpy
@@ -38,13 +39,13 @@ def find_encoder(cls: type) -> Encoder | None:
         return None
     if not _NUMBERS:
         _NUMBERS.update((dtype.type, _number(dtype)) for dtype in map(numpy.dtype, _KINDS.split()))
-        SMALL.update(_NUMBERS)
-        SMALL[numpy.ndarray] = _small_array
+        enter_small({**_NUMBERS, numpy.ndarray: _small_array})
     rules: tuple[tuple[type, Encoder], ...] = (
         (numpy.ma.MaskedArray, _masked),
         (numpy.ndarray, encode_array),
         (numpy.generic, _scalar),
         (numpy.dtype, _dtype),
+        (numpy.ufunc, _ufunc),
         (numpy.random.Generator, _generator),
         (numpy.random.RandomState, _random_state),
     )
@@ -287,8 +288,30 @@ def _scalar(walk: Walk, value: Any) -> bytes:
     if number is not None:
         return number(value)
     if value.dtype.kind in "fc" and value != value:  # noqa: PLR0124
-        return record("nan", _spelled(value.dtype.newbyteorder("<")))
-    return record("scalar", _array(walk, numpy.asarray(value)))
+        content = record("nan", _spelled(value.dtype.newbyteorder("<")))
+    else:
+        content = record("scalar", _array(walk, numpy.asarray(value)))
+    if type(value).__module__.partition(".")[0] == "numpy":
+        return content
+    state = walk.pairs("state", getattr(value, "__dict__", {}), attributes=True)
+    return record("derived", encode_class(walk, type(value)), content, state)
+
+
+def _ufunc(walk: Walk, value: Any) -> bytes:
+    name = value.__name__
+    homes = {
+        module.partition(".")[0]
+        for module, loaded in list(sys.modules.items())
+        if getattr(loaded, "__dict__", {}).get(name) is value and origin_of(module).kind == "package"
+    }
+    if not homes:
+        raise Refusal(
+            "<ufunc>", "it does not show what it was made of (use numpy.vectorize, or give the function)"
+        )
+    # Others may have imported it: numpy's own are numpy's.
+    home = "numpy" if "numpy" in homes else min(homes)
+    walk.origin_of(home)
+    return record("ufunc", text(home), text(name))
 
 
 def _masked(walk: Walk, value: Any) -> bytes:
@@ -300,8 +323,14 @@ def _masked(walk: Walk, value: Any) -> bytes:
     mask = numpy.ma.getmaskarray(value)
     _hide(data, mask)
     members = [_array(walk, data), _array(walk, mask), walk.encode(value.fill_value)]
+    if value.hardmask:
+        members.append(b"{hard 0:")
+    if value.baseclass is not numpy.ndarray:
+        members.append(encode_class(walk, value.baseclass))
     if type(value) is not numpy.ma.MaskedArray:
-        members.append(encode_class(walk, type(value)))
+        usual = vars(numpy.ma.MaskedArray(0))
+        state = {name: part for name, part in vars(value).items() if name not in usual}
+        members += [encode_class(walk, type(value)), walk.pairs("state", state, attributes=True)]
     return record("masked", *members)
 
 
@@ -317,6 +346,8 @@ def _hide(data: numpy.ndarray[Any, Any], mask: numpy.ndarray[Any, Any]) -> None:
 
 
 def _generator(walk: Walk, value: Any) -> bytes:
+    if walk.constants:
+        raise _changing(value)
     bits = value.bit_generator
     # The seeds of the generators that it will spawn.
     seeds = getattr(bits.seed_seq, "state", None)
@@ -324,4 +355,13 @@ def _generator(walk: Walk, value: Any) -> bytes:
 
 
 def _random_state(walk: Walk, value: Any) -> bytes:
+    if value is sys.modules["numpy.random"].mtrand._rand:
+        # That of the module itself, which is behind `numpy.random.normal` and in each distribution of scipy.
+        return b"{randomstate 0:"
+    if walk.constants:
+        raise _changing(value)
     return record("randomstate", walk.encode(value.get_state(legacy=False)))
+
+
+def _changing(value: Any) -> Refusal:
+    return Refusal(f"<{type(value).__qualname__}>", "each number that is drawn changes its state")

@@ -9,6 +9,8 @@ from cachestore.keys.arrays import flat
 from cachestore.keys.encoding import buffer, record, text
 from cachestore.keys.walk import Encoder, Walk
 
+_LISTS = ("list<", "large_list<", "fixed_size_list<", "list_view<", "large_list_view<")
+
 
 def find_encoder(cls: type) -> Encoder | None:
     """Return the rule for a type of pyarrow, if it is one."""
@@ -54,7 +56,15 @@ def arrow_elements(walk: Walk, value: Any) -> bytes:
     if types.is_struct(kind):
         fields = [pyarrow.compute.struct_field(value, index) for index in range(kind.num_fields)]
         return record("structs", nulls, *(arrow_elements(walk, field) for field in fields))
-    if types.is_list(kind) or types.is_large_list(kind) or types.is_fixed_size_list(kind):
+    if types.is_map(kind):
+        # Their Python objects round times to microseconds.
+        entries = pyarrow.struct([kind.key_field, kind.item_field])
+        return record("maps", arrow_elements(walk, value.cast(pyarrow.list_(entries))))
+    if types.is_union(kind):
+        return record("unions", *_union(walk, value))
+    if str(kind).startswith("run_end_encoded<"):
+        return arrow_elements(walk, pyarrow.compute.call_function("run_end_decode", [value]))
+    if str(kind).startswith(_LISTS):
         lengths = pyarrow.compute.list_value_length(value).fill_null(0).cast("int64").to_numpy()
         return record("lists", nulls, buffer(flat(lengths)), arrow_elements(walk, value.flatten()))
     if types.is_boolean(kind) or types.is_integer(kind) or types.is_floating(kind) or types.is_temporal(kind):
@@ -62,16 +72,35 @@ def arrow_elements(walk: Walk, value: Any) -> bytes:
     return walk.members("elements", value.to_pylist())
 
 
+def _union(walk: Walk, value: Any) -> list[bytes]:
+    """Encode which type each element is of, and the elements of each type."""
+    import numpy
+    import pyarrow
+
+    # pyarrow gives those of the whole array for a slice.
+    here = slice(value.offset, value.offset + len(value))
+    codes = numpy.frombuffer(value.buffers()[1] or b"", numpy.int8)[here]
+    members = [buffer(flat(numpy.ascontiguousarray(codes)))]
+    for place, code in enumerate(value.type.type_codes):
+        child, wanted = value.field(place), codes == code
+        if value.type.mode == "dense":
+            offsets = numpy.frombuffer(value.buffers()[2] or b"", numpy.int32)[here]
+            child = child.take(pyarrow.array(offsets[wanted]))
+        else:
+            child = child.filter(pyarrow.array(wanted))
+        members.append(arrow_elements(walk, child))
+    return members
+
+
 def _in_one(value: Any) -> Any:
     """Return the elements of a chunked array as one array; a single chunk is not copied."""
     import pyarrow
 
-    if value.num_chunks == 1:
-        return value.chunk(0)
+    if value.num_chunks < 2:
+        return value.chunk(0) if value.num_chunks else pyarrow.nulls(0, value.type)
     whole = value.combine_chunks()
-    if isinstance(whole, pyarrow.ChunkedArray):  # more than fits into one array, or none at all
-        return pyarrow.concat_arrays(whole.chunks) if whole.num_chunks else pyarrow.array([], whole.type)
-    return whole
+    # Where it is more than pyarrow puts into one array of itself.
+    return pyarrow.concat_arrays(whole.chunks) if isinstance(whole, pyarrow.ChunkedArray) else whole
 
 
 def encode_missing(missing: Any) -> bytes:
@@ -154,11 +183,28 @@ def _schema(walk: Walk, value: Any) -> bytes:
 
 
 def _type(walk: Walk, value: Any) -> bytes:
-    return record("arrowtype", text(str(value)))
+    return record("arrowtype", text(str(value)), *_extensions(walk, value))
+
+
+def _extensions(walk: Walk, value: Any) -> list[bytes]:
+    """Encode the extension types in a type, of which its text shows the names only."""
+    import pyarrow
+
+    if isinstance(value, pyarrow.BaseExtensionType):
+        settled = getattr(value, "__arrow_ext_serialize__", bytes)()
+        own = [text(value.extension_name), buffer(settled), _type(walk, value.storage_type)]
+        return [record("extension", *own)]
+    inner = [value.field(place).type for place in range(value.num_fields)]
+    if pyarrow.types.is_dictionary(value):
+        inner.append(value.value_type)
+    return [encoding for kind in inner for encoding in _extensions(walk, kind)]
 
 
 def _scalar(walk: Walk, value: Any) -> bytes:
-    return record("arrowscalar", _type(walk, value.type), walk.encode(value.as_py()))
+    import pyarrow
+
+    # Its Python object may be coarser, and another one where pandas is not installed.
+    return record("arrowscalar", _type(walk, value.type), arrow_elements(walk, pyarrow.repeat(value, 1)))
 
 
 def _buffer(walk: Walk, value: Any) -> bytes:

@@ -104,7 +104,9 @@ def _find_origin(module: str) -> Origin:
         root = _root_of(module, file)
         if not _distributions(root):
             return _FIRST_PARTY
-    return _FIRST_PARTY if top in _own_modules(root) else Origin("package", top)
+    if top in _own_modules(root) or not _is_installed(root, top):
+        return _FIRST_PARTY
+    return Origin("package", top)
 
 
 def _file_of(module: str) -> str | None:
@@ -139,10 +141,55 @@ def _root_of(module: str, file: str) -> str:
 
 @cache
 def _distributions(root: str) -> tuple[str, ...]:
+    return tuple(name for name in _listing(root) if name.endswith(".dist-info"))
+
+
+@cache
+def _listing(folder: str) -> tuple[str, ...]:
     try:
-        return tuple(sorted(name for name in os.listdir(root) if name.endswith(".dist-info")))  # noqa: PTH208
+        return tuple(sorted(os.listdir(folder)))  # noqa: PTH208
     except OSError:
         return ()
+
+
+@cache
+def _is_installed(root: str, top: str) -> bool:
+    """Say whether a distribution installed a module: what somebody laid beside those is from no index.
+
+    Where one of them does not tell what it installed, it may have been that one.
+    """
+    return (
+        _installer(root, top) is not None
+        or any(name.endswith((".egg-info", ".egg")) for name in _listing(root))
+        or not all(Path(root, folder, "RECORD").is_file() for folder in _distributions(root))
+    )
+
+
+@cache
+def _installer(root: str, top: str) -> str | None:
+    """Return the folder of the distribution that installed a module; None if none says so."""
+    folders = _distributions(root)
+    plain = _plain(top)
+    names = {folder: _plain(folder.removesuffix(".dist-info").rpartition("-")[0]) for folder in folders}
+    for folder, name in names.items():
+        if name == plain:
+            return folder
+    # Lists of files are long, and most names are alike: `sklearn` is of `scikit_learn`.
+    likely = sorted(folders, key=lambda folder: -len(_pieces(plain) & _pieces(names[folder])))
+    return next((folder for folder in likely if _lists(Path(root, folder), top)), None)
+
+
+def _lists(distribution: Path, top: str) -> bool:
+    files = "\n" + _record(distribution)
+    return f"\n{top}/" in files or f"\n{top}." in files
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "_", name).lower()
+
+
+def _pieces(name: str) -> set[str]:
+    return {name[start : start + 3] for start in range(len(name) - 2)}
 
 
 @cache
@@ -166,16 +213,21 @@ def _own_modules(root: str) -> frozenset[str]:
 @cache
 def _recorded(distribution: Path) -> frozenset[str]:
     """Return the top-level modules that a distribution installed."""
-    try:
-        lines = (distribution / "RECORD").read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError):
-        return frozenset()
-    first = {line.partition(",")[0].partition("/") for line in lines}
+    first = {line.partition(",")[0].partition("/") for line in _record(distribution).splitlines()}
     packages = {name for name, slash, _ in first if slash and name.isidentifier()}
     modules = {
-        name.partition(".")[0] for name, slash, _ in first if not slash and name.endswith((".py", ".so"))
+        name.partition(".")[0]
+        for name, slash, _ in first
+        if not slash and name.endswith((".py", ".so", ".pyd"))
     }
     return frozenset(packages | modules)
+
+
+def _record(distribution: Path) -> str:
+    try:
+        return (distribution / "RECORD").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
 
 
 @cache
@@ -220,12 +272,8 @@ def _distribution(package: str) -> tuple[str, str] | None:
     if file is None:
         return None
     installed = _INSTALLED.match(file)
-    root = installed[1] if installed else _root_of(package, file)
-    names = {folder: folder.removesuffix(".dist-info").rpartition("-") for folder in _distributions(root)}
-    for name, _, version in names.values():
-        if re.sub(r"[-_.]+", "_", name).lower() == package.lower():
-            return name, version
-    for folder, (name, _, version) in names.items():
-        if package in _recorded(Path(root, folder)):
-            return name, version
-    return None
+    folder = _installer(installed[1] if installed else _root_of(package, file), package)
+    if folder is None:
+        return None
+    name, _, version = folder.removesuffix(".dist-info").rpartition("-")
+    return name, version

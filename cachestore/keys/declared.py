@@ -144,7 +144,8 @@ def encode_version(walk: Walk, function: Any, declared: Declared) -> bytes:
     if isinstance(function, FunctionType):
         walk.watched.function(function)
         carried += [
-            text(name) + encode_carried(walk, f" -> {name}", held) for name, held in free_variables(function)
+            text(name) + encode_carried(walk, f" -> {name}", held, function.__globals__)
+            for name, held in free_variables(function)
         ]
     name = f"{_module_name(function)}:{_plain(function).__qualname__}"
     return record("version", text(project), text(name), text(str(declared.version)), *carried)

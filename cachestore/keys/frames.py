@@ -45,17 +45,18 @@ def _series(walk: Walk, value: Any) -> bytes:
 
 
 def _subclass(walk: Walk, value: Any, name: str) -> list[bytes]:
-    """Encode what a class derived from one of pandas' own adds to it."""
+    """Encode whether labels must be unique, and what a class derived from one of pandas' own adds to it."""
+    members = [] if value.flags.allows_duplicate_labels else [b"{unique 0:"]
     cls = type(value)
     if cls.__name__ == name and cls.__module__.partition(".")[0] == "pandas":
-        return []
+        return members
     attributes = [(name, getattr(value, name, None)) for name in value._metadata if name != "name"]
-    return [encode_class(walk, cls), walk.pairs("state", attributes, attributes=True)]
+    return [*members, encode_class(walk, cls), walk.pairs("state", attributes, attributes=True)]
 
 
 def _index(walk: Walk, value: Any) -> bytes:
     names = walk.named(".names", list(value.names))
-    if value.nlevels > 1:
+    if hasattr(value, "levels"):
         levels = [_array(walk, value.get_level_values(level).array) for level in range(value.nlevels)]
         return record("multiindex", names, *levels)
     # A RangeIndex equals an index of its numbers. How often a DatetimeIndex ticks follows from its times.
@@ -109,7 +110,9 @@ def _dtype(walk: Walk, value: Any) -> bytes:
     if isinstance(value, pandas.CategoricalDtype):
         categories = b"N" if value.categories is None else walk.encode(value.categories)
         return record("categories", categories, walk.encode(value.ordered))
-    return record("pandasdtype", text(type(value).__name__), text(str(value)))
+    foreign = type(value).__module__.partition(".")[0] not in {"pandas", "numpy"}
+    own = [encode_class(walk, type(value))] if foreign else []
+    return record("pandasdtype", text(type(value).__name__), text(str(value)), *own)
 
 
 def _missing(walk: Walk, value: Any) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import types
 from collections.abc import Callable, Iterator, Mapping
-from contextvars import ContextVar
 from types import (
     BuiltinFunctionType,
     FunctionType,
@@ -15,21 +14,14 @@ from types import (
 )
 from typing import Any
 
+from cachestore.keys.checkout import portable
 from cachestore.keys.encoding import record, text
 from cachestore.keys.filled import is_filled, stored_names
+from cachestore.keys.inert import INERT, is_inert
 from cachestore.keys.own_version import OURS, is_known_by_name, module_of, own_version, part_name
+from cachestore.keys.standard_names import named_publicly, standard_name
 from cachestore.keys.walk import Encoder, Refusal, Walk
 from cachestore.keys.watched import ABSENT, cell_contents
-
-INERT = b"{inert 0:"
-"""Stands for a tool of the process, which is no part of what is computed."""
-
-_TOOLS = frozenset(
-    {
-        "_asyncio", "_queue", "_thread", "asyncio.locks", "concurrent.futures.process", "concurrent.futures.thread",
-        "logging", "queue", "threading",
-    }
-)  # fmt: skip
 
 
 def memorised(value: Any) -> Any:
@@ -43,10 +35,10 @@ def memorised(value: Any) -> Any:
 
 def encode_function(walk: Walk, value: FunctionType) -> bytes:
     """Encode a function by its name, source, defaults and closure; its code is noted to be followed."""
-    step = f" -> {value.__name__} -> "
-    return _function(
-        walk, value, lambda label, content: encode_carried(walk, step + label.lstrip("=."), content)
-    )
+    def encode(label: str, content: Any) -> bytes:
+        return encode_carried(walk, f" -> {value.__name__} -> {label.lstrip('=.')}", content, value.__globals__)
+
+    return _function(walk, value, encode)
 
 
 def encode_loosely(walk: Walk, value: FunctionType, encode: Encoder) -> bytes:
@@ -55,14 +47,16 @@ def encode_loosely(walk: Walk, value: FunctionType, encode: Encoder) -> bytes:
 
 
 def _function(walk: Walk, value: FunctionType, encode: Callable[[str, Any], bytes]) -> bytes:
-    name = text(part_name(value))
+    origin = walk.origin_of(module_of(value))
+    if origin.kind == "standard" and (standard := standard_name(value)):
+        return record("standard", text(standard))
     version = b""
-    if walk.origin_of(module_of(value)).kind == "first-party":
+    if origin.kind == "first-party":
         walk.code[id(value)] = value
         walk.watched.function(value)
         version = own_version(value)
     members = [text(label) + encode(label, content) for label, content in carried(walk, value)]
-    return record("function", name, version, *members)
+    return record("function", text(part_name(value)), version, *members)
 
 
 def carried(walk: Walk, value: FunctionType) -> Iterator[tuple[str, Any]]:
@@ -123,26 +117,23 @@ def _attributes(walk: Walk, value: FunctionType) -> Iterator[tuple[str, Any]]:
         yield f".{name}", attributes[name]
 
 
-def encode_carried(walk: Walk, step: str, value: Any) -> bytes:
-    """Encode what a function carries, and watch whether it changes."""
+def encode_carried(walk: Walk, step: str, value: Any, namespace: Mapping[str, Any]) -> bytes:
+    """Encode what a function of a module carries, and watch whether it changes."""
     if value is ABSENT or is_inert(value):
         return INERT
-    encoding = walk.named(step, value)
+    encoding = walk.named(step, portable(value, namespace))
     walk.watch_content(value)
     return encoding
-
-
-def is_inert(value: object) -> bool:
-    """Say whether a value is a tool of the process, such as a logger or a lock, and no part of what is computed."""
-    cls = type(value)
-    return cls.__module__ in _TOOLS or cls is ContextVar or cls is object or cls.__name__.endswith("Logger")
 
 
 def encode_class(walk: Walk, value: type) -> bytes:
     """Encode a class by its name; its code is noted to be followed."""
     # A class that was made by a call, not by a statement, may be said to be of `types`.
     made = value.__module__ == "types" and vars(types).get(value.__name__) is not value
-    if made or walk.origin_of(module_of(value)).kind == "first-party":
+    origin = walk.origin_of(module_of(value))
+    if origin.kind == "standard" and (standard := standard_name(value)):
+        return record("standard", text(standard))
+    if made or origin.kind == "first-party":
         walk.code[id(value)] = value
         if made or not is_known_by_name(value):
             # Many classes may have this name, and the parts of the key are told apart by names.
@@ -153,7 +144,7 @@ def encode_class(walk: Walk, value: type) -> bytes:
 def _module(walk: Walk, value: ModuleType) -> bytes:
     if walk.origin_of(value.__name__).kind == "first-party":
         walk.code[id(value)] = value
-    return record("module", text(value.__name__))
+    return record("module", text(part_name(value)))
 
 
 def _method(walk: Walk, value: MethodType) -> bytes:
@@ -164,8 +155,9 @@ def _builtin(walk: Walk, value: BuiltinFunctionType) -> bytes:
     owner = value.__self__
     if owner is None or isinstance(owner, ModuleType):
         module = value.__module__ or getattr(owner, "__name__", "builtins")
-        walk.origin_of(module)
-        return record("builtin", text(module), text(value.__qualname__))
+        if walk.origin_of(module).kind == "standard" and (standard := standard_name(value)):
+            return record("standard", text(standard))
+        return record("builtin", *map(text, named_publicly(module, value.__qualname__)))
     return record("builtin", text(value.__name__), walk.named(".__self__", owner))
 
 

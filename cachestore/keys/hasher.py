@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from types import ModuleType
+
+from cachestore.errors import KeyingError
 from cachestore.keys import (
     arrays,
     arrow,
@@ -10,7 +13,9 @@ from cachestore.keys import (
     live_objects,
     objects,
     polars_frames,
+    queries,
     registered,
+    search_trees,
     sparse,
     standard,
     tensors,
@@ -36,9 +41,11 @@ _KINDS = (
     frames,
     arrow,
     sparse,
+    search_trees,
     polars_frames,
     tensors,
     dask_collections,
+    queries,
     live_objects,
 )
 
@@ -104,17 +111,23 @@ def encode(value: object, *, name: str = "value", rules: Rules = DELIVERED) -> t
         If the value, or something in it, has no stable digest.
     """
     cls = type(value)
-    leaf = LEAVES.get(cls) or SMALL.get(cls)
-    if leaf is not None:
-        plain = leaf(value)
-        if plain is not None:
-            return plain, {}
-    walk = new_walk(rules)
     try:
+        leaf = LEAVES.get(cls) or SMALL.get(cls)
+        if leaf is not None:
+            plain = leaf(value)
+            if plain is not None:
+                return plain, {}
+        walk = new_walk(rules)
         encoding = walk.encode(value)
         parts = known_parts(walk) if walk.code or walk.packages else {}
     except Refusal as refusal:
         raise refusal.error(name) from refusal.__cause__
+    except (KeyingError, MemoryError):
+        raise
+    except Exception as error:
+        # What a class makes of being looked at is not to be foreseen: its metaclass may refuse to be hashed.
+        reason = f"it cannot be looked at ({type(error).__name__}: {error})"
+        raise Refusal(f"<{cls.__qualname__}>", reason).error(name) from error
     return encoding, parts
 
 
@@ -133,7 +146,8 @@ def _choose(cls: type) -> Encoder:
         return said
     for base in cls.__mro__:
         if base in FUNCTIONS:
-            return FUNCTIONS[base]
+            # Lazy modules turn into plain ones once they are used.
+            return FUNCTIONS[base] if base is ModuleType else standard.derived(FUNCTIONS[base])
     for kind in _KINDS:
         rule: Encoder | None = kind.find_encoder(cls)
         if rule is not None:

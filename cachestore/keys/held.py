@@ -7,14 +7,17 @@ instances by that of their class. So the code in it counts, whatever it is kept 
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Mapping
 from functools import partial
 from types import FunctionType, MappingProxyType, MethodType
 from typing import Any
 
+from cachestore.keys.checkout import portable
 from cachestore.keys.code_origin import origin_of
 from cachestore.keys.encoding import record, text
 from cachestore.keys.filled import instance_state
-from cachestore.keys.functions import INERT, encode_loosely, is_inert
+from cachestore.keys.functions import encode_loosely
+from cachestore.keys.inert import INERT, is_inert
 from cachestore.keys.own_version import module_of
 from cachestore.keys.walk import Refusal, Walk
 from cachestore.keys.watched import ABSENT
@@ -25,11 +28,15 @@ _CONTAINERS = (*_MAPPINGS, list, tuple, set, frozenset, deque)
 _MANY = 1000
 
 
-def encode_held(walk: Walk, value: Any, *, constants: bool = True) -> tuple[bytes, Refusal | None]:
+def encode_held(
+    walk: Walk, value: Any, namespace: Mapping[str, Any], *, constants: bool = True
+) -> tuple[bytes, Refusal | None]:
     """Encode a value as far as it counts, and watch whether it changes.
 
     Parameters
     ----------
+    namespace
+        The names of the module whose code holds it.
     constants
         Whether only what is nothing but its content counts by value.
 
@@ -41,7 +48,7 @@ def encode_held(walk: Walk, value: Any, *, constants: bool = True) -> tuple[byte
         Says what does not; None where all of it counts.
     """
     held = _Held(constants)
-    encoding = held.encode(walk, value)
+    encoding = held.encode(walk, portable(value, namespace))
     if held.refusal is None:
         walk.watch_content(value, constants=constants)
     else:
@@ -80,7 +87,7 @@ class _Held:
     def _take_apart(self, walk: Walk, value: Any) -> bytes:
         inside = partial(self.encode, walk)
         if isinstance(value, FunctionType):
-            return encode_loosely(walk, value, self._carried)
+            return encode_loosely(walk, value, partial(self._carried, value.__globals__))
         if isinstance(value, MethodType):
             return record("held method", inside(value.__func__), inside(value.__self__))
         if isinstance(value, partial):
@@ -102,8 +109,8 @@ class _Held:
         kind = INERT if origin_of(module_of(cls)).kind == "standard" else walk.encode(cls)
         return record("held", kind, *members)
 
-    def _carried(self, walk: Walk, value: Any) -> bytes:
-        encoding = _Held(False, self._above).encode(walk, value)
+    def _carried(self, namespace: Mapping[str, Any], walk: Walk, value: Any) -> bytes:
+        encoding = _Held(False, self._above).encode(walk, portable(value, namespace))
         walk.watch_content(value, encoder=_Held(False).encode)
         return encoding
 

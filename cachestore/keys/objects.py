@@ -4,23 +4,24 @@ from __future__ import annotations
 
 import copyreg
 import functools
+import sys
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from cachestore.keys.code_origin import origin_of
+from cachestore.keys.constants import is_constant
 from cachestore.keys.containers import encode_content
 from cachestore.keys.declared import declared_of, encode_declared
 from cachestore.keys.encoding import record, text
 from cachestore.keys.functions import encode_class, memorised
+from cachestore.keys.own_version import named_alike
 from cachestore.keys.sentinels import encode_sentinel
 from cachestore.keys.stream import TEXTS, encode_stream
 from cachestore.keys.walk import Refusal, Walk
 
-# Modules of the standard library whose objects do not change.
-_VALUES = frozenset({"ipaddress", "operator", "string", "types", "typing", "zoneinfo", "datetime"})
 # What was computed from the rest and kept changes nothing: a hash of attrs; the exact version of scikit-learn in
-# each estimator, whose minor one is a part of the key already.
-_NOTES = frozenset({"_sklearn_version", "_attrs_cached_hash"})
+# each estimator, whose minor one is a part of the key already; what its `Bunch` warned of, which copies forget.
+_NOTES = frozenset({"_attrs_cached_hash", "_deprecated_key_to_warnings", "_sklearn_version"})
 # What the state of a pydantic model consists of, beside the names of the fields that were set: two models are
 # equal whether or not a default was written out.
 _APART = ("__pydantic_extra__", "__pydantic_private__")
@@ -65,8 +66,10 @@ def _reduced(walk: Walk, value: Any) -> bytes:
         raise Refusal(f"<{cls.__qualname__}>", f"it cannot be taken apart ({error})") from error
     if isinstance(reduced, str):
         module = getattr(value, "__module__", None) or cls.__module__
-        return record("global", encode_class(walk, cls), text(str(module)), text(reduced))
-    if walk.constants and not _is_constant(value):
+        if cls.__module__ != "typing" and not _is_global(value, str(module), reduced):
+            raise Refusal(f"<{cls.__qualname__}>", f"it says to be {module}.{reduced}, which it is not")
+        return record("global", encode_class(walk, cls), text(named_alike(str(module))), text(reduced))
+    if walk.constants and not is_constant(value):
         raise Refusal(f"<{cls.__qualname__}>", "it has a state of its own")
     fields: list[Any] = [*reduced, None, None, None]
     rebuild, arguments, state, items, pairs = fields[:5]
@@ -83,6 +86,13 @@ def _reduced(walk: Walk, value: Any) -> bytes:
             stream += ["pairs", (walk.pairs("pairs", pairs),)]
     _put_state(walk, stream, cls, state)
     return encode_stream(stream)
+
+
+def _is_global(value: Any, module: str, name: str) -> bool:
+    found: Any = sys.modules.get(module)
+    for step in name.split("."):
+        found = getattr(found, step, None)
+    return found is value
 
 
 def _registered_reducer(cls: type) -> Any:
@@ -106,6 +116,11 @@ def _put_state(walk: Walk, stream: list[Any], cls: type, state: Any) -> None:
         attributes, slots = state
         if attributes is None or isinstance(attributes, dict):
             state = {**(attributes or {}), **slots}
+    left_out = _left_out.get(cls)
+    if left_out is None:
+        left_out = _left_out[cls] = _NOTES.union(_derived(cls))
+    if isinstance(state, dict) and left_out.issuperset(state):
+        state = None
     if not isinstance(state, dict):
         stream += ["state", (walk.encode(state),)]
         return
@@ -115,9 +130,6 @@ def _put_state(walk: Walk, stream: list[Any], cls: type, state: Any) -> None:
         _put_state(walk, stream, cls, state["__dict__"])
         stream += [(walk.pairs("state", (state[name] or {}).items(), attributes=True),) for name in _APART]
         return
-    left_out = _left_out.get(cls)
-    if left_out is None:
-        left_out = _left_out[cls] = _NOTES.union(_derived(cls))
     if not TEXTS.issuperset(map(type, state)):
         kept = {name: member for name, member in state.items() if name not in left_out}
         stream += ["pairs", (walk.pairs("state", kept, attributes=True),)]
@@ -145,14 +157,3 @@ def _reduces_as_built_in(cls: type) -> bool:
         if "__reduce__" in vars(base) or "__reduce_ex__" in vars(base):
             return base.__module__ in {"builtins", "collections"}
     return True
-
-
-def _is_constant(value: Any) -> bool:
-    """Say whether an object is nothing but its content: it may stand for a constant of a module."""
-    cls = type(value)
-    parameters = getattr(cls, "__dataclass_params__", None)
-    if parameters is not None:
-        return bool(parameters.frozen)
-    if isinstance(value, int | float | complex | str | bytes | tuple | frozenset | list | dict | set):
-        return True
-    return cls.__module__.partition(".")[0] in _VALUES

@@ -8,10 +8,10 @@ import sys
 from collections.abc import Mapping
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
-from weakref import WeakKeyDictionary
 
 from cachestore.keys.encoding import record, text
 from cachestore.keys.mentions import mention_other_source
+from cachestore.keys.remembered import Remembered
 from cachestore.keys.source import Decorated, normalise
 from cachestore.keys.source_file import (
     Definition,
@@ -20,6 +20,7 @@ from cachestore.keys.source_file import (
     functions_of,
     written_methods,
 )
+from cachestore.keys.standard_names import named_publicly
 
 # Decorators of these modules never read annotations, but for the one that does.
 _BLIND = frozenset({"functools", "contextlib", "abc", "builtins"})
@@ -28,7 +29,7 @@ _READERS = frozenset({"singledispatch", "singledispatchmethod", "register"})
 OURS = frozenset({__name__.partition(".")[0], "joblib"})
 
 # Beside each version the code objects that it was found for: a function's code can be replaced.
-_known: WeakKeyDictionary[Any, tuple[tuple[CodeType, ...], bytes]] = WeakKeyDictionary()
+_known: Remembered[tuple[tuple[CodeType, ...], bytes]] = Remembered()
 
 
 def module_of(value: Any) -> str:
@@ -52,10 +53,11 @@ def named_alike(module: str) -> str:
 def part_name(value: Any) -> str:
     """Return the name under which a function, class or module stands among the parts of an identity."""
     if isinstance(value, ModuleType):
-        return f"module:{value.__name__}"
-    if isinstance(value, FunctionType):
-        return f"function:{module_of(value)}:{value.__code__.co_qualname}"
-    return f"class:{module_of(value)}:{value.__qualname__}"
+        return f"module:{named_publicly(named_alike(value.__name__), '')[0]}"
+    function = isinstance(value, FunctionType)
+    name = value.__code__.co_qualname if function else value.__qualname__
+    module, name = named_publicly(module_of(value), name)
+    return f"{'function' if function else 'class'}:{module}:{name}"
 
 
 def is_known_by_name(value: FunctionType | type) -> bool:
@@ -87,7 +89,7 @@ def own_version(value: Any) -> bytes:
     version = _from_source(value)
     if version is None:
         version = _from_structure(value)
-    _known[value] = (codes, version)
+    _known.set(value, (codes, version))
     return version
 
 

@@ -15,8 +15,9 @@ from cachestore.keys.declared import declared_of, encode_declared
 from cachestore.keys.definition_code import definition_code
 from cachestore.keys.encoding import hexadecimal, record, text
 from cachestore.keys.filled import class_state, is_filled
-from cachestore.keys.functions import carried, is_inert, memorised
+from cachestore.keys.functions import carried, memorised
 from cachestore.keys.held import encode_held
+from cachestore.keys.inert import is_inert
 from cachestore.keys.mentions import mention_left_out
 from cachestore.keys.own_version import (
     class_definition_of,
@@ -32,6 +33,7 @@ from cachestore.keys.references import Reference, references, references_in
 from cachestore.keys.remembered import Remembered
 from cachestore.keys.rules import Rules
 from cachestore.keys.source_file import Definition, functions_of, is_written_in
+from cachestore.keys.standard_names import standard_name
 from cachestore.keys.walk import Walk
 from cachestore.keys.watched import ABSENT
 
@@ -115,7 +117,7 @@ def _follow(walk: Walk, code: Any, found: Found) -> bytes:
     if isinstance(code, ModuleType):
         return record("code", own_version(code), *_content_of(walk, code, found))
     if isinstance(code, FunctionType):
-        encoding, _ = encode_held(walk, code)
+        encoding, _ = encode_held(walk, code, code.__globals__)
         made = _made(walk, definition_of(code), code.__globals__, module_of(code), found)
         return record("code", encoding, *_bindings(walk, [code], found), *made)
     return record("code", own_version(code), *_members(walk, code, found))
@@ -123,8 +125,9 @@ def _follow(walk: Walk, code: Any, found: Found) -> bytes:
 
 def _members(walk: Walk, cls: type, found: Found) -> Iterator[bytes]:
     """Encode what a class is made of and holds."""
+    namespace = namespace_of(cls)
     yield from map(walk.encode, cls.__bases__)
-    yield from _attributes(walk, cls)
+    yield from _attributes(walk, cls, namespace)
     written = []
     for function in functions_of(cls):
         if is_written_in(function, cls):
@@ -132,11 +135,11 @@ def _members(walk: Walk, cls: type, found: Found) -> Iterator[bytes]:
             walk.watched.function(function)
             yield text(function.__qualname__)
             for label, content in carried(walk, function):
-                yield text(label) + encode_held(walk, content, constants=False)[0]
+                yield text(label) + encode_held(walk, content, namespace, constants=False)[0]
         elif _comes_from_elsewhere(walk, function):
-            yield encode_held(walk, function)[0]
+            yield encode_held(walk, function, function.__globals__)[0]
     yield from _bindings(walk, written, found)
-    yield from _made(walk, class_definition_of(cls)[0], namespace_of(cls), module_of(cls), found)
+    yield from _made(walk, class_definition_of(cls)[0], namespace, module_of(cls), found)
 
 
 def _comes_from_elsewhere(walk: Walk, function: FunctionType) -> bool:
@@ -145,7 +148,7 @@ def _comes_from_elsewhere(walk: Walk, function: FunctionType) -> bool:
     return not generated and origin_of(module_of(function), walk.rules).kind == "first-party"
 
 
-def _attributes(walk: Walk, cls: type) -> Iterator[bytes]:
+def _attributes(walk: Walk, cls: type, namespace: Mapping[str, Any]) -> Iterator[bytes]:
     """Encode what a class holds besides methods, which may be computed or set from outside its body."""
     walk.watched.size(vars(cls))
     if type(cls) is not type:
@@ -157,16 +160,16 @@ def _attributes(walk: Walk, cls: type) -> Iterator[bytes]:
         walk.watched.name(vars(cls), name, value)
         # What an enum holds differs between versions of Python; its members are looked at by their names.
         if not (name.startswith("__") or isinstance(value, _METHODS) or issubclass(cls, Enum)):
-            yield text(name) + encode_held(walk, value)[0]
+            yield text(name) + encode_held(walk, value, namespace)[0]
     for name, field in sorted(getattr(cls, "__dataclass_fields__", {}).items()):
         for given in (field.default, field.default_factory):
             if given is not MISSING:
-                yield text(name) + encode_held(walk, given)[0]
+                yield text(name) + encode_held(walk, given, namespace)[0]
     if isinstance(cls, EnumType):
         # `Enum("Colour", "RED BLUE")` has no source of its own that would show its members.
         members: Mapping[str, Any] = cls.__members__
         for name, member in members.items():
-            yield text(name) + encode_held(walk, member._value_)[0]
+            yield text(name) + encode_held(walk, member._value_, namespace)[0]
 
 
 def _content_of(walk: Walk, module: ModuleType, found: Found) -> list[bytes]:
@@ -225,7 +228,10 @@ def _bind(walk: Walk, reference: Reference, found: Found, mention: bool) -> byte
         return record("name", name, encode_declared(walk, value, declared))
     if value is ABSENT or is_inert(value):
         return record("name", name)
-    encoding, refusal = encode_held(walk, value)
+    standard = standard_name(value)
+    if standard is not None:
+        return record("name", name, text(standard))
+    encoding, refusal = encode_held(walk, value, reference.namespace)
     if isinstance(value, FunctionType | type | ModuleType):
         # By its name, where that is enough: then its version stands in one part only.
         named = isinstance(value, ModuleType) or is_known_by_name(value)

@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 from cachestore.keys.containers import CONTAINERS
 from cachestore.keys.encoding import record
 from cachestore.keys.functions import FUNCTIONS, encode_class
-from cachestore.keys.scalars import LEAVES
+from cachestore.keys.scalars import LEAVES, SMALL
 from cachestore.keys.stream import KINDS
 from cachestore.keys.walk import Encoder, Refusal, Walk
 
@@ -74,9 +74,16 @@ def register_digest(cls: type) -> Callable[[F], F]:
     def register(function: F) -> F:
         _registered[cls] = function
         found.clear()
+        for small in [small for small in SMALL if issubclass(small, cls)]:
+            del SMALL[small]
         return function
 
     return register
+
+
+def enter_small(rules: Mapping[type, Callable[[Any], bytes | None]]) -> None:
+    """Enter quick rules for values of packages, but for types of which somebody said what stands for them."""
+    SMALL.update((cls, rule) for cls, rule in rules.items() if find_encoder(cls) is None)
 
 
 def find_encoder(cls: type) -> Encoder | None:

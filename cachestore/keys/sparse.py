@@ -7,7 +7,11 @@ from typing import Any
 
 from cachestore.keys.arrays import encode_array
 from cachestore.keys.encoding import record, text
+from cachestore.keys.functions import encode_class
 from cachestore.keys.walk import Encoder, Walk
+
+# What scipy found out of the entries, and keeps.
+_KNOWN = ("_has_sorted_indices", "_has_canonical_format")
 
 
 def find_encoder(cls: type) -> Encoder | None:
@@ -34,4 +38,19 @@ def _sparse(walk: Walk, value: Any) -> bytes:
         walk.encode(tuple(map(int, value.shape))),
         *axes,
         encode_array(walk, entries.data[order]),
+        *_subclass(walk, value),
     )
+
+
+def _subclass(walk: Walk, value: Any) -> list[bytes]:
+    """Encode what a class derived from one of scipy's own adds to it."""
+    cls = type(value)
+    if _is_scipys(cls):
+        return []
+    plain = next(base for base in cls.__mro__ if _is_scipys(base))((1, 1))
+    state = {name: part for name, part in vars(value).items() if name not in {*vars(plain), *_KNOWN}}
+    return [encode_class(walk, cls), walk.pairs("state", state, attributes=True)]
+
+
+def _is_scipys(cls: type) -> bool:
+    return cls.__module__.partition(".")[0] == "scipy"

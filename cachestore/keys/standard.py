@@ -21,8 +21,18 @@ def _path(walk: Walk, value: Any) -> bytes:
     return record("path", text(value.as_posix()))
 
 
+def _inside(walk: Walk, value: Any) -> bytes:
+    return record("inside", text(value.kind), walk.encode(value.above), text(value.rest))
+
+
 def _pattern(walk: Walk, value: Any) -> bytes:
     return record("pattern", walk.encode(value.pattern), walk.encode(value.flags))
+
+
+def _regex(walk: Walk, value: Any) -> bytes:
+    walk.origin_of("regex")
+    members = (value.pattern, value.flags, value.named_lists)
+    return record("regex", *map(walk.encode, members))
 
 
 def _slice(walk: Walk, value: slice) -> bytes:
@@ -30,8 +40,8 @@ def _slice(walk: Walk, value: slice) -> bytes:
 
 
 def _decimal(walk: Walk, value: Any) -> bytes:
-    # 1.0 and 1.00 are equal, but print and divide differently.
-    return record("decimal", text("NaN" if value.is_nan() else str(value)))
+    # 1.0 and 1.00 are equal, but print and divide differently. A signalling NaN raises where others do not.
+    return record("decimal", text("NaN" if value.is_qnan() else "sNaN" if value.is_snan() else str(value)))
 
 
 def _fraction(walk: Walk, value: Any) -> bytes:
@@ -43,7 +53,14 @@ def _uuid(walk: Walk, value: Any) -> bytes:
 
 
 def _duration(walk: Walk, value: Any) -> bytes:
-    return record("timedelta", *map(walk.encode, (value.days, value.seconds, value.microseconds)))
+    parts = (value.days, value.seconds, value.microseconds)
+    return record("timedelta", *map(walk.encode, parts), *_finer(walk, value))
+
+
+def _finer(walk: Walk, value: Any) -> list[bytes]:
+    """Encode what the times of pandas have besides: nanoseconds, and the unit that they are counted in."""
+    found = (getattr(value, name, None) for name in ("nanoseconds", "unit"))
+    return [walk.encode(part) for part in found if part is not None]
 
 
 def _date(walk: Walk, value: Any) -> bytes:
@@ -55,9 +72,9 @@ def _time(walk: Walk, value: Any) -> bytes:
     tag = "datetime" if hasattr(value, "date") else "time"
     zone, fold = value.tzinfo, value.fold
     if zone is None:
-        return record(tag, text(value.isoformat()), walk.encode(fold))
-    naive = value.replace(tzinfo=None)
-    return record(tag, text(naive.isoformat()), walk.encode(fold), walk.named(".tzinfo", zone))
+        return record(tag, text(value.isoformat()), walk.encode(fold), *_finer(walk, value))
+    naive = text(value.replace(tzinfo=None).isoformat())
+    return record(tag, naive, walk.encode(fold), walk.named(".tzinfo", zone), *_finer(walk, value))
 
 
 def _timezone(walk: Walk, value: Any) -> bytes:
@@ -93,7 +110,19 @@ def _namespace(walk: Walk, value: Any) -> bytes:
 
 
 def _random(walk: Walk, value: Any) -> bytes:
+    if isinstance(value, sys.modules["random"].SystemRandom):
+        # Its numbers come from the system, and it holds nothing.
+        return record("systemrandom", encode_class(walk, type(value)))
+    if value is sys.modules["random"]._inst:
+        # That of the module itself, behind `random.shuffle`: what a function draws from it does not count either.
+        return b"{random 0:"
+    if walk.constants:
+        raise Refusal("<Random>", "each number that is drawn changes its state")
     return record("random", walk.encode(value.getstate()))
+
+
+def _struct(walk: Walk, value: Any) -> bytes:
+    return record("struct", text(value.format))
 
 
 # By names, so that no module is imported for a value that is none of its own.
@@ -101,6 +130,7 @@ _ENCODERS: dict[tuple[str, str], Encoder] = {
     ("builtins", "slice"): _slice,
     ("builtins", "mappingproxy"): _mapping_view,
     ("array", "array"): _packed,
+    ("cachestore.keys.checkout", "Inside"): _inside,
     ("collections", "deque"): _deque,
     ("datetime", "date"): _date,
     ("datetime", "datetime"): _time,
@@ -114,6 +144,8 @@ _ENCODERS: dict[tuple[str, str], Encoder] = {
     ("pathlib._local", "PurePath"): _path,
     ("random", "Random"): _random,
     ("re", "Pattern"): _pattern,
+    ("_regex", "Pattern"): _regex,
+    ("_struct", "Struct"): _struct,
     ("types", "SimpleNamespace"): _namespace,
     ("uuid", "UUID"): _uuid,
     ("zoneinfo", "ZoneInfo"): _zone,
@@ -126,17 +158,20 @@ def find_encoder(cls: type) -> Encoder | None:
         encoder = _ENCODERS.get((base.__module__, base.__qualname__))
         if encoder is None:
             continue
-        if encoder is _enum or origin_of(cls.__module__).kind == "standard":
+        if base is cls or encoder is _enum or origin_of(cls.__module__).kind == "standard":
             return encoder
-        return _derived(encoder)
+        return derived(encoder)
     return None
 
 
-def _derived(content: Encoder) -> Encoder:
+def derived(content: Encoder) -> Encoder:
     """Return the rule for a class that adds something to one of these."""
 
     def encode(walk: Walk, value: Any) -> bytes:
-        state = walk.pairs("state", getattr(value, "__dict__", {}).items(), attributes=True)
-        return record("derived", encode_class(walk, type(value)), content(walk, value), state)
+        cls = type(value)
+        # The times of pandas keep there what they were asked for.
+        own = {} if cls.__module__.partition(".")[0] == "pandas" else getattr(value, "__dict__", {})
+        state = walk.pairs("state", own.items(), attributes=True)
+        return record("derived", encode_class(walk, cls), content(walk, value), state)
 
     return encode

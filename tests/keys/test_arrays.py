@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
+from cachestore.errors import KeyingError
 from cachestore.keys import digest
 
 DTYPES = [
@@ -304,3 +305,45 @@ def test_random_generators_count_by_their_state():
     drawn.standard_normal()
     drawn.standard_normal()
     assert digest(drawn) != digest(np.random.RandomState(1))
+
+
+class Metres(np.float64):
+    pass
+
+
+class Seconds(np.float64):
+    pass
+
+
+def test_subclasses_of_scalars_count():
+    noted = Metres(1)
+    noted.source = "map"
+    values = [Metres(1), Metres(2), Seconds(1), noted, np.float64(1), Metres("nan"), Seconds("nan")]
+    assert len(set(map(digest, values))) == len(values)
+    assert digest(Metres(1)) == digest(values[0])
+
+
+class Marked(np.ma.MaskedArray):
+    pass
+
+
+def test_how_a_masked_array_behaves_counts():
+    noted = np.ma.array([1, 2]).view(Marked)
+    noted.source = "map"
+    values = [
+        np.ma.array([1, 2]), np.ma.array([1, 2], hard_mask=True), np.ma.array(np.matrix([1, 2])), np.ma.array([[1, 2]]),
+        np.ma.array([1, 2]).view(Marked), noted,
+    ]  # fmt: skip
+    assert len(set(map(digest, values))) == len(values)
+    assert digest(values[0]) == digest(np.ma.array([1, 2], mask=[False, False]))
+
+
+def test_universal_functions():
+    import scipy.special
+
+    values = [np.add, np.subtract, scipy.special.expit, scipy.special.logit]
+    assert len(set(map(digest, values))) == len(values)
+    assert digest(np.add) == digest(copy.deepcopy(np.add))
+    # What it calls cannot be seen.
+    with pytest.raises(KeyingError, match="does not show what it was made of"):
+        digest(np.frompyfunc(lambda x: x + 1, 1, 1))

@@ -7,6 +7,35 @@ import pytest
 
 from cachestore.keys import digest
 
+
+class Unit(pa.ExtensionType):
+    """Numbers of a unit, which the text of the type does not show."""
+
+    def __init__(self, unit, storage=None):
+        self.unit = unit
+        super().__init__(storage or pa.int64(), "team.unit")
+
+    def __arrow_ext_serialize__(self):
+        return self.unit.encode()
+
+    @classmethod
+    def __arrow_ext_deserialize__(cls, storage, serialized):
+        return cls(serialized.decode(), storage)
+
+
+def in_unit(unit, values=(1, None, 3, 4), storage=None):
+    return pa.ExtensionArray.from_storage(Unit(unit, storage), pa.array(values, storage or pa.int64()))
+
+
+def dense(codes, offsets, *children):
+    codes, offsets = pa.array(codes, pa.int8()), pa.array(offsets, pa.int32())
+    return pa.UnionArray.from_dense(codes, offsets, [pa.array(child) for child in children])
+
+
+def sparse(codes, *children):
+    return pa.UnionArray.from_sparse(pa.array(codes, pa.int8()), [pa.array(child) for child in children])
+
+
 ARRAYS = {
     "int": pa.array([1, 2, None, 4]),
     "float": pa.array([1.5, None, 2.5, 0.0]),
@@ -22,6 +51,10 @@ ARRAYS = {
     "decimal": pa.array([decimal.Decimal("1.1"), None, decimal.Decimal("2.2"), None]),
     "null": pa.nulls(4),
     "map": pa.array([[("a", 1)], None, [], [("b", 2)]], pa.map_(pa.string(), pa.int64())),
+    "list view": pa.array([[1], None, [], [2, 3]], pa.list_view(pa.int64())),
+    "extension": in_unit("m"),
+    "dense union": dense([0, 1, 1, 0], [0, 0, 1, 1], [1, 2], ["a", "b"]),
+    "sparse union": sparse([0, 1, 1, 0], [1, 2, 3, 4], ["a", "b", "c", "d"]),
 }
 
 
@@ -98,3 +131,56 @@ def test_tables():
         table.to_batches()[0],
     ]
     assert len(set(map(digest, others))) == len(others)
+
+
+def test_what_the_text_of_a_type_does_not_show():
+    types = [Unit("m"), Unit("s"), Unit("m", pa.int32()), pa.list_(Unit("m")), pa.list_(Unit("s"))]
+    types += [pa.dictionary(pa.int8(), Unit("m")), pa.dictionary(pa.int8(), Unit("s"))]
+    types += [pa.struct([("a", pa.map_(pa.string(), Unit(unit)))]) for unit in "ms"]
+    assert len(set(map(digest, types))) == len(types)
+    assert digest(Unit("m")) == digest(Unit("m"))
+    arrays = [in_unit("m"), in_unit("s"), in_unit("m", [0] * 4), in_unit("m", [0.0] * 4, pa.float64())]
+    assert len(set(map(digest, arrays))) == len(arrays)
+
+
+def test_elements_of_a_union_count_with_their_types():
+    unions = [
+        sparse([0, 1], [1, 5], [5, 1]), sparse([1, 1], [5, 5], [1, 1]), sparse([0, 0], [1, 1], [5, 5]),
+        dense([0, 1], [0, 0], [1], [1]), dense([1, 1], [0, 0], [1], [1]),
+    ]  # fmt: skip
+    assert len(set(map(digest, unions))) == len(unions)
+    assert digest(dense([0, 1, 1], [0, 0, 1], [1], [2, 3]).slice(1)) == digest(
+        dense([1, 1], [0, 1], [1], [2, 3])
+    )
+    assert digest(sparse([0, 1, 1], [1, 2, 3], [4, 5, 6]).slice(1)) == digest(sparse([1, 1], [2, 3], [5, 6]))
+    hidden = sparse([0, 1], [1, 7], [8, 1])
+    assert digest(unions[0]) == digest(hidden)
+
+
+@pytest.mark.parametrize(
+    "kind", [pa.time64("ns"), pa.duration("ns"), pa.timestamp("ns"), pa.timestamp("ns", "UTC")], ids=str
+)
+def test_nanoseconds_count(kind):
+    def arrays(number):
+        plain = pa.array([number], kind)
+        entries = pa.array([[("a", number)]], pa.map_(pa.string(), pa.int64()))
+        return [
+            plain, plain[0], entries.cast(pa.map_(pa.string(), kind)), sparse([0], plain),
+            pa.RunEndEncodedArray.from_arrays([2], plain),
+        ]  # fmt: skip
+
+    for one, other in zip(arrays(1), arrays(2), strict=True):
+        assert digest(one) != digest(other)
+
+
+@pytest.mark.parametrize("name", ARRAYS)
+def test_scalars(name):
+    array = ARRAYS[name]
+    assert digest(array[0]) == digest(array.slice(0, 1)[0]) != digest(array)
+    assert name == "null" or digest(array[0]) != digest(array[1])
+
+
+def test_run_ends_do_not_matter():
+    runs = pa.RunEndEncodedArray.from_arrays([2, 3], [1, 2])
+    assert digest(runs) == digest(pa.RunEndEncodedArray.from_arrays([1, 2, 3], [1, 1, 2]))
+    assert digest(runs) != digest(pa.RunEndEncodedArray.from_arrays([1, 3], [1, 2]))

@@ -24,13 +24,18 @@ def site(tmp_path, monkeypatch):
         (info / "RECORD").write_text(f"{module}.py,,\n{info.name}/RECORD,,\n")
         for name, content in files.items():
             (info / name.replace("_json", ".json")).write_text(content)
-        for cached in (code_origin._distributions, code_origin._own_modules, code_origin.package_version):
-            cached.cache_clear()
+        forget()
 
+    def forget():
+        for cached in vars(code_origin).values():
+            if hasattr(cached, "cache_clear"):
+                cached.cache_clear()
+
+    install.root = root
     yield install
-    for name in ("indexed", "built", "cloned", "from_conda", "from_wheel"):
+    for name in ("indexed", "built", "cloned", "from_conda", "from_wheel", "copied"):
         sys.modules.pop(name, None)
-    code_origin.package_version.cache_clear()
+    forget()
 
 
 @pytest.mark.parametrize(
@@ -71,6 +76,32 @@ def test_conda_builds_everything_from_directories(site):
     source = json.dumps({"url": "file:///home/conda/feedstock", "dir_info": {}})
     site("from_conda", "from_conda", direct_url_json=source, INSTALLER="conda\n")
     assert origin_of("from_conda").kind == "package"
+
+
+def test_what_nobody_installed_is_first_party(site):
+    site("indexed", "Indexed-Things")
+    (site.root / "copied.py").write_text("def f(): return 1")
+    assert origin_of("copied").kind == "first-party"
+    assert origin_of("indexed").kind == "package"
+
+
+@pytest.mark.parametrize("silent", ["old.egg-info", "silent-1.0.dist-info"])
+def test_beside_a_distribution_that_does_not_tell_what_it_installed_all_are_packages(site, silent):
+    site("indexed", "indexed")
+    (site.root / silent).mkdir()
+    (site.root / "copied.py").write_text("def f(): return 1")
+    assert origin_of("copied").kind == "package"
+
+
+def test_the_team_s_modules_in_a_folder_of_installed_ones(tmp_path, site, monkeypatch):
+    """`pip install --target .` puts distributions beside them."""
+    site.root = tmp_path / "bundle"
+    (site.root / "indexed-1.0.dist-info").mkdir(parents=True)
+    (site.root / "indexed-1.0.dist-info" / "RECORD").write_text("indexed.py,,\n")
+    for name in ("indexed", "copied"):
+        (site.root / f"{name}.py").write_text("def f(): return 1")
+    monkeypatch.syspath_prepend(site.root)
+    assert [origin_of(name).kind for name in ("indexed", "copied")] == ["package", "first-party"]
 
 
 def test_versions_to_the_minor(monkeypatch):

@@ -182,3 +182,47 @@ def test_the_version_of_pandas_does_not_count(frame):
     # Which of its modules a class of pandas says it is from differs from one version to the next.
     plain = frame[["int", "text", "time"]]
     assert encode([plain, plain["int"], plain.index])[1] == {}
+
+
+def test_times_count_to_the_nanosecond_and_with_their_unit():
+    spans = [
+        pd.Timedelta(1),
+        pd.Timedelta(2),
+        *(pd.Timedelta("1s").as_unit(unit) for unit in ("s", "ms", "ns")),
+    ]
+    times = [
+        pd.Timestamp(1),
+        pd.Timestamp(2),
+        *(pd.Timestamp("2020").as_unit(unit) for unit in ("s", "ms", "ns")),
+    ]
+    zoned = [time.tz_localize("UTC") for time in times]
+    values = [*spans, *times, *zoned, dt.timedelta(0, 1), dt.datetime(2020, 1, 1), pd.NaT]
+    assert len(set(map(digest, values))) == len(values)
+    asked = pd.Timedelta("1s")
+    before = digest(asked)
+    assert asked.seconds == asked.components.seconds == 1
+    assert digest(asked) == before
+    assert list(map(digest, values)) == [digest(pickle.loads(pickle.dumps(value))) for value in values]
+
+
+@pytest.mark.parametrize("value", [pd.DataFrame({"a": [1]}), pd.Series([1])], ids=["frame", "series"])
+def test_whether_labels_must_be_unique_counts(value):
+    unique = value.set_flags(allows_duplicate_labels=False)
+    assert digest(unique) == digest(unique.copy()) != digest(value)
+
+
+def test_an_index_of_one_level():
+    levels = [pd.MultiIndex.from_arrays([[1]]), pd.MultiIndex.from_arrays([[2]]), pd.Index([1])]
+    assert len(set(map(digest, levels))) == 3
+
+
+def test_the_class_of_a_dtype_of_others_counts(load):
+    source = """
+        import pandas as pd
+        from pandas.api.extensions import ExtensionDtype
+        class Money(ExtensionDtype):
+            name, type, digits = "money", float, 2
+    """
+    one = load(team=source).Money()
+    assert "class:team:Money" in encode(one)[1]
+    assert digest(one) != digest(load(team=source.replace("2", "3")).Money())

@@ -15,6 +15,7 @@ from sklearn.ensemble import RandomForestClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from sklearn.utils import Bunch
 
 from cachestore.errors import KeyingError
 from cachestore.keys import digest, encode
@@ -323,3 +324,66 @@ def test_the_class_of_an_instance_counts_at_any_depth(load, old):
         digest({"a": [load(team=source.replace(old, old.replace("1", "2").replace("*", "+"))).Model()]})
         != one
     )
+
+
+def test_a_class_that_cannot_be_looked_at():
+    class Equal(type):
+        def __eq__(cls, other):
+            return cls is other
+
+    class Odd(metaclass=Equal):
+        pass
+
+    for value in (Odd(), [Odd()], Odd, {"a": [Odd]}):
+        with pytest.raises(
+            KeyingError, match=r"argument 'x' -> <\S+>: it cannot be looked at \(TypeError: unhashable"
+        ):
+            digest(value, name="argument 'x'")
+
+
+class Step(functools.partial):
+    def __call__(self, *args):
+        return -super().__call__(*args)
+
+
+class Leap(functools.partial):
+    pass
+
+
+def test_subclasses_of_partial_count():
+    partials = [functools.partial(pow, 2), Step(pow, 2), Leap(pow, 2), Leap(pow, 3)]
+    noted = Leap(pow, 2)
+    noted.note = 1
+    assert len(set(map(digest, [*partials, noted]))) == 5
+    assert digest(Step(pow, 2)) == digest(partials[1]) == digest(copy.deepcopy(partials[1]))
+    assert f"class:{__name__}:Step" in encode(Step(pow, 2))[1]
+
+
+def test_a_default_that_was_written_out_is_the_default():
+    """Two such models are equal, though pydantic can tell which fields were set."""
+    assert Order() == Order(count=1)
+    assert digest(Order()) == digest(Order(count=1)) != digest(Order(count=2))
+
+
+class Named:
+    def __init__(self, name):
+        self.name = name
+
+    def __reduce__(self):
+        return self.name
+
+
+NAMED = Named("NAMED")
+
+
+def test_what_says_to_be_a_global_is_that_global():
+    assert digest(NAMED) == digest(NAMED)
+    for other in (Named("NAMED"), Named("nowhere")):
+        with pytest.raises(KeyingError, match=r"it says to be \S+, which it is not"):
+            digest(other)
+
+
+def test_copies_of_what_scikit_learn_puts_into_a_bunch():
+    bunch = Bunch(data=[1], names=["a"])
+    assert digest(bunch) == digest(copy.deepcopy(bunch)) == digest(pickle.loads(pickle.dumps(bunch)))
+    assert digest(bunch) != digest(Bunch(data=[2], names=["a"]))

@@ -4,6 +4,7 @@ import collections
 import enum
 import threading
 
+import numpy as np
 import pytest
 
 import cachestore
@@ -31,8 +32,10 @@ def forget(monkeypatch):
     from cachestore.keys import registered
 
     monkeypatch.setattr(registered, "_registered", registered._registered.copy())
+    small = dict(registered.SMALL)
     yield
     registered.found.clear()
+    registered.SMALL.update(small)
 
 
 def test_a_registered_digest_stands_for_the_object_at_once():
@@ -84,6 +87,27 @@ def test_a_type_of_a_library_can_be_registered():
     before = digest(SVC(C=1))
     register_digest(SVC)(lambda model: "one model")
     assert digest(SVC(C=1)) == digest(SVC(C=2)) != before
+
+
+@pytest.mark.parametrize("cls", [np.ndarray, np.generic, np.float64])
+def test_a_registered_digest_goes_before_a_quick_rule(cls):
+    value = np.float64(1.5) if cls is not np.ndarray else np.zeros(3)
+    before = digest(value), digest([value])
+    register_digest(cls)(lambda value: "registered")
+    assert digest(value) not in before
+    assert digest([value]) not in before
+    assert digest([value]) == digest([value + 1])
+
+
+def test_a_digest_may_be_registered_before_the_first_use(run):
+    program = """
+        import numpy as np
+        from cachestore.keys import digest, register_digest
+        register_digest(np.ndarray)(lambda array: "registered")
+        digest(np.float64(1))
+        assert digest(np.zeros(3)) == digest(np.ones(3)) and digest([np.zeros(3)]) == digest([np.ones(3)])
+    """
+    run(program)
 
 
 @pytest.mark.parametrize(

@@ -41,3 +41,21 @@ def test_stored_zeros_count():
     assert digest(one) != digest(other)
     other.eliminate_zeros()
     assert digest(one) == digest(other)
+
+
+class Links(sparse.csr_matrix):
+    pass
+
+
+class Weights(sparse.csr_matrix):
+    pass
+
+
+def test_subclasses_count_with_their_attributes():
+    noted = Links(np.eye(2))
+    noted.source = "web"
+    matrices = [Links(np.eye(2)), Weights(np.eye(2)), noted, sparse.csr_matrix(np.eye(2))]
+    assert len(set(map(digest, matrices))) == len(matrices)
+    # What scipy found out of the order of the entries is no attribute.
+    unsorted = Links(([2.0, 1.0], [1, 0], [0, 2, 2]), shape=(2, 2))
+    assert digest(unsorted) == digest(Links(unsorted.sorted_indices())) != digest(matrices[0])

@@ -14,15 +14,17 @@ import pathlib
 import random
 import re
 import string
+import struct
 import types
 import urllib.parse
 import uuid
 import zoneinfo
 
 import pytest
+import regex
 
 from cachestore.errors import KeyingError
-from cachestore.keys import digest
+from cachestore.keys import digest, encode
 
 
 class Colour(enum.Enum):
@@ -60,7 +62,8 @@ DIFFERENT = [
     MOMENT, MOMENT.replace(tzinfo=BERLIN),
     MOMENT.replace(tzinfo=BERLIN, fold=1), MOMENT.replace(tzinfo=dt.UTC),
     MOMENT.replace(microsecond=1), MOMENT.date(), MOMENT.time(), dt.timedelta(1), dt.timedelta(0, 1),
-    decimal.Decimal(1), decimal.Decimal("1.0"), decimal.Decimal("NaN"), fractions.Fraction(1, 2), uuid.UUID(int=1),
+    decimal.Decimal(1), decimal.Decimal("1.0"), decimal.Decimal("NaN"), decimal.Decimal("sNaN"),
+    fractions.Fraction(1, 2), uuid.UUID(int=1),
     pathlib.PurePosixPath("a"), pathlib.PurePosixPath("a/b"), "a",
     re.compile("a"), re.compile("a", re.I), re.compile(b"a"),
     slice(1), slice(1, None), range(1), range(2),
@@ -72,6 +75,7 @@ DIFFERENT = [
     operator.itemgetter(1), operator.itemgetter(2), operator.attrgetter("a.b"), operator.methodcaller("f", 1, k=2),
     string.Template("$a"), urllib.parse.urlparse("http://a/b"), logging.getLogger("a"), logging.getLogger("b"),
     dt.UTC, dt.timezone(dt.timedelta(hours=1)), type(None), None, list[int], list[str],
+    struct.Struct("<i"), struct.Struct(">i"), random.SystemRandom(),
 ]  # fmt: skip
 
 
@@ -79,7 +83,20 @@ def test_all_differ():
     assert len(set(map(digest, DIFFERENT))) == len(DIFFERENT)
 
 
-@pytest.mark.parametrize("value", DIFFERENT, ids=lambda value: type(value).__name__)
+def test_patterns_of_regex():
+    patterns = [
+        re.compile("a"), regex.compile("a"), regex.compile("b"), regex.compile("a", regex.V1), regex.compile(b"a"),
+        regex.compile(r"\L<words>", words=["a"]), regex.compile(r"\L<words>", words=["b"]),
+    ]  # fmt: skip
+    assert len(set(map(digest, patterns))) == len(patterns)
+    assert digest(patterns[1]) == digest(copy.deepcopy(patterns[1]))
+    assert list(encode(patterns[1])[1]) == ["package:regex"]
+
+
+COPIED = [value for value in DIFFERENT if not isinstance(value, struct.Struct | random.SystemRandom)]
+
+
+@pytest.mark.parametrize("value", COPIED, ids=lambda value: type(value).__name__)
 def test_copies_are_equal(value):
     assert digest(copy.deepcopy(value)) == digest(value)
 

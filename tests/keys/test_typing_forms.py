@@ -2,6 +2,7 @@
 
 import collections.abc
 import copy
+import textwrap
 import typing
 
 import pytest
@@ -46,3 +47,45 @@ def test_the_classes_inside_count(load):
     assert digest(load(team=source.replace("return 1", "return 2")).Row | None) != digest(
         load(team=source).Row | None
     )
+
+
+def test_a_process_that_a_script_spawned_knows_the_script_by_another_name(run):
+    program = """
+        import sys, typing
+        from cachestore.keys import digest
+        class One:
+            def __reduce__(self): return "ONE"
+        ONE = One()
+        T, P = typing.TypeVar("T"), typing.ParamSpec("P")
+        print(digest(T), digest(P), digest(ONE), digest(typing.NewType("Id", int)), digest(list[T]))
+    """
+    spawned = "import sys; sys.modules['__mp_main__'] = sys.modules['__main__']; __name__ = '__mp_main__'\n"
+    assert run(program) == run(spawned + textwrap.dedent(program))
+
+
+def test_what_a_declaration_says_counts():
+    forms = [
+        typing.TypeVar("T"), typing.TypeVar("T", bound=int), typing.TypeVar("T", int, str), typing.TypeVar("S"),
+        typing.TypeVar("T", covariant=True), typing.ParamSpec("T"), typing.NewType("T", int), typing.NewType("T", str),
+    ]  # fmt: skip
+    assert len(set(map(digest, forms))) == len(forms)
+    assert digest(typing.TypeVar("T", bound=int)) == digest(forms[1])
+
+
+def test_on_every_python(run, python):
+    executable, packages = python
+    program = """
+        import typing
+        from cachestore.keys import digest
+        T = typing.TypeVar("T", bound=int)
+        for form in (T, typing.ParamSpec("P"), typing.NewType("N", int), typing.Annotated[T, 1],
+                     typing.Optional[int], typing.Literal[1], typing.ClassVar[int], typing.Callable[[int], str]):
+            print(digest(form))
+    """
+    assert run(program, python=str(executable), path=[packages]) == run(program)
+
+
+@pytest.mark.skipif(not hasattr(typing, "TypeAliasType"), reason="this Python has no type statement")
+def test_aliases_count_by_what_they_stand_for():
+    one, other = (typing.TypeAliasType("Alias", form) for form in (int, str))
+    assert digest(one) != digest(other)
