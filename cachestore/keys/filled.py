@@ -21,8 +21,9 @@ _CHANGING = frozenset(
 )  # fmt: skip
 _CONTAINERS = (list, dict, set, bytearray, deque)
 
-# For each code object the names that it changes in place, and those that it assigns to.
-_known: WeakKeyDictionary[CodeType, tuple[frozenset[str], frozenset[str]]] = WeakKeyDictionary()
+# For each function its code, the names that it changes in place, and those that it assigns to. Code objects are no
+# keys: two are equal wherever they were written, and only one of them may have a source.
+_known: WeakKeyDictionary[FunctionType, tuple[CodeType, frozenset[str], frozenset[str]]] = WeakKeyDictionary()
 
 
 def is_filled(function: FunctionType, name: str, value: object) -> bool:
@@ -42,12 +43,12 @@ def is_filled(function: FunctionType, name: str, value: object) -> bool:
 
 
 def _filled(function: FunctionType) -> tuple[frozenset[str], frozenset[str]]:
-    known = _known.get(function.__code__)
-    if known is None:
+    known = _known.get(function)
+    if known is None or known[0] is not function.__code__:
         definition = definition_of(function)
-        known = _judge(definition) if definition is not None else (frozenset(), frozenset())
-        _known[function.__code__] = known
-    return known
+        judged = _judge(definition) if definition is not None else (frozenset[str](), frozenset[str]())
+        known = _known[function] = (function.__code__, *judged)
+    return known[1:]
 
 
 def _judge(tree: ast.AST) -> tuple[frozenset[str], frozenset[str]]:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 import sys
 from collections.abc import Mapping
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from cachestore.keys.deviations import deviations
 from cachestore.keys.encoding import record, text
 from cachestore.keys.mentions import mention_other_source
 from cachestore.keys.source import Decorated, normalise
@@ -18,6 +20,7 @@ from cachestore.keys.source_file import (
     code_structure,
     find_source,
     functions_of,
+    only,
     written_methods,
 )
 
@@ -26,6 +29,8 @@ _BLIND = frozenset({"functools", "contextlib", "abc", "builtins"})
 _READERS = frozenset({"singledispatch", "singledispatchmethod", "register"})
 # Decorators of these, and objects that they make, only remember what a function returned.
 OURS = frozenset({__name__.partition(".")[0], "joblib"})
+
+_COMPREHENSIONS = re.compile(r"<(?:list|dict|set)comp>\.(?:<locals>\.)?")
 
 # Beside each version the code objects that it was found for: a function's code can be replaced.
 _known: WeakKeyDictionary[Any, tuple[tuple[CodeType, ...], bytes]] = WeakKeyDictionary()
@@ -49,13 +54,26 @@ def named_alike(module: str) -> str:
     return "__main__" if module == "__mp_main__" else module
 
 
+def even_qualname(name: str) -> str:
+    """Return the qualified name that a function or class has on every Python.
+
+    Since Python 3.12 list, dict and set comprehensions are no scopes of their own.
+
+    Examples
+    --------
+    >>> even_qualname("f.<locals>.<listcomp>.<lambda>")
+    'f.<locals>.<lambda>'
+    """
+    return _COMPREHENSIONS.sub("", name)
+
+
 def part_name(value: Any) -> str:
     """Return the name under which a function, class or module stands among the parts of an identity."""
     if isinstance(value, ModuleType):
         return f"module:{value.__name__}"
     if isinstance(value, FunctionType):
-        return f"function:{module_of(value)}:{value.__code__.co_qualname}"
-    return f"class:{module_of(value)}:{value.__qualname__}"
+        return f"function:{module_of(value)}:{even_qualname(value.__code__.co_qualname)}"
+    return f"class:{module_of(value)}:{even_qualname(value.__qualname__)}"
 
 
 def own_version(value: Any) -> bytes:
@@ -83,29 +101,56 @@ def _codes(value: Any) -> tuple[CodeType, ...]:
         return (value.__code__,)
     if isinstance(value, type):
         return tuple(function.__code__ for function in functions_of(value))
-    return ()
+    return tuple(code for member in _members(value) for code in _codes(member))
+
+
+def _members(module: ModuleType) -> list[Any]:
+    """Return the functions and classes that were written in a module, in the order of their names."""
+    return [
+        value
+        for _, value in sorted(vars(module).items())
+        if (isinstance(value, FunctionType) and value.__code__.co_filename == module.__file__)
+        or (isinstance(value, type) and value.__module__ == module.__name__)
+    ]
 
 
 def _from_source(value: Any) -> bytes | None:
     if isinstance(value, ModuleType):
         file = getattr(value, "__file__", None)
         source = find_source(file, value.__name__) if isinstance(file, str) else None
-        return normalise(source.tree, _decorators(vars(value))) if source else None
+        if source is None:
+            return None
+        # Nothing keeps the code of a module either, so the text alone is not to be believed.
+        return record(
+            "module", normalise(source.tree, _decorators(vars(value))), *map(own_version, _members(value))
+        )
     if isinstance(value, FunctionType):
         definition = definition_of(value)
         return normalise(definition, _decorators(value.__globals__)) if definition else None
     node, _ = class_definition_of(value)
-    return normalise(node, _decorators(_namespace_of(value))) if node else None
+    if node is None:
+        return None
+    namespace = _namespace_of(value)
+    # Nothing keeps the code of the body. Values of other names count in what reaches the class.
+    held = {
+        name: other
+        for name, other in deviations(value, node, namespace).items()
+        if name.startswith(("__", "annotation of "))
+    }
+    members = [text(name) + other for name, other in sorted(held.items())]
+    written = sorted(text(even_qualname(code.co_qualname)) for code in written_methods(value))
+    return record("class", normalise(node, _decorators(namespace)), *written, *members)
 
 
 def definition_of(function: FunctionType) -> Definition | None:
     """Return the syntax tree of a function; None where no source compiles to the code that runs."""
     code = function.__code__
-    source = find_source(code.co_filename, module_of(function))
+    source = find_source(code.co_filename, module_of(function), code)
     if source is None:
         return None
     definition = source.function(code)
-    if definition is None and _is_as_written(function.__globals__, code.co_filename):
+    as_written = _is_as_written(function.__globals__, code.co_filename)
+    if definition is None and as_written and not source.has_code(code):
         mention_other_source(f"{module_of(function)}.{code.co_qualname}", code.co_filename)
     return definition
 
@@ -122,11 +167,13 @@ def class_definition_of(value: type) -> tuple[ast.ClassDef | None, str | None]:
     source = find_source(file, value.__module__) if file else None
     if file is None or source is None:
         return None, file
-    node = source.class_(value)
+    nodes = source.classes(value)
     # What was made without a class statement, as named tuples may be, has no source of its own.
-    if node is None and source.defines_class(value) and _is_as_written(_namespace_of(value), file):
+    if not nodes and source.defines_class(value) and _is_as_written(_namespace_of(value), file):
         mention_other_source(f"{value.__module__}.{value.__qualname__}", file)
-    return node, file
+    # Without methods, one class under `if` and another under `else` are told apart by what they hold.
+    agreeing = [node for node in nodes if not deviations(value, node, _namespace_of(value))]
+    return only(agreeing or nodes), file
 
 
 def _namespace_of(value: type) -> Mapping[str, Any]:
