@@ -16,8 +16,8 @@ from cachestore.keys.watched import ABSENT
 def deviations(cls: type, node: ast.ClassDef, namespace: Mapping[str, Any]) -> dict[str, bytes]:
     """Return what a class holds instead of what stands in its body, by name: nothing if it was made from it.
 
-    Only what is written plainly is compared: constants, and annotations that are names. Decorators and metaclasses
-    may take away or replace what was written, in the same way wherever they run.
+    Only what is written plainly is compared: constants, names of methods, and annotations that are names. Decorators
+    and metaclasses may take away or replace what was written, in the same way wherever they run.
 
     Parameters
     ----------
@@ -38,6 +38,12 @@ def deviations(cls: type, node: ast.ClassDef, namespace: Mapping[str, Any]) -> d
         for name, value in constants.items()
         if (held := _other_constant(vars(cls).get(name, ABSENT), value)) is not None
     }
+    # Those under an `if` are made on some machines only.
+    for method in node.body:
+        if isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
+            name = _mangled(cls, method.name)
+            if name not in vars(cls):
+                found[f"method {name}"] = b""
     known = {**vars(builtins), **namespace, **vars(cls)}
     annotations = _annotations(cls)
     written = {_mangled(cls, name): annotation for name, annotation in _annotated(node.body)}

@@ -109,8 +109,8 @@ def _members(module: ModuleType) -> list[Any]:
     return [
         value
         for _, value in sorted(vars(module).items())
-        if (isinstance(value, FunctionType) and value.__code__.co_filename == module.__file__)
-        or (isinstance(value, type) and value.__module__ == module.__name__)
+        if (type(value) is FunctionType and value.__code__.co_filename == module.__file__)
+        or (issubclass(type(value), type) and value.__module__ == module.__name__)
     ]
 
 
@@ -135,11 +135,10 @@ def _from_source(value: Any) -> bytes | None:
     held = {
         name: other
         for name, other in deviations(value, node, namespace).items()
-        if name.startswith(("__", "annotation of "))
+        if name.startswith(("__", "annotation of ", "method "))
     }
     members = [text(name) + other for name, other in sorted(held.items())]
-    written = sorted(text(even_qualname(code.co_qualname)) for code in written_methods(value))
-    return record("class", normalise(node, _decorators(namespace)), *written, *members)
+    return record("class", normalise(node, _decorators(namespace)), *members)
 
 
 def definition_of(function: FunctionType) -> Definition | None:

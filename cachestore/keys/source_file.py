@@ -11,11 +11,11 @@ import threading
 import warnings
 from collections import defaultdict
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
 from inspect import CO_ITERABLE_COROUTINE
 from pathlib import Path
-from types import CodeType, FunctionType
+from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType
 from typing import Any, NamedTuple, TypeVar
 
 from cachestore.keys.encoding import record, text
@@ -209,10 +209,21 @@ def unwrapped(value: Any) -> list[FunctionType]:
         return unwrapped(value.__func__)
     # cached_property and memorised methods; what lru_cache made
     for name in ("__func__", "func", "__wrapped__"):
-        inner = getattr(value, name, None)
-        if isinstance(inner, FunctionType):
+        inner = _kept(value, name)
+        if type(inner) is FunctionType:
             return unwrapped(inner)
     return []
+
+
+def _kept(value: Any, name: str) -> Any:
+    """Return what an object itself keeps under a name. None of its code is run: it may be a proxy for anything."""
+    descriptor = getattr(type(value), name, None)
+    with suppress(Exception):
+        if isinstance(descriptor, MemberDescriptorType | GetSetDescriptorType):
+            return descriptor.__get__(value)
+        if not issubclass(type(value), type):
+            return object.__getattribute__(value, "__dict__").get(name)
+    return None
 
 
 def code_structure(code: CodeType) -> bytes:

@@ -1,5 +1,6 @@
 """A class whose text was edited after it was made is neither the one nor the other."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import NamedTuple, TypedDict
 import pathlib
+import sys
 """
 PLAIN = HEAD.replace("from __future__ import annotations\n", "")
 CLASS = """
@@ -37,13 +39,18 @@ class Point(NamedTuple):
     x: int
     why: int = 1
 
+class Compatible:
+    if sys.version_info < (3, 12):
+        def __class_getitem__(cls, item): return cls
+    def fit(self): return {lambda: i for i in range(3)}
+
 class Row(TypedDict):
     key: int
 
 class More(Row):
     y: int
 """
-NAMES = ("Options", "Base", "Colour", "Point", "Row", "More")
+NAMES = ("Options", "Base", "Colour", "Point", "Row", "More", "Compatible")
 
 
 @pytest.mark.parametrize("head", [HEAD, PLAIN])
@@ -93,6 +100,21 @@ def test_values_that_are_set_later_are_not_in_the_text(load):
     counter = load(team=source).Counter
     counter().add()
     assert own_version(counter) == before
+
+
+def test_a_method_that_was_written_later_is_missing(load):
+    from cachestore.keys.deviations import deviations
+    from cachestore.keys.own_version import class_definition_of
+
+    source = "class Model:\n    def __fit(self): return 1\n"
+    more = "    def new(self): return 2\n    if __debug__ is None:\n        def other(self): return 3\n"
+    model = load(team=source).Model
+    before = own_version(model)
+    model = load(team=source).Model
+    file = Path(sys.modules["team"].__file__)
+    file.write_text(source + more)
+    assert deviations(model, class_definition_of(model)[0], {}) == {"method new": b""}
+    assert own_version(load(team=source + more).Model) != own_version(model) != before
 
 
 def test_classes_are_the_same_on_every_python(load, run, python, tmp_path):

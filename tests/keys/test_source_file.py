@@ -12,7 +12,7 @@ import pytest
 from cachestore.errors import CachestoreWarning
 from cachestore.keys import identify
 from cachestore.keys.own_version import class_definition_of, definition_of
-from cachestore.keys.source_file import find_source
+from cachestore.keys.source_file import find_source, functions_of
 
 LAMBDAS = """
     import functools
@@ -271,3 +271,33 @@ def test_equal_methods_of_one_name_are_no_contradiction(load):
     with warnings.catch_warnings():
         warnings.simplefilter("error", CachestoreWarning)
         assert class_definition_of(load(team=source).Model)[0] is not None
+
+
+def test_what_a_class_holds_is_not_run(load):
+    source = """
+        import functools
+        def helper(self): return 1
+        class Proxy:
+            def __getattr__(self, name):
+                raise ModuleNotFoundError(name)
+        class Thing:
+            def func(self): return 2
+        class Other:
+            def bound(self): return 3
+        class Model:
+            lazy = Proxy()
+            thing = Thing()
+            nested = Thing
+            bound = Other().bound
+            @functools.lru_cache
+            def remembered(self): return 4
+            @functools.cached_property
+            def kept(self): return 5
+            @functools.singledispatchmethod
+            def dispatched(self): return 6
+    """
+    model = load(team=source).Model
+    assert [function.__name__ for function in functions_of(model)] == [
+        "bound", "remembered", "kept", "dispatched"
+    ]  # fmt: skip
+    assert class_definition_of(model)[0] is not None
