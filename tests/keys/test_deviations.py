@@ -1,12 +1,14 @@
 """A class whose text was edited after it was made is neither the one nor the other."""
 
+import ast
 import sys
 from pathlib import Path
 
 import pytest
 
 from cachestore.keys import identify
-from cachestore.keys.own_version import own_version
+from cachestore.keys.deviations import deviations
+from cachestore.keys.own_version import class_definition_of, own_version
 
 HEAD = """\
 from __future__ import annotations
@@ -103,9 +105,6 @@ def test_values_that_are_set_later_are_not_in_the_text(load):
 
 
 def test_a_method_that_was_written_later_is_missing(load):
-    from cachestore.keys.deviations import deviations
-    from cachestore.keys.own_version import class_definition_of
-
     source = "class Model:\n    def __fit(self): return 1\n"
     more = "    def new(self): return 2\n    if __debug__ is None:\n        def other(self): return 3\n"
     model = load(team=source).Model
@@ -141,3 +140,16 @@ def test_a_module_that_was_edited_after_import_counts_as_it_runs(load):
     with pytest.warns(match=r"helpers\.one runs as it was imported"):
         stale = identify(team.main)
     assert stale.version not in {before.version, identify(load(**edited).main).version}
+
+
+def test_a_function_of_a_module_that_was_replaced_is_seen(load):
+    helpers = load(helpers="def one(): return 1\ndef two(): return 2\n")
+    before = own_version(helpers)
+    helpers.one = helpers.two
+    assert own_version(helpers) != before
+
+
+def test_annotations_that_are_gone_from_the_text_deviate():
+    (node,) = ast.parse("class Options:\n    depth: int").body
+    options = type("Options", (), {"__annotations__": {"depth": int, "wide": int}})
+    assert list(deviations(options, node, {})) == ["annotation of wide"]
