@@ -12,7 +12,6 @@ from types import CodeType, FunctionType
 from weakref import WeakKeyDictionary
 
 from cachestore.keys.own_version import class_definition_of, definition_of
-from cachestore.keys.source_file import nested
 
 _CHANGING = frozenset(
     {
@@ -24,8 +23,9 @@ _CHANGING = frozenset(
 _MAKING = frozenset({"__init__", "__new__", "__post_init__", "__set_name__"})
 _CONTAINERS = (list, dict, set, bytearray, deque)
 
-# For each code object the names that it changes in place, and those that it assigns to.
-_known: WeakKeyDictionary[CodeType, tuple[frozenset[str], frozenset[str]]] = WeakKeyDictionary()
+# For each function its code, the names that it changes in place, and those that it assigns to. Code objects are no
+# keys: two are equal wherever they were written, and only one of them may have a source.
+_known: WeakKeyDictionary[FunctionType, tuple[CodeType, frozenset[str], frozenset[str]]] = WeakKeyDictionary()
 
 
 def is_filled(function: FunctionType, name: str, value: object) -> bool:
@@ -46,12 +46,9 @@ def is_filled(function: FunctionType, name: str, value: object) -> bool:
 
 def stored_names(code: CodeType) -> frozenset[str]:
     """Return the names of the attributes that a code object, or one inside it, sets on whatever object."""
-    return frozenset(
-        instruction.argval
-        for inner in nested(code)
-        for instruction in dis.get_instructions(inner)
-        if instruction.opname == "STORE_ATTR"
-    )
+    inside = (constant for constant in code.co_consts if isinstance(constant, CodeType))
+    stored = (step.argval for step in dis.get_instructions(code) if step.opname == "STORE_ATTR")
+    return frozenset(stored).union(*map(stored_names, inside))
 
 
 def class_state(cls: type) -> frozenset[str]:
@@ -96,12 +93,12 @@ def _is_class(node: ast.expr, name: str) -> bool:
 
 
 def _filled(function: FunctionType) -> tuple[frozenset[str], frozenset[str]]:
-    known = _known.get(function.__code__)
-    if known is None:
+    known = _known.get(function)
+    if known is None or known[0] is not function.__code__:
         definition = definition_of(function)
-        known = _judge(definition) if definition is not None else (frozenset(), frozenset())
-        _known[function.__code__] = known
-    return known
+        judged = _judge(definition) if definition is not None else (frozenset[str](), frozenset[str]())
+        known = _known[function] = (function.__code__, *judged)
+    return known[1:]
 
 
 def _judge(tree: ast.AST) -> tuple[frozenset[str], frozenset[str]]:

@@ -18,7 +18,7 @@ from cachestore.keys.declared import (
 from cachestore.keys.encoding import hexadecimal, named, record
 from cachestore.keys.functions import memorised
 from cachestore.keys.hasher import new_walk
-from cachestore.keys.own_version import named_alike
+from cachestore.keys.own_version import even_qualname, named_alike
 from cachestore.keys.reach import code_parts
 from cachestore.keys.rules import DELIVERED, Rules
 from cachestore.keys.walk import Refusal, Walk
@@ -119,4 +119,4 @@ def name_of(function: Any) -> str:
     if not hasattr(function, "__qualname__"):
         function = type(function)
     owner = getattr(function, "__objclass__", function)  # a method of a built-in class knows its class only
-    return f"{named_alike(getattr(owner, '__module__', None) or 'builtins')}.{function.__qualname__}"
+    return f"{named_alike(getattr(owner, '__module__', None) or 'builtins')}.{even_qualname(function.__qualname__)}"

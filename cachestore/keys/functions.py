@@ -35,8 +35,11 @@ def memorised(value: Any) -> Any:
 
 def encode_function(walk: Walk, value: FunctionType) -> bytes:
     """Encode a function by its name, source, defaults and closure; its code is noted to be followed."""
+
     def encode(label: str, content: Any) -> bytes:
-        return encode_carried(walk, f" -> {value.__name__} -> {label.lstrip('=.')}", content, value.__globals__)
+        return encode_carried(
+            walk, f" -> {value.__name__} -> {label.lstrip('=.')}", content, value.__globals__
+        )
 
     return _function(walk, value, encode)
 
@@ -169,9 +172,10 @@ def _method_wrapper(walk: Walk, value: MethodWrapperType) -> bytes:
     return record("builtin", text(value.__name__), walk.named(".__self__", value.__self__))
 
 
-def _partial(walk: Walk, value: functools.partial[Any]) -> bytes:
+def _partial(walk: Walk, value: functools.partial[Any] | functools.partialmethod[Any]) -> bytes:
     return record(
         "partial",
+        encode_class(walk, type(value)),
         walk.named(".func", value.func),
         walk.named(".args", value.args),
         walk.named(".keywords", value.keywords),

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import ast
 import builtins
+import re
 import sys
 from collections.abc import Mapping
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
+from cachestore.keys.deviations import deviations
 from cachestore.keys.encoding import record, text
 from cachestore.keys.mentions import mention_other_source
 from cachestore.keys.remembered import Remembered
@@ -18,6 +20,7 @@ from cachestore.keys.source_file import (
     code_structure,
     find_source,
     functions_of,
+    only,
     written_methods,
 )
 from cachestore.keys.standard_names import named_publicly
@@ -27,6 +30,8 @@ _BLIND = frozenset({"functools", "contextlib", "abc", "builtins"})
 _READERS = frozenset({"singledispatch", "singledispatchmethod", "register"})
 # Decorators of these, and objects that they make, only remember what a function returned.
 OURS = frozenset({__name__.partition(".")[0], "joblib"})
+
+_COMPREHENSIONS = re.compile(r"<(?:list|dict|set)comp>\.(?:<locals>\.)?")
 
 # Beside each version the code objects that it was found for: a function's code can be replaced.
 _known: Remembered[tuple[tuple[CodeType, ...], bytes]] = Remembered()
@@ -50,13 +55,26 @@ def named_alike(module: str) -> str:
     return "__main__" if module == "__mp_main__" else module
 
 
+def even_qualname(name: str) -> str:
+    """Return the qualified name that a function or class has on every Python.
+
+    Since Python 3.12 list, dict and set comprehensions are no scopes of their own.
+
+    Examples
+    --------
+    >>> even_qualname("f.<locals>.<listcomp>.<lambda>")
+    'f.<locals>.<lambda>'
+    """
+    return _COMPREHENSIONS.sub("", name)
+
+
 def part_name(value: Any) -> str:
     """Return the name under which a function, class or module stands among the parts of an identity."""
     if isinstance(value, ModuleType):
         return f"module:{named_publicly(named_alike(value.__name__), '')[0]}"
     function = isinstance(value, FunctionType)
     name = value.__code__.co_qualname if function else value.__qualname__
-    module, name = named_publicly(module_of(value), name)
+    module, name = named_publicly(module_of(value), even_qualname(name))
     return f"{'function' if function else 'class'}:{module}:{name}"
 
 
@@ -102,29 +120,55 @@ def _codes(value: Any) -> tuple[CodeType, ...]:
         return (value.__code__,)
     if isinstance(value, type):
         return tuple(function.__code__ for function in functions_of(value))
-    return ()
+    return tuple(code for member in _members(value) for code in _codes(member))
+
+
+def _members(module: ModuleType) -> list[Any]:
+    """Return the functions and classes that were written in a module, in the order of their names."""
+    return [
+        value
+        for _, value in sorted(vars(module).items())
+        if (type(value) is FunctionType and value.__code__.co_filename == module.__file__)
+        or (issubclass(type(value), type) and value.__module__ == module.__name__)
+    ]
 
 
 def _from_source(value: Any) -> bytes | None:
     if isinstance(value, ModuleType):
         file = getattr(value, "__file__", None)
         source = find_source(file, value.__name__) if isinstance(file, str) else None
-        return normalise(source.tree, decorators_in(vars(value))) if source else None
+        if source is None:
+            return None
+        # Nothing keeps the code of a module either, so the text alone is not to be believed.
+        return record(
+            "module", normalise(source.tree, decorators_in(vars(value))), *map(own_version, _members(value))
+        )
     if isinstance(value, FunctionType):
         definition = definition_of(value)
         return normalise(definition, decorators_in(value.__globals__)) if definition else None
     node, _ = class_definition_of(value)
-    return normalise(node, decorators_in(namespace_of(value))) if node else None
+    if node is None:
+        return None
+    namespace = namespace_of(value)
+    # Nothing keeps the code of the body. Values of other names count in what reaches the class.
+    held = {
+        name: other
+        for name, other in deviations(value, node, namespace).items()
+        if name.startswith(("__", "annotation of ", "method "))
+    }
+    members = [text(name) + other for name, other in sorted(held.items())]
+    return record("class", normalise(node, decorators_in(namespace)), *members)
 
 
 def definition_of(function: FunctionType) -> Definition | None:
     """Return the syntax tree of a function; None where no source compiles to the code that runs."""
     code = function.__code__
-    source = find_source(code.co_filename, module_of(function))
+    source = find_source(code.co_filename, module_of(function), code)
     if source is None:
         return None
     definition = source.function(code)
-    if definition is None and _is_as_written(function.__globals__, code.co_filename):
+    as_written = _is_as_written(function.__globals__, code.co_filename)
+    if definition is None and as_written and not source.has_code(code):
         mention_other_source(f"{module_of(function)}.{code.co_qualname}", code.co_filename)
     return definition
 
@@ -141,11 +185,13 @@ def class_definition_of(value: type) -> tuple[ast.ClassDef | None, str | None]:
     source = find_source(file, value.__module__) if file else None
     if file is None or source is None:
         return None, file
-    node = source.class_(value)
+    nodes = source.classes(value)
     # What was made without a class statement, as named tuples may be, has no source of its own.
-    if node is None and source.defines_class(value) and _is_as_written(namespace_of(value), file):
+    if not nodes and source.defines_class(value) and _is_as_written(namespace_of(value), file):
         mention_other_source(f"{value.__module__}.{value.__qualname__}", file)
-    return node, file
+    # Without methods, one class under `if` and another under `else` are told apart by what they hold.
+    agreeing = [node for node in nodes if not deviations(value, node, namespace_of(value))]
+    return only(agreeing or nodes), file
 
 
 def namespace_of(value: type) -> Mapping[str, Any]:

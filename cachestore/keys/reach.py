@@ -23,6 +23,7 @@ from cachestore.keys.own_version import (
     class_definition_of,
     decorators_in,
     definition_of,
+    even_qualname,
     is_known_by_name,
     module_of,
     namespace_of,
@@ -133,7 +134,7 @@ def _members(walk: Walk, cls: type, found: Found) -> Iterator[bytes]:
         if is_written_in(function, cls):
             written.append(function)
             walk.watched.function(function)
-            yield text(function.__qualname__)
+            yield text(even_qualname(function.__qualname__))
             for label, content in carried(walk, function):
                 yield text(label) + encode_held(walk, content, namespace, constants=False)[0]
         elif _comes_from_elsewhere(walk, function):

@@ -1,95 +1,158 @@
 """Finding the syntax tree of the code that runs, and making sure that it is that of the code that runs."""
 
 from __future__ import annotations
+import __future__
 
 import ast
+import dis
 import linecache
 import sys
 import threading
+import warnings
 from collections import defaultdict
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from functools import lru_cache
+from inspect import CO_ITERABLE_COROUTINE
 from pathlib import Path
-from types import CodeType, FunctionType
-from typing import Any
+from types import CodeType, FunctionType, GetSetDescriptorType, MemberDescriptorType
+from typing import Any, NamedTuple, TypeVar
 
 from cachestore.keys.encoding import record, text
 from cachestore.keys.scalars import LEAVES
 
-_parsing = threading.Lock()
+_compiling = threading.Lock()
 
 Definition = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef | ast.Lambda
+Node = TypeVar("Node", bound=Definition)
+
+
+class _Made(NamedTuple):
+    """Holds a code object, and the one around it whose instructions make a function or a class of it."""
+
+    code: CodeType
+    maker: CodeType
 
 
 class SourceFile:
-    """Holds the definitions of one source, each beside the code that it compiles to."""
+    """Holds the definitions of one source, each beside the code that it compiles to.
 
-    def __init__(self, source: str, filename: str) -> None:
+    They are brought together by where they begin. The names that the compiler gives say less: defaults and
+    decorators belong to the scope around, and which scopes there are differs between versions of Python.
+    """
+
+    def __init__(self, source: str, filename: str, future: int) -> None:
         self.tree = parse(source)
-        self._nodes: dict[str, list[Definition]] = defaultdict(list)
-        self._codes: dict[str, list[CodeType]] = defaultdict(list)
-        for name, node in _definitions(self.tree, ""):
-            self._nodes[name].append(node)
+        self._nodes: dict[tuple[str, int], list[Definition]] = defaultdict(list)
+        self._made: dict[str, list[_Made]] = defaultdict(list)
+        for node in ast.walk(self.tree):
+            if isinstance(node, Definition):
+                self._nodes[getattr(node, "name", "<lambda>"), _first_line(node)].append(node)
         # The whole file is compiled: a function alone would lose its closure, its class and its __future__.
-        for code in nested(compile(source, filename, "exec", dont_inherit=True)):
-            self._codes[code.co_qualname].append(code)
+        # A cell of a notebook may await at its top, and goes on with the __future__ of the cells before it.
+        flags = ast.PyCF_ALLOW_TOP_LEVEL_AWAIT | future
+        with _quietly():
+            code = compile(source, filename, "exec", flags, dont_inherit=True)
+        for made in _inside(code):
+            self._made[made.code.co_qualname].append(made)
 
     def function(self, code: CodeType) -> Definition | None:
         """Return the definition that compiles to `code`, wherever in the file it stands by now."""
-        wanted = code_structure(code)
-        for candidate in self._codes.get(code.co_qualname, ()):
-            if code_structure(candidate) == wanted:
-                return self._definition_of(candidate)
-        return None
+        alike = self._alike(code)
+        in_place = [made for made in alike if _stand_alike(made.code, code)]
+        if in_place:
+            return next(iter(self._definitions(in_place[0])), None)
+        # It was moved. Those that differ in defaults or decorators only have equal code.
+        return only([node for made in alike for node in self._definitions(made)])
 
-    def _definition_of(self, code: CodeType) -> Definition | None:
-        nodes = [
-            node for node in self._nodes.get(code.co_qualname, ()) if _first_line(node) == code.co_firstlineno
+    def has_code(self, code: CodeType) -> bool:
+        """Say whether anything in the file compiles to `code`."""
+        return bool(self._alike(code))
+
+    def classes(self, cls: type) -> list[ast.ClassDef]:
+        """Return the definitions of a class whose methods compile to those of `cls`: more than one if it has none."""
+        alike = [
+            (node, in_place)
+            for made, node in self._bodies(cls)
+            if (in_place := _has_methods(made.code, cls)) is not None
         ]
-        if len(nodes) > 1:
-            # Several lambdas on one line: the one whose body the instructions point into.
-            nodes = [node for node in nodes if isinstance(node, ast.Lambda) and _covers(node.body, code)]
-        return nodes[0] if len(nodes) == 1 else None
-
-    def class_(self, cls: type) -> ast.ClassDef | None:
-        """Return the definition of a class whose methods compile to those of `cls`."""
-        methods = {code.co_qualname: code_structure(code) for code in written_methods(cls)}
-        for node in self._nodes.get(cls.__qualname__, ()):
-            if isinstance(node, ast.ClassDef) and self._has_methods(node, methods):
-                return node
-        return None
+        return [node for node, in_place in alike if in_place] or [node for node, _ in alike]
 
     def defines_class(self, cls: type) -> bool:
         """Say whether a class of this name is defined, whatever its methods are."""
-        return any(isinstance(node, ast.ClassDef) for node in self._nodes.get(cls.__qualname__, ()))
+        return any(True for _ in self._bodies(cls))
 
-    def _has_methods(self, node: ast.ClassDef, methods: dict[str, bytes]) -> bool:
-        last = node.end_lineno or node.lineno
-        return all(
-            any(
-                _first_line(node) <= code.co_firstlineno <= last and code_structure(code) == structure
-                for code in self._codes.get(name, ())
-            )
-            for name, structure in methods.items()
-        )
+    def _bodies(self, cls: type) -> Iterator[tuple[_Made, ast.ClassDef]]:
+        for made in self._made.get(cls.__qualname__, ()):
+            for node in self._definitions(made):
+                if isinstance(node, ast.ClassDef):
+                    yield made, node
+
+    def _alike(self, code: CodeType) -> list[_Made]:
+        # `types.coroutine` marks the code that it is given.
+        wanted = code_structure(code.replace(co_flags=code.co_flags & ~CO_ITERABLE_COROUTINE))
+        return [made for made in self._made.get(code.co_qualname, ()) if code_structure(made.code) == wanted]
+
+    def _definitions(self, made: _Made) -> list[Definition]:
+        nodes = self._nodes.get((made.code.co_name, made.code.co_firstlineno), [])
+        if len(nodes) > 1:
+            # Several lambdas on one line. The instruction that makes a function of one stands where the lambda does.
+            places = {
+                instruction.positions
+                for instruction in dis.get_instructions(made.maker)
+                if instruction.argval is made.code
+            }
+            nodes = [node for node in nodes if _place(node) in places]
+        return nodes
+
+
+def _has_methods(body: CodeType, cls: type) -> bool | None:
+    """Say whether the methods of a class stand where they do in this body; None if they are others."""
+    written: dict[tuple[str, bytes], list[CodeType]] = defaultdict(list)
+    for made in _inside(body):
+        written[made.code.co_qualname, code_structure(made.code)].append(made.code)
+    in_place = True
+    for method in written_methods(cls):
+        alike = written.get((method.co_qualname, code_structure(method)))
+        if alike is None:
+            return None
+        in_place = in_place and any(_stand_alike(code, method) for code in alike)
+    return in_place
+
+
+def _stand_alike(one: CodeType, other: CodeType) -> bool:
+    return (one.co_firstlineno, one.co_linetable) == (other.co_firstlineno, other.co_linetable)
+
+
+def only(nodes: list[Node]) -> Node | None:
+    """Return the one definition that there is, however often it is written."""
+    return nodes[0] if len(nodes) == 1 or len(set(map(ast.dump, nodes))) == 1 else None
 
 
 def parse(source: str) -> ast.Module:
-    """Parse a source, one at a time.
-
-    Two threads that parse at once make Python 3.11 fail: "AST constructor recursion depth mismatch".
-    """
-    with _parsing:
+    """Parse a source, one at a time, without a word on what is doubtful in it."""
+    with _quietly():
         return ast.parse(source)
 
 
 def compile_tree(tree: ast.Module) -> CodeType:
-    """Compile a syntax tree, one at a time for the same reason."""
-    with _parsing:
+    """Compile a syntax tree in the same way."""
+    with _quietly():
         return compile(tree, "<definition>", "exec", dont_inherit=True)
 
 
-def find_source(filename: str, module: str | None) -> SourceFile | None:
+@contextmanager
+def _quietly() -> Iterator[None]:
+    """Compile without warnings: they were given at import, and must not become errors here.
+
+    Two threads that parse at once make Python 3.11 fail: "AST constructor recursion depth mismatch".
+    """
+    with _compiling, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+def find_source(filename: str, module: str | None, code: CodeType | None = None) -> SourceFile | None:
     """Return the source of a file or a notebook cell, parsed; None if there is none.
 
     Parameters
@@ -98,6 +161,8 @@ def find_source(filename: str, module: str | None) -> SourceFile | None:
         As in `co_filename`.
     module
         The name of the module, which knows the whole path of a script that was started by a relative one.
+    code
+        What was compiled from it: cells of a notebook go on with the `__future__` of those before them.
     """
     loaded = sys.modules.get(module or "")
     path = Path(filename)
@@ -107,13 +172,14 @@ def find_source(filename: str, module: str | None) -> SourceFile | None:
             filename = whole
     linecache.checkcache(filename)
     lines = linecache.getlines(filename, getattr(loaded, "__dict__", None))
-    return _parsed("".join(lines), filename) if lines else None
+    future = code.co_flags & __future__.annotations.compiler_flag if code is not None else 0
+    return _parsed("".join(lines), filename, future) if lines else None
 
 
 @lru_cache(maxsize=32)
-def _parsed(source: str, filename: str) -> SourceFile | None:
+def _parsed(source: str, filename: str, future: int) -> SourceFile | None:
     try:
-        return SourceFile(source, filename)
+        return SourceFile(source, filename, future)
     except (SyntaxError, ValueError, RecursionError):
         return None
 
@@ -149,10 +215,21 @@ def unwrapped(value: Any) -> list[FunctionType]:
         return unwrapped(value.__func__)
     # cached_property and memorised methods; what lru_cache made
     for name in ("__func__", "func", "__wrapped__"):
-        inner = getattr(value, name, None)
-        if isinstance(inner, FunctionType):
+        inner = _kept(value, name)
+        if type(inner) is FunctionType:
             return unwrapped(inner)
     return []
+
+
+def _kept(value: Any, name: str) -> Any:
+    """Return what an object itself keeps under a name. None of its code is run: it may be a proxy for anything."""
+    descriptor = getattr(type(value), name, None)
+    with suppress(Exception):
+        if isinstance(descriptor, MemberDescriptorType | GetSetDescriptorType):
+            return descriptor.__get__(value)
+        if not issubclass(type(value), type):
+            return object.__getattribute__(value, "__dict__").get(name)
+    return None
 
 
 def code_structure(code: CodeType) -> bytes:
@@ -171,7 +248,7 @@ def code_structure(code: CodeType) -> bytes:
             for n in (code.co_argcount, code.co_posonlyargcount, code.co_kwonlyargcount, code.co_flags)
         ),
         *(record("names", *map(text, names)) for names in _names_of(code)),
-        record("constants", *map(_constant, code.co_consts)),
+        record("constants", *map(constant, code.co_consts)),
     )
 
 
@@ -179,38 +256,24 @@ def _names_of(code: CodeType) -> tuple[tuple[str, ...], ...]:
     return code.co_names, code.co_varnames, code.co_freevars, code.co_cellvars
 
 
-def _constant(value: Any) -> bytes:
+def constant(value: Any) -> bytes:
     if isinstance(value, CodeType):
         return code_structure(value)
     if isinstance(value, tuple):
-        return record("tuple", *map(_constant, value))
+        return record("tuple", *map(constant, value))
     if isinstance(value, frozenset):
-        return record("frozenset", *sorted(map(_constant, value)))
+        return record("frozenset", *sorted(map(constant, value)))
     if isinstance(value, slice):  # a constant since Python 3.14
-        return record("slice", *map(_constant, (value.start, value.stop, value.step)))
+        return record("slice", *map(constant, (value.start, value.stop, value.step)))
     return LEAVES[type(value)](value)
 
 
-def nested(code: CodeType) -> Iterator[CodeType]:
-    """Give a code object and all that are inside it."""
-    yield code
-    for constant in code.co_consts:
+def _inside(maker: CodeType) -> Iterator[_Made]:
+    """Give the code objects inside a code object, at any depth, in the order in which they are written."""
+    for constant in maker.co_consts:
         if isinstance(constant, CodeType):
-            yield from nested(constant)
-
-
-def _definitions(node: ast.AST, prefix: str) -> Iterator[tuple[str, Definition]]:
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.ClassDef):
-            name = prefix + child.name
-            yield name, child
-            yield from _definitions(child, name + ".")
-        elif isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef | ast.Lambda):
-            name = prefix + getattr(child, "name", "<lambda>")
-            yield name, child
-            yield from _definitions(child, name + ".<locals>.")
-        else:
-            yield from _definitions(child, prefix)
+            yield _Made(constant, maker)
+            yield from _inside(constant)
 
 
 def _first_line(node: Definition) -> int:
@@ -218,8 +281,5 @@ def _first_line(node: Definition) -> int:
     return min([node.lineno, *(decorator.lineno for decorator in decorators)])
 
 
-def _covers(body: ast.expr, code: CodeType) -> bool:
-    positions = [(line, column) for line, _, column, _ in code.co_positions() if line and column]
-    start = (body.lineno, body.col_offset)
-    end = (body.end_lineno or body.lineno, body.end_col_offset or body.col_offset)
-    return bool(positions) and all(start <= position < end for position in positions)
+def _place(node: Definition) -> tuple[int, int | None, int, int | None]:
+    return node.lineno, node.end_lineno, node.col_offset, node.end_col_offset

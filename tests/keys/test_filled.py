@@ -5,6 +5,7 @@ from collections import Counter
 import pytest
 
 from cachestore.keys import identify
+from cachestore.keys.filled import is_filled
 
 CALLS = []
 SEEN = {}
@@ -139,3 +140,13 @@ def test_closures_that_read_what_they_write_differ():
 
     assert identify(weighted({"a": 1})).version != identify(weighted({"a": 5})).version
     assert identify(counted(1)).version != identify(counted(5)).version
+
+
+def test_equal_code_without_a_source_hides_none(load):
+    source = "calls = []\ndef work(n):\n    calls.append(n)\n"
+    names = {"__name__": "elsewhere"}
+    exec(compile(source, "<gone>", "exec"), names)
+    assert not is_filled(names["work"], "calls", names["calls"])
+    team = load(team=source)
+    assert team.work.__code__ == names["work"].__code__
+    assert is_filled(team.work, "calls", team.calls)

@@ -334,7 +334,8 @@ def test_a_class_that_cannot_be_looked_at():
     class Odd(metaclass=Equal):
         pass
 
-    for value in (Odd(), [Odd()], Odd, {"a": [Odd]}):
+    assert digest(Odd) != digest(Equal)
+    for value in (Odd(), [Odd()]):
         with pytest.raises(
             KeyingError, match=r"argument 'x' -> <\S+>: it cannot be looked at \(TypeError: unhashable"
         ):
