@@ -22,6 +22,7 @@ from cachestore.keys.functions import FUNCTIONS, encode_class
 from cachestore.keys.reach import code_parts
 from cachestore.keys.rules import DELIVERED, Rules
 from cachestore.keys.scalars import LEAVES, SMALL
+from cachestore.keys.stream import encode_marker
 from cachestore.keys.walk import Encoder, Refusal, Walk
 
 # Nothing but the digest of a value begins so, and another format begins in another way.
@@ -104,11 +105,13 @@ def encode(value: object, *, name: str = "value", rules: Rules = DELIVERED) -> t
         If the value, or something in it, has no stable digest.
     """
     cls = type(value)
-    leaf = LEAVES.get(cls) or SMALL.get(cls)
+    leaf = LEAVES.get(cls)
     if leaf is not None:
-        plain = leaf(value)
-        if plain is not None:
-            return plain, {}
+        return leaf(value), {}
+    small = SMALL.get(cls)
+    marker = None if small is None else small(value)
+    if marker is not None:
+        return encode_marker(marker), {}
     walk = new_walk(rules)
     try:
         encoding = walk.encode(value)
