@@ -40,7 +40,7 @@ def find_encoder(cls: type) -> Encoder | None:
     if not _NUMBERS:
         _NUMBERS.update((dtype.type, _number(dtype)) for dtype in map(numpy.dtype, _KINDS.split()))
         SMALL.update(_NUMBERS)
-        SMALL[numpy.ndarray] = _small_array
+        SMALL[numpy.ndarray] = _plain_array
     rules: tuple[tuple[type, Encoder], ...] = (
         (numpy.ma.MaskedArray, _masked),
         (numpy.ndarray, encode_array),
@@ -86,18 +86,18 @@ def _number(dtype: Any) -> Callable[[Any], Marker]:
     return encode
 
 
-def _small_array(value: Any) -> Marker | None:
-    """Lay out an array that leads nowhere and is not worth remembering; None is for others."""
-    return _plain_array(value) if value.nbytes <= _SMALL else None
-
-
 def _array(walk: Walk, value: numpy.ndarray[Any, Any]) -> bytes:
-    marker = _plain_array(value)
+    marker = _plain_array(value, sys.maxsize)
     return _objects(walk, value) if marker is None else encode_marker(marker)
 
 
-def _plain_array(value: numpy.ndarray[Any, Any]) -> Marker | None:
-    """Lay out an array that is made of bytes alone: its head, its shape and the bytes; None is for others."""
+def _plain_array(value: Any, most: int = _SMALL) -> Marker | None:
+    """Lay out an array that is made of bytes alone: its head, its shape and the bytes; None is for others.
+
+    Those of more bytes than these are worth remembering.
+    """
+    if value.nbytes > most:
+        return None
     flags = value.flags
     transposed = not flags.c_contiguous and flags.f_contiguous
     plan = _plan(value.dtype, transposed)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from cachestore.keys import (
     arrays,
     arrow,
@@ -22,7 +25,7 @@ from cachestore.keys.functions import FUNCTIONS, encode_class
 from cachestore.keys.reach import code_parts
 from cachestore.keys.rules import DELIVERED, Rules
 from cachestore.keys.scalars import LEAVES, SMALL
-from cachestore.keys.stream import encode_marker
+from cachestore.keys.stream import KINDS, PLAIN, encode_marker
 from cachestore.keys.walk import Encoder, Refusal, Walk
 
 # Nothing but the digest of a value begins so, and another format begins in another way.
@@ -119,6 +122,32 @@ def encode(value: object, *, name: str = "value", rules: Rules = DELIVERED) -> t
     except Refusal as refusal:
         raise refusal.error(name) from refusal.__cause__
     return encoding, parts
+
+
+def lay_out(values: Mapping[str, object]) -> dict[str, Any] | None:
+    """Return what stands in a stream for values that lead nowhere, by name; None if one of them does."""
+    standing: dict[str, Any] = {}
+    for name, value in values.items():
+        cls = type(value)
+        if cls in PLAIN:
+            standing[name] = value
+            continue
+        if cls in KINDS:
+            return None
+        if cls not in SMALL and cls not in registered.found:
+            # A package is met here for the first time perhaps, and every key must be made in one way.
+            arrays.find_encoder(cls)
+        small = SMALL.get(cls)
+        stands = None if small is None else small(value)
+        if stands is None:
+            return None
+        standing[name] = stands
+    return standing
+
+
+def digest_laid_out(standing: Any) -> str:
+    """Return the digest of a value by what stands in a stream for it."""
+    return digest_of(encode_marker(standing)) if type(standing) is tuple else digest(standing)
 
 
 def _find(cls: type) -> Encoder:

@@ -11,7 +11,7 @@ from cachestore.keys.arguments import Parameters, check_names, parameters_of
 from cachestore.keys.call_key import Arguments, CallKey, call_key, join_parts
 from cachestore.keys.declared import NOTHING, Declared
 from cachestore.keys.function_identity import FunctionIdentity, find_identity, name_of, plain_function
-from cachestore.keys.hasher import digest_of, encode
+from cachestore.keys.hasher import digest_of, encode, lay_out
 from cachestore.keys.rules import DELIVERED, Rules
 from cachestore.keys.stream import PLAIN
 from cachestore.keys.surroundings import configured_here
@@ -128,9 +128,12 @@ class KeyedFunction:
         if ambient is None and "package:sklearn" in identity.parts:
             ambient = configured_here()
         # Most calls are of plain arguments, which marshal writes alike in every process: those do not pay for more.
-        if PLAIN.issuperset(map(type, bound.values())) and not (ambient or self._declared.keyed):
+        standing: dict[str, Any] | None = None
+        if not (ambient or self._declared.keyed):
+            standing = bound if PLAIN.issuperset(map(type, bound.values())) else lay_out(bound)
+        if standing is not None:
             names = parameters.names_sorted
-            arguments = Arguments(bound, True, names if len(bound) == len(names) else None)
+            arguments = Arguments(standing, True, names if len(standing) == len(names) else None)
         else:
             encodings: dict[str, bytes] = {}
             for name, value in bound.items():

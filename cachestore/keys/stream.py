@@ -49,7 +49,7 @@ def encode_stream(stream: list[Any]) -> bytes:
 def encode_marker(marker: Marker) -> bytes:
     """Encode what a marker stands for by itself."""
     # No number stands in it by itself, so no NaN.
-    encoding: bytes = marker[0] if len(marker) == 1 else short(marshal.dumps([marker], _VERSION))
+    encoding: bytes = marker[0] if len(marker) == 1 else short(marshal.dumps(marker, _VERSION))
     return encoding
 
 
