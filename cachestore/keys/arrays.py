@@ -92,9 +92,9 @@ def _array(walk: Walk, value: numpy.ndarray[Any, Any]) -> bytes:
 
 
 def _plain_array(value: Any, most: int = _SMALL) -> Marker | None:
-    """Lay out an array that is made of bytes alone: its head, its shape and the bytes; None is for others.
+    """Lay out an array that is made of bytes alone, by its head, its shape and the bytes; None is for others.
 
-    Those of more bytes than these are worth remembering.
+    None is for larger ones too: they are worth remembering.
     """
     if value.nbytes > most:
         return None
@@ -135,7 +135,7 @@ class _Plan(NamedTuple):
 
 
 class _Counting(NamedTuple):
-    """Which bytes of an element count: those of some fields without a meaning, among others and by themselves."""
+    """Which bytes of an element count, as two dtypes: where they lie in it, and packed in the order of its fields."""
 
     spread: Any
     dense: Any
@@ -156,11 +156,11 @@ def _plan(dtype: Any, transposed: bool) -> _Plan | None:
 
 
 def _counting(dtype: Any) -> _Counting | None:
-    """Return which bytes of an element count; None if all do."""
+    """Return which bytes of an element count, in which order; None if all do as they lie."""
     import numpy
 
     places = _places(dtype)
-    if len(places) == dtype.itemsize:
+    if numpy.array_equal(places, numpy.arange(dtype.itemsize)):
         return None
     runs = [run for run in numpy.split(places, numpy.flatnonzero(numpy.diff(places) != 1) + 1) if len(run)]
     dense = numpy.dtype([(f"run{place}", f"V{len(run)}") for place, run in enumerate(runs)])

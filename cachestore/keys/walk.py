@@ -3,7 +3,8 @@
 The built-in containers are laid into one flat stream, each as its kind, its size and its members in order;
 everything else stands there by its encoding. A container that is met again inside itself stands for the number
 of steps up to it; one that is met again elsewhere is what it was the first time. So sharing does not count,
-cycles end, and nothing depends on object identities.
+cycles end, and nothing depends on object identities. Of many instances of one class what they have in common is laid
+out once, and then their attributes, one by one.
 """
 
 from __future__ import annotations
@@ -40,8 +41,10 @@ _LONGEST = 64
 # More members are digested in pieces: a stream stays short, however long a list is.
 _FEW = 32
 _PIECE = 1024
-# Columns of instances are laid out by columns again, but not for ever: these may lead back to the instances.
+# Columns of instances are laid out by columns again, but not for ever: these may lead back to the instances. How often
+# must not depend on what was met before, so an object that is walked by itself begins anew.
 _MOST_COLUMNS = 2
+# Marks them, as `KINDS` mark containers.
 _ALIKE = (6,)
 _INTEGERS = frozenset({int})
 

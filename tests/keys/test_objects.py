@@ -490,6 +490,14 @@ def test_names_of_attributes_of_many_instances_count():
     assert digest([*words[:39], points[0]]) != digest([words[0], *points[1:]])
 
 
+class Unready:
+    def __init__(self, number):
+        self.number = number
+
+    def __getstate__(self):
+        return {"number": 1 // self.number}
+
+
 def test_the_way_to_what_is_refused_among_many_instances():
     points = [Point(i) for i in range(1100)]
     points[1050].y = [open]
@@ -501,26 +509,22 @@ def test_the_way_to_what_is_refused_among_many_instances():
     with pytest.raises(KeyingError, match=r"^value -> \[7\]\.other\.number -> "):
         digest(linked)
     linked[7].other.number = 7
-    linked[9].other.other = object.__new__(Unready)
+    linked[9].other.other = Unready(0)
     with pytest.raises(
         KeyingError, match=r"^value -> \[9\]\.other\.other -> <Unready>: it cannot be taken apart"
     ):
         digest(linked)
     with pytest.raises(KeyingError, match=r"^value -> \[2\] -> <Unready>: it cannot be taken apart"):
-        digest([*[Ready(1)] * 2, *[Ready(0)] * 40])
+        digest([*[Unready(1)] * 2, *[Unready(0)] * 40])
 
 
-class Unready:
-    def __reduce__(self):
-        raise ValueError("not yet")
+def test_the_class_of_many_instances_counts_with_its_code():
+    class Other(Linked):
+        pass
 
-
-class Ready:
-    def __init__(self, number):
-        self.number = number
-
-    def __getstate__(self):
-        return {"number": 1 // self.number}
-
-
-Ready.__qualname__ = "Unready"
+    linked, others = [Linked(i) for i in range(40)], [Other(i) for i in range(40)]
+    assert digest(linked) != digest(others)
+    assert encode(linked)[0] != encode(others)[0]
+    parts = encode(others)[1]
+    assert encode([others[0]])[1] == parts != encode(linked)[1] == encode([linked[0]])[1]
+    assert any(name.endswith("Other") for name in parts)
