@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from blake3 import blake3
 
 from cachestore.keys.code_origin import origin_of
-from cachestore.keys.encoding import ONE_THREAD, record, short, text
+from cachestore.keys.encoding import ONE_THREAD, record, text
 from cachestore.keys.functions import encode_class
 from cachestore.keys.registered import enter_small
+from cachestore.keys.stream import LONG_BYTES, Marker, encode_marker
 from cachestore.keys.walk import Encoder, Refusal, Walk
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ _ALONE = 1 << 23
 _COPIERS = 2
 _AHEAD = 4
 _KINDS = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128"
-_NUMBERS: dict[type, Callable[[Any], bytes]] = {}
+_NUMBERS: dict[type, Callable[[Any], Marker]] = {}
 
 
 def find_encoder(cls: type) -> Encoder | None:
@@ -39,7 +40,7 @@ def find_encoder(cls: type) -> Encoder | None:
         return None
     if not _NUMBERS:
         _NUMBERS.update((dtype.type, _number(dtype)) for dtype in map(numpy.dtype, _KINDS.split()))
-        enter_small({**_NUMBERS, numpy.ndarray: _small_array})
+        enter_small({**_NUMBERS, numpy.ndarray: _plain_array})
     rules: tuple[tuple[type, Encoder], ...] = (
         (numpy.ma.MaskedArray, _masked),
         (numpy.ndarray, encode_array),
@@ -72,87 +73,105 @@ def encode_array(walk: Walk, value: Any) -> bytes:
     )
 
 
-def _number(dtype: Any) -> Callable[[Any], bytes]:
+def _number(dtype: Any) -> Callable[[Any], Marker]:
     stored = dtype.newbyteorder("<")
     head, nan = record("scalar", _spelled(stored)), record("nan", _spelled(stored))
     is_stored = stored == dtype
 
-    def encode(value: Any) -> bytes:
+    def encode(value: Any) -> Marker:
         # As for Python's own numbers: a NaN is a NaN.
         if value != value:  # noqa: PLR0124
-            return nan
-        data: bytes = (value if is_stored else value.astype(stored)).tobytes()
-        return head + data
+            return (nan,)
+        return (head + (value if is_stored else value.astype(stored)).tobytes(),)
 
     return encode
 
 
-def _small_array(value: Any) -> bytes | None:
-    """Encode an array that leads nowhere and is not worth remembering; None is for others."""
-    return _plain_array(value) if value.nbytes <= _SMALL else None
-
-
 def _array(walk: Walk, value: numpy.ndarray[Any, Any]) -> bytes:
-    encoding = _plain_array(value)
-    return _objects(walk, value) if encoding is None else encoding
+    marker = _plain_array(value, sys.maxsize)
+    return _objects(walk, value) if marker is None else encode_marker(marker)
 
 
-def _plain_array(value: numpy.ndarray[Any, Any]) -> bytes | None:
-    """Encode an array that is made of bytes alone; None is for others."""
+def _plain_array(value: Any, most: int = _SMALL) -> Marker | None:
+    """Lay out an array that is made of bytes alone, by its head, its shape and the bytes; None is for others.
+
+    None is for larger ones too: they are worth remembering.
+    """
+    if value.nbytes > most:
+        return None
     flags = value.flags
-    plan = _plan(value.dtype, value.shape, flags.c_contiguous, flags.f_contiguous)
+    transposed = not flags.c_contiguous and flags.f_contiguous
+    plan = _plan(value.dtype, transposed)
     if plan is None:
         return None
-    head, stored, transposed, counting = plan
+    head, stored, counting = plan
     if stored is not None:
         value = value.astype(stored)
     if transposed:
         value = value.T
-    size = value.nbytes
-    if size <= _SMALL:
-        data = value if counting is None else _counting_bytes(value, counting)
-        return short(head + data.tobytes())
-    hasher = blake3(head, max_threads=1 if size <= ONE_THREAD else blake3.AUTO)
+    shape = value.shape
+    size = value.nbytes if counting is None else value.size * counting.dense.itemsize
+    if size > _SMALL:
+        return head, shape, (_digest(value, counting),)
+    data = (value if counting is None else counting.of(value)).tobytes()
+    return head, shape, data if size <= LONG_BYTES else (blake3(data).digest(),)
+
+
+def _digest(value: numpy.ndarray[Any, Any], counting: _Counting | None) -> bytes:
+    threads = 1 if value.nbytes <= ONE_THREAD else blake3.AUTO
     if counting is None and value.flags.c_contiguous:
-        hasher.update(flat(value))
-    else:
-        for copied in _copies(value, counting):
-            hasher.update(copied)
-    return b"#" + hasher.digest()
+        return blake3(flat(value), max_threads=threads).digest()
+    hasher = blake3(max_threads=threads)
+    for copied in _copies(value, counting):
+        hasher.update(copied)
+    return hasher.digest()
 
 
 class _Plan(NamedTuple):
-    """How arrays of one dtype, shape and order are encoded."""
+    """How arrays of one dtype and order are encoded."""
 
     head: bytes
     stored: Any
-    transposed: bool
-    counting: Any
+    counting: _Counting | None
+
+
+class _Counting(NamedTuple):
+    """Which bytes of an element count, as two dtypes: where they lie in it, and packed in the order of its fields."""
+
+    spread: Any
+    dense: Any
+
+    def of(self, value: numpy.ndarray[Any, Any]) -> Any:
+        """Return a copy in C order of all that counts."""
+        return value.view(self.spread).astype(self.dense, order="C")
 
 
 @functools.lru_cache(maxsize=1000)
-def _plan(dtype: Any, shape: tuple[int, ...], in_c: bool, in_fortran: bool) -> _Plan | None:
+def _plan(dtype: Any, transposed: bool) -> _Plan | None:
     if dtype.hasobject or dtype.kind == "T" or _titles(dtype):
         return None
     # Pickling turns the bytes of a foreign order round, and the values are the same.
     stored = dtype.newbyteorder("<")
-    transposed = in_fortran and not in_c
-    order = b"F" if transposed else b"C"
-    head = b"array %b%b%b" % (_spelled(_packed(stored)), order, str(shape).encode())
-    return _Plan(head, None if stored == dtype else stored, transposed, _counting(stored))
+    head = b"array %b%b" % (_spelled(_packed(stored)), b"F" if transposed else b"C")
+    return _Plan(head, None if stored == dtype else stored, _counting(stored))
 
 
-def _counting(dtype: Any) -> Any:
-    """Return which bytes of an element count, as an index; None if all do."""
+def _counting(dtype: Any) -> _Counting | None:
+    """Return which bytes of an element count, in which order; None if all do as they lie."""
     import numpy
 
     places = _places(dtype)
-    if len(places) == dtype.itemsize:
+    if numpy.array_equal(places, numpy.arange(dtype.itemsize)):
         return None
-    first, last = int(places.min(initial=0)), int(places.max(initial=0))
-    if numpy.array_equal(places, numpy.arange(first, last + 1)):
-        return slice(first, last + 1)
-    return places
+    runs = [run for run in numpy.split(places, numpy.flatnonzero(numpy.diff(places) != 1) + 1) if len(run)]
+    dense = numpy.dtype([(f"run{place}", f"V{len(run)}") for place, run in enumerate(runs)])
+    spread: Any = {
+        "names": dense.names,
+        "formats": [dense[name] for name in dense.names or ()],
+        "offsets": [int(run[0]) for run in runs],
+        "itemsize": dtype.itemsize,
+    }
+    return _Counting(numpy.dtype(spread), dense)
 
 
 def _places(dtype: Any) -> Any:
@@ -175,14 +194,6 @@ def _places(dtype: Any) -> Any:
     return numpy.arange(dtype.itemsize)
 
 
-def _counting_bytes(value: numpy.ndarray[Any, Any], counting: Any) -> numpy.ndarray[Any, Any]:
-    """Return the bytes that count, one row for each element; the rows may lie among the others."""
-    import numpy
-
-    rows = numpy.ascontiguousarray(value).reshape(-1).view(numpy.uint8).reshape(-1, value.itemsize)
-    return rows[:, counting]
-
-
 def _objects(walk: Walk, value: numpy.ndarray[Any, Any]) -> bytes:
     dtype = value.dtype
     shape = text(str(value.shape))
@@ -200,11 +211,11 @@ def flat(value: Any) -> memoryview:
     return memoryview(value.reshape(-1).view(numpy.uint8))
 
 
-def _copies(value: numpy.ndarray[Any, Any], counting: Any) -> Iterator[memoryview]:
+def _copies(value: numpy.ndarray[Any, Any], counting: _Counting | None) -> Iterator[memoryview]:
     """Copy an array block by block in C order, the next blocks in other threads while one is digested."""
 
     def copied(block: numpy.ndarray[Any, Any]) -> memoryview:
-        return flat(block.copy() if counting is None else _counting_bytes(block, counting).copy())
+        return flat(block.copy() if counting is None else counting.of(block))
 
     if value.nbytes <= _ALONE:
         yield from map(copied, _blocks(value))
@@ -286,7 +297,7 @@ def _scalar(walk: Walk, value: Any) -> bytes:
 
     number = _NUMBERS.get(type(value))
     if number is not None:
-        return number(value)
+        return encode_marker(number(value))
     if value.dtype.kind in "fc" and value != value:  # noqa: PLR0124
         content = record("nan", _spelled(value.dtype.newbyteorder("<")))
     else:

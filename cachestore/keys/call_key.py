@@ -10,7 +10,7 @@ from blake3 import blake3
 
 from cachestore.keys.encoding import hexadecimal, named, record, text
 from cachestore.keys.function_identity import FunctionIdentity
-from cachestore.keys.hasher import digest, digest_of
+from cachestore.keys.hasher import digest_laid_out, digest_of
 from cachestore.keys.stream import write
 
 # Keys of another format are other keys. Format 0 makes no promise to later ones.
@@ -25,9 +25,9 @@ class Arguments(Mapping[str, str]):
     Parameters
     ----------
     given
-        The arguments that count, by their names: as they are where `plain`, else by their encodings.
+        The arguments that count, by their names: as they stand in a stream where `plain`, else by their encodings.
     plain
-        Whether all are of the types `PLAIN`.
+        Whether none of them leads anywhere.
     names
         Their names in order, where that is known.
     """
@@ -52,7 +52,7 @@ class Arguments(Mapping[str, str]):
     def __getitem__(self, name: str) -> str:
         """Return the digest of one argument."""
         if self._digests is None:
-            digested: Callable[[Any], str] = digest if self._plain else digest_of
+            digested: Callable[[Any], str] = digest_laid_out if self._plain else digest_of
             self._digests = {name: digested(given) for name, given in self._given.items()}
         return self._digests[name]
 

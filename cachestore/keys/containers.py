@@ -38,7 +38,7 @@ def encode_content(walk: Walk, value: Any) -> bytes | None:
     The built-in methods are called on purpose: what a subclass makes of its content is its class's business,
     and the class counts beside it.
     """
-    if not isinstance(value, _BUILT_IN):
+    if not isinstance(value, BUILT_IN):
         return None
     if isinstance(value, OrderedDict):
         return walk.members("ordereddict", OrderedDict.items(value))
@@ -71,4 +71,4 @@ _PLAIN: dict[type, Any] = {
     bytes: lambda value: bytes(memoryview(value)),
     bytearray: lambda value: bytearray(memoryview(value)),
 }
-_BUILT_IN = (dict, list, tuple, set, frozenset, *_PLAIN)
+BUILT_IN = (dict, list, tuple, set, frozenset, *_PLAIN)

@@ -101,6 +101,8 @@ def find_identity(function: Any, rules: Rules, declared: Declared = NOTHING) -> 
             encoding = encode_version(walk, function, declared)
         else:
             encoding = walk.encode(function)
+        # What else can be called (a partial) may hold what is changed in place.
+        walk.watch_content(function)
         files = declared_parts(walk, function, declared)
         parts = {**code_parts(walk), **files}
     except Refusal as refusal:

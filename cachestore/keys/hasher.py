@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from types import ModuleType
+from typing import Any
 
 from cachestore.errors import KeyingError
 from cachestore.keys import (
@@ -27,6 +29,7 @@ from cachestore.keys.functions import FUNCTIONS, encode_class
 from cachestore.keys.reach import known_parts
 from cachestore.keys.rules import DELIVERED, Rules
 from cachestore.keys.scalars import LEAVES, SMALL
+from cachestore.keys.stream import KINDS, PLAIN, encode_marker
 from cachestore.keys.walk import Encoder, Refusal, Walk
 
 # Nothing but the digest of a value begins so, and another format begins in another way.
@@ -112,11 +115,13 @@ def encode(value: object, *, name: str = "value", rules: Rules = DELIVERED) -> t
     """
     cls = type(value)
     try:
-        leaf = LEAVES.get(cls) or SMALL.get(cls)
+        leaf = LEAVES.get(cls)
         if leaf is not None:
-            plain = leaf(value)
-            if plain is not None:
-                return plain, {}
+            return leaf(value), {}
+        small = SMALL.get(cls)
+        marker = None if small is None else small(value)
+        if marker is not None:
+            return encode_marker(marker), {}
         walk = new_walk(rules)
         encoding = walk.encode(value)
         parts = known_parts(walk) if walk.code or walk.packages else {}
@@ -129,6 +134,32 @@ def encode(value: object, *, name: str = "value", rules: Rules = DELIVERED) -> t
         reason = f"it cannot be looked at ({type(error).__name__}: {error})"
         raise Refusal(f"<{cls.__qualname__}>", reason).error(name) from error
     return encoding, parts
+
+
+def lay_out(values: Mapping[str, object]) -> dict[str, Any] | None:
+    """Return what stands in a stream for values that lead nowhere, by name; None if one of them does."""
+    standing: dict[str, Any] = {}
+    for name, value in values.items():
+        cls = type(value)
+        if cls in PLAIN:
+            standing[name] = value
+            continue
+        if cls in KINDS:
+            return None
+        if cls not in SMALL and cls not in registered.found:
+            # A package is met here for the first time perhaps, and every key must be made in one way.
+            arrays.find_encoder(cls)
+        small = SMALL.get(cls)
+        stands = None if small is None else small(value)
+        if stands is None:
+            return None
+        standing[name] = stands
+    return standing
+
+
+def digest_laid_out(standing: Any) -> str:
+    """Return the digest of a value by what stands in a stream for it."""
+    return digest_of(encode_marker(standing)) if type(standing) is tuple else digest(standing)
 
 
 def _find(cls: type) -> Encoder:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
-from types import FunctionType, MethodType
+from types import MethodType
 from typing import Any
 
 from cachestore.errors import KeyingError
@@ -11,7 +11,7 @@ from cachestore.keys.arguments import Parameters, check_names, parameters_of
 from cachestore.keys.call_key import Arguments, CallKey, call_key, join_parts
 from cachestore.keys.declared import NOTHING, Declared
 from cachestore.keys.function_identity import FunctionIdentity, find_identity, name_of, plain_function
-from cachestore.keys.hasher import digest_of, encode
+from cachestore.keys.hasher import digest_of, encode, lay_out
 from cachestore.keys.rules import DELIVERED, Rules
 from cachestore.keys.stream import PLAIN
 from cachestore.keys.surroundings import configured_here
@@ -89,8 +89,7 @@ class KeyedFunction:
         if self.carried is not None:
             return self.carried
         found = self._found
-        # What else can be called (a partial) may hold what is changed in place: it is looked at anew.
-        if found is None or type(self._plain) is not FunctionType or not found[1].still_holds():
+        if found is None or not found[1].still_holds():
             found = self._found = find_identity(self._plain, self._rules, self._declared)
             self._parameters = None
         return found[0]
@@ -128,9 +127,16 @@ class KeyedFunction:
         if ambient is None and "package:sklearn" in identity.parts:
             ambient = configured_here()
         # Most calls are of plain arguments, which marshal writes alike in every process: those do not pay for more.
-        if PLAIN.issuperset(map(type, bound.values())) and not (ambient or self._declared.keyed):
+        standing: dict[str, Any] | None = None
+        if not (ambient or self._declared.keyed):
+            try:
+                standing = bound if PLAIN.issuperset(map(type, bound.values())) else lay_out(bound)
+            except TypeError:
+                # A class may have no hash: the longer way says which argument it is.
+                standing = None
+        if standing is not None:
             names = parameters.names_sorted
-            arguments = Arguments(bound, True, names if len(bound) == len(names) else None)
+            arguments = Arguments(standing, True, names if len(standing) == len(names) else None)
         else:
             encodings: dict[str, bytes] = {}
             for name, value in bound.items():

@@ -5,19 +5,20 @@ from __future__ import annotations
 import copyreg
 import functools
 import sys
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 from cachestore.keys.code_origin import origin_of
 from cachestore.keys.constants import is_constant
-from cachestore.keys.containers import encode_content
+from cachestore.keys.containers import BUILT_IN, encode_content
 from cachestore.keys.declared import declared_of, encode_declared
 from cachestore.keys.encoding import record, text
 from cachestore.keys.functions import encode_class, memorised
 from cachestore.keys.own_version import named_alike
 from cachestore.keys.sentinels import encode_sentinel
 from cachestore.keys.stream import TEXTS, encode_stream
-from cachestore.keys.walk import Refusal, Walk
+from cachestore.keys.walk import COLUMNS, Refusal, Walk
 
 # What was computed from the rest and kept changes nothing: a hash of attrs; the exact version of scikit-learn in
 # each estimator, whose minor one is a part of the key already; what its `Bunch` warned of, which copies forget.
@@ -57,13 +58,7 @@ def encode_dask_token(walk: Walk, value: Any) -> bytes:
 def _reduced(walk: Walk, value: Any) -> bytes:
     """Encode an object by what pickle would rebuild it from, walked as a structure, not as a stream."""
     cls = type(value)
-    try:
-        reduce = _registered_reducer(cls)
-        reduced = reduce(value) if reduce else value.__reduce_ex__(4)
-    except RecursionError:
-        raise
-    except Exception as error:
-        raise Refusal(f"<{cls.__qualname__}>", f"it cannot be taken apart ({error})") from error
+    reduced = _taken_apart(value)
     if isinstance(reduced, str):
         module = getattr(value, "__module__", None) or cls.__module__
         if cls.__module__ != "typing" and not _is_global(value, str(module), reduced):
@@ -93,6 +88,60 @@ def _is_global(value: Any, module: str, name: str) -> bool:
     for step in name.split("."):
         found = getattr(found, step, None)
     return found is value
+
+
+def _taken_apart(value: Any) -> Any:
+    """Return what pickle would rebuild an object from."""
+    cls = type(value)
+    try:
+        reduce = _registered_reducer(cls)
+        return reduce(value) if reduce else value.__reduce_ex__(4)
+    except RecursionError:
+        raise
+    except Exception as error:
+        raise Refusal(f"<{cls.__qualname__}>", f"it cannot be taken apart ({error})") from error
+
+
+def _columns(walk: Walk, values: Sequence[Any]) -> tuple[list[Any], list[tuple[str, list[Any]]]] | None:
+    """Take many instances of one class apart together, if they have one form."""
+    cls = type(values[0])
+    if walk.constants or cls is object or callable(values[0]) or isinstance(values[0], BUILT_IN):
+        return None
+    left_out = _left_out_of(cls)
+    forms = set()
+    taken: dict[int, Any] = {}
+    # One that is met many times is taken apart once.
+    for identity, value in {id(value): value for value in values}.items():
+        try:
+            reduced = taken[identity] = _taken_apart(value)
+        except Refusal:
+            # Walked by itself it says where it is.
+            return None
+        forms.add(_form(reduced, left_out))
+        if len(forms) > 1 or None in forms:
+            return None
+    apart = [taken[id(value)] for value in values]
+    rebuild, arguments, state = apart[0][:3]
+    encoding, names = _layout_of(cls, state)
+    common: list[Any] = [(walk.encode(cls),), (encoding,)]
+    columns = [(f".{name}", [reduced[2][name] for reduced in apart]) for name in names]
+    if rebuild is not _NEW_OBJECT or len(arguments) > 1:
+        columns.append(("", [reduced[0] for reduced in apart]))
+        columns += [(f"[{i}]", [reduced[1][i] for reduced in apart]) for i in range(len(arguments))]
+    return common, columns
+
+
+def _form(reduced: Any, left_out: frozenset[str]) -> tuple[bool, int, frozenset[str]] | None:
+    """Return what instances of one class share if they differ in nothing but their members; None for other forms."""
+    if isinstance(reduced, str) or len(reduced) < 3 or any(more is not None for more in reduced[3:]):
+        return None
+    rebuild, arguments, state = reduced[:3]
+    if type(state) is not dict or not TEXTS.issuperset(map(type, state)) or state.keys() >= _PYDANTIC:
+        return None
+    return rebuild is _NEW_OBJECT, len(arguments), frozenset(state) - left_out
+
+
+COLUMNS[encode_instance] = _columns
 
 
 def _registered_reducer(cls: type) -> Any:
@@ -131,13 +180,17 @@ def _put_state(walk: Walk, stream: list[Any], cls: type, state: Any) -> None:
         stream += [(walk.pairs("state", (state[name] or {}).items(), attributes=True),) for name in _APART]
         return
     if not TEXTS.issuperset(map(type, state)):
-        kept = {name: member for name, member in state.items() if name not in left_out}
+        kept = {name: member for name, member in state.items() if name not in _left_out_of(cls)}
         stream += ["pairs", (walk.pairs("state", kept, attributes=True),)]
         return
-    layout = _layout if len(state) <= _FEW else _layout.__wrapped__
-    encoding, names = layout(tuple(state), left_out)
+    encoding, names = _layout_of(cls, state)
     stream += ["attributes", (encoding,)]
     walk.put_members(stream, [state[name] for name in names], names, attributes=True)
+
+
+def _layout_of(cls: type, state: dict[str, Any]) -> tuple[bytes, list[str]]:
+    layout = _layout if len(state) <= _FEW else _layout.__wrapped__
+    return layout(tuple(state), _left_out_of(cls))
 
 
 @functools.lru_cache(maxsize=1000)
@@ -145,6 +198,13 @@ def _layout(names: tuple[str, ...], left_out: frozenset[str]) -> tuple[bytes, li
     """Return the encoding of the names of attributes, which many instances share, and those that count in order."""
     kept = sorted(name for name in names if name not in left_out)
     return encode_stream([len(kept), *kept]), kept
+
+
+def _left_out_of(cls: type) -> frozenset[str]:
+    left_out = _left_out.get(cls)
+    if left_out is None:
+        left_out = _left_out[cls] = _NOTES.union(_derived(cls))
+    return left_out
 
 
 def _derived(cls: type) -> set[str]:

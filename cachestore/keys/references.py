@@ -21,19 +21,14 @@ _GLOBAL = frozenset({"LOAD_GLOBAL", "LOAD_NAME", "LOAD_FROM_DICT_OR_GLOBALS"})
 _LOCAL = ("LOAD_FAST", "LOAD_DEREF", "LOAD_CLASSDEREF", "LOAD_NAME")
 _STORED = frozenset({"STORE_FAST", "STORE_DEREF", "STORE_NAME"})
 _SILENT = frozenset({"EXTENDED_ARG", "CACHE", "RESUME", "PUSH_NULL", "NOP", "POP_TOP", "NOT_TAKEN"})
-# What these say of a module is its name, which counts already, or where it lies, which must not.
+# What these say of a module is its name, which counts already, or where it lies, which must not. A class makes its own
+# annotations.
 _PLACE = frozenset(
     {
-        "__builtins__",
-        "__cached__",
-        "__file__",
-        "__loader__",
-        "__name__",
-        "__package__",
-        "__path__",
-        "__spec__",
+        "__annotations__", "__builtins__", "__cached__", "__conditional_annotations__", "__file__", "__loader__",
+        "__name__", "__package__", "__path__", "__spec__",
     }
-)
+)  # fmt: skip
 # Python 3.13 does two things in one instruction.
 _PARTS = re.compile("(?:LOAD|STORE)_FAST")
 

@@ -81,7 +81,7 @@ def register_digest(cls: type) -> Callable[[F], F]:
     return register
 
 
-def enter_small(rules: Mapping[type, Callable[[Any], bytes | None]]) -> None:
+def enter_small(rules: Mapping[type, Callable[[Any], Any]]) -> None:
     """Enter quick rules for values of packages, but for types of which somebody said what stands for them."""
     SMALL.update((cls, rule) for cls, rule in rules.items() if find_encoder(cls) is None)
 

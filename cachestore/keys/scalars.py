@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from cachestore.keys.encoding import buffer, record, short, text
+from cachestore.keys.stream import LONG_BYTES, Marker
 
 _NAN = b"f" + b"\xff" * 8
 
@@ -73,5 +74,14 @@ LEAVES: dict[type, Callable[[Any], bytes]] = {
     type(NotImplemented): _not_implemented,
 }
 
-# Values of packages, entered when the package is met: None is for those that are not small and plain.
-SMALL: dict[type, Callable[[Any], bytes | None]] = {}
+
+def _marking(leaf: Callable[[Any], bytes]) -> Callable[[Any], Marker]:
+    return lambda value: (leaf(value),)
+
+
+# What stands in a stream for values that lead nowhere and are not worth remembering: a marker, but short bytes
+# themselves; None is for larger values. Types of packages are entered when the package is met.
+SMALL: dict[type, Callable[[Any], Any]] = {
+    **{cls: _marking(leaf) for cls, leaf in LEAVES.items()},
+    bytes: lambda value: value if len(value) <= LONG_BYTES else (buffer(value),),
+}

@@ -2,8 +2,8 @@
 
 Only leaves whose exact type was checked stand in a stream as they are: marshal takes anything with a buffer for
 bytes. Its version 2 writes equal leaves alike, whatever is shared or interned, and in every Python. A marker is a
-tuple, which is no leaf: the kind of a container, which is followed by its size and its members, or the encoding of
-anything else. So a stream can be read in one way only.
+tuple, which is no leaf: the kind of a container, which is followed by its size and its members, what a small array
+is made of, or the encoding of anything else. So a stream can be read in one way only.
 """
 
 from __future__ import annotations
@@ -21,7 +21,8 @@ from cachestore.keys.encoding import short, text
 PLAIN = frozenset({type(None), bool, int, float, str})
 LONG_BYTES = 4096
 TEXTS = frozenset({str})
-# What marks each kind of container: a tuple, which is no leaf.
+Marker = tuple[Any, ...]
+# What marks each kind of container.
 KINDS: dict[type, tuple[int]] = {list: (1,), tuple: (2,), dict: (3,), set: (4,), frozenset: (5,)}
 
 _NAN: float = struct.unpack("<d", b"\0\0\0\0\0\0\xf8\x7f")[0]
@@ -43,6 +44,13 @@ def encode_stream(stream: list[Any]) -> bytes:
     b'[\\x04\\x00\\x00\\x00(\\x01\\x00\\x00\\x00i\\x01\\x00\\x00\\x00i\\x02\\x00\\x00\\x00u\\x01\\x00\\x00\\x00aN'
     """
     return short(write(stream))
+
+
+def encode_marker(marker: Marker) -> bytes:
+    """Encode what a marker stands for by itself."""
+    # No number stands in it by itself, so no NaN.
+    encoding: bytes = marker[0] if len(marker) == 1 else short(marshal.dumps(marker, _VERSION))
+    return encoding
 
 
 def write(stream: list[Any]) -> bytes:

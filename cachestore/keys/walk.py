@@ -3,7 +3,8 @@
 The built-in containers are laid into one flat stream, each as its kind, its size and its members in order;
 everything else stands there by its encoding. A container that is met again inside itself stands for the number
 of steps up to it; one that is met again elsewhere is what it was the first time. So sharing does not count,
-cycles end, and nothing depends on object identities.
+cycles end, and nothing depends on object identities. Of many instances of one class what they have in common is laid
+out once, and then their attributes, one by one.
 """
 
 from __future__ import annotations
@@ -20,10 +21,15 @@ from cachestore.keys.code_origin import Origin, origin_of
 from cachestore.keys.encoding import record
 from cachestore.keys.rules import DELIVERED, Rules
 from cachestore.keys.scalars import LEAVES, SMALL
-from cachestore.keys.stream import KINDS, LONG_BYTES, PLAIN, TEXTS, encode_stream, write, write_piece
+from cachestore.keys.stream import KINDS, PLAIN, TEXTS, encode_marker, encode_stream, write, write_piece
 from cachestore.keys.watched import Watched
 
 Encoder = Callable[["Walk", Any], bytes]
+Columns = Callable[["Walk", Sequence[Any]], tuple[list[Any], list[tuple[str, list[Any]]]] | None]
+
+# How many instances of one class are taken apart together, by the rule for each of them: what they have in common, and
+# for each attribute the way to it and what they have there. None is for those that have less in common.
+COLUMNS: dict[Encoder, Columns] = {}
 
 # An object inside a cycle is walked anew wherever it is met, as its encoding depends on the way to it.
 # Graphs in which everything reaches everything would take for ever.
@@ -36,6 +42,11 @@ _LONGEST = 64
 # More members are digested in pieces: a stream stays short, however long a list is.
 _FEW = 32
 _PIECE = 1024
+# Columns of instances are laid out by columns again, but not for ever: these may lead back to the instances. How often
+# must not depend on what was met before, so an object that is walked by itself begins anew.
+_MOST_COLUMNS = 2
+# Marks them, as `KINDS` mark containers.
+_ALIKE = (6,)
 _INTEGERS = frozenset({int})
 
 
@@ -152,7 +163,7 @@ class Walk:
     ) -> None:
         """Note what is inside a value that came with the code."""
         anew = partial(_encode_anew, self._find, self.rules, constants, encoder or Walk.encode)
-        self.watched.content(value, anew)
+        self.watched.content(value, anew, (constants, encoder is None))
 
     def still_holds(self) -> bool:
         """Say whether everything that was watched is still what it was."""
@@ -175,8 +186,8 @@ class Walk:
             return done[1]
         stream: list[Any] = []
         self._put_each(stream, (value,))
-        # One element is the encoding of something that was not laid out: containers have two at least.
-        return stream[0][0] if len(stream) == 1 else encode_stream(stream)
+        # One element is a marker: containers have two at least.
+        return encode_marker(stream[0]) if len(stream) == 1 else encode_stream(stream)
 
     def members(self, tag: str, values: Iterable[Any]) -> bytes:
         """Encode a sequence of values under a tag."""
@@ -245,7 +256,12 @@ class Walk:
                     continue
                 kind = KINDS.get(cls)
                 if kind is None:
-                    self._put_single(stream, member, cls)
+                    small = SMALL.get(cls)
+                    stands = None if small is None else small(member)
+                    if stands is None:
+                        self._put_open(stream, member, cls, None, None)
+                    else:
+                        append(stands)
                     continue
                 keys = inside = None
                 if cls is list or cls is tuple:
@@ -265,18 +281,6 @@ class Walk:
         except Refusal as refusal:
             refusal.member = member
             raise
-
-    def _put_single(self, stream: list[Any], value: Any, cls: type) -> None:
-        """Append to a stream what is neither plain nor a container."""
-        if cls is bytes and len(value) <= LONG_BYTES:
-            stream.append(value)
-            return
-        leaf = LEAVES.get(cls) or SMALL.get(cls)
-        encoding = None if leaf is None else leaf(value)
-        if encoding is None:
-            self._put_open(stream, value, cls, None, None)
-        else:
-            stream.append((encoding,))
 
     def _put_open(self, stream: list[Any], value: Any, cls: type, keys: Any, members: Any) -> None:
         """Append to a stream what others may lead back to, and remember it unless it is a short container."""
@@ -303,10 +307,7 @@ class Walk:
             if members is not None:
                 self._put_container(stream, KINDS[cls], keys, members)
             else:
-                encoder = self._encoders.get(cls)
-                if encoder is None:
-                    encoder = self._encoders[cls] = _sorted if cls in KINDS else self._find(cls)
-                stream.append((encoder(self, value),))
+                stream.append((self._encoder(cls)(self, value),))
         except RecursionError:
             raise Refusal(_article(cls), "it is nested too deeply") from None
         finally:
@@ -338,17 +339,51 @@ class Walk:
         else:
             stream.append((self._pieces(names),))
 
-    def _pieces(self, members: Sequence[Any]) -> bytes:
+    def _pieces(self, members: Sequence[Any], depth: int = 0) -> bytes:
         hasher = blake3(b"pieces ")
         for start in range(0, len(members), _PIECE):
             piece = members[start : start + _PIECE]
             written = write_piece(piece)
             if written is None:
                 stream: list[Any] = []
-                self._put_each(stream, piece)
+                if not self._put_columns(stream, piece, depth):
+                    self._put_each(stream, piece)
                 written = write(stream)
             hasher.update(written)
         return b"#" + hasher.digest()
+
+    def _put_columns(self, stream: list[Any], members: Sequence[Any], depth: int) -> bool:
+        """Append instances of one class to a stream attribute by attribute, if they have the same ones.
+
+        None of them is open meanwhile, nor remembered: those that are met again are walked by themselves.
+        """
+        cls = type(members[0])
+        if depth == _MOST_COLUMNS or cls in SMALL or cls in KINDS or len(set(map(type, members))) > 1:
+            return False
+        try:
+            take_apart = COLUMNS.get(self._encoder(cls))
+            apart = None if take_apart is None else take_apart(self, members)
+        except Refusal as refusal:
+            refusal.member = members[0]
+            raise
+        if apart is None:
+            return False
+        common, columns = apart
+        stream += [_ALIKE, len(members), *common, len(columns)]
+        for step, column in columns:
+            try:
+                stream.append((self._pieces(column, depth + 1),))
+            except Refusal as refusal:
+                place = next(place for place, member in enumerate(column) if member is refusal.member)
+                refusal.member = members[place]
+                raise refusal.step(step) from None
+        return True
+
+    def _encoder(self, cls: type) -> Encoder:
+        encoder = self._encoders.get(cls)
+        if encoder is None:
+            encoder = self._encoders[cls] = _sorted if cls in KINDS else self._find(cls)
+        return encoder
 
     def _put_keys(self, stream: list[Any], content: dict[Any, Any]) -> tuple[list[Any], list[Any]]:
         """Append keys to a stream by their encodings, and in the order of these; return them and their values."""

@@ -3,13 +3,47 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sized
-from pathlib import Path
-from types import CodeType, FunctionType, ModuleType
+from collections.abc import Callable, Iterable, Mapping
+from enum import Enum
+from operator import is_
+from pathlib import Path, PurePath
+from re import Pattern
+from types import (
+    BuiltinFunctionType,
+    ClassMethodDescriptorType,
+    CodeType,
+    FunctionType,
+    GenericAlias,
+    GetSetDescriptorType,
+    MemberDescriptorType,
+    MethodDescriptorType,
+    MethodWrapperType,
+    ModuleType,
+    UnionType,
+    WrapperDescriptorType,
+)
 from typing import Any, cast
 from weakref import ref
 
 from cachestore.keys.scalars import LEAVES
+
+# What nothing can be put into once it is made, and code, which is watched by its names.
+_SETTLED = (
+    BuiltinFunctionType, ClassMethodDescriptorType, Enum, FunctionType, GenericAlias, GetSetDescriptorType,
+    MemberDescriptorType, MethodDescriptorType, MethodWrapperType, ModuleType, Pattern, PurePath, UnionType,
+    WrapperDescriptorType, range, type,
+)  # fmt: skip
+_SETTLED_NAMES = frozenset(
+    {
+        "_abc._abc_data", "_collections._tuplegetter", "datetime.date", "datetime.datetime", "datetime.timedelta",
+        "datetime.timezone", "decimal.Decimal", "functools._lru_cache_wrapper", "numpy._ArrayFunctionDispatcher",
+        "numpy.ufunc", "typing.TypeVar", "typing._AnyMeta", "typing._GenericAlias", "typing._LiteralGenericAlias",
+        "typing._SpecialForm", "typing._UnionGenericAlias", "uuid.UUID",
+    }
+)  # fmt: skip
+_CONTAINERS = frozenset({dict, frozenset, list, set, tuple})
+# What holds more containers is encoded anew.
+_MOST_INSIDE = 1000
 
 ABSENT: Any = object()
 """Stands for what a name or a free variable stands for that nobody has set."""
@@ -24,21 +58,22 @@ class Watched:
     __slots__ = ("_absent", "_contents", "_files", "_functions", "_names", "_sizes")
 
     def __init__(self) -> None:
-        self._names: list[tuple[Mapping[Any, Any], Any, Any]] = []
-        self._functions: list[tuple[ref[FunctionType], CodeType, Any, Any, tuple[Any, ...]]] = []
-        self._contents: list[tuple[Any, Callable[[Any], bytes], bytes]] = []
+        # By their identities, as many names lead to one thing.
+        self._names: dict[tuple[int, Any], tuple[Mapping[Any, Any], Any, Any]] = {}
+        self._functions: dict[int, tuple[ref[FunctionType], CodeType, Any, Any, tuple[Any, ...]]] = {}
+        self._contents: dict[tuple[int, Any], tuple[Any, Callable[[Any], bytes], list[Any]]] = {}
         self._files: list[tuple[Path, int, int]] = []
-        self._sizes: list[tuple[Sized, int]] = []
-        # For each namespace the size that it had, and the names that were not in it.
+        # For each namespace the size that it had, and the names in it, or those that were not in it.
+        self._sizes: list[tuple[Mapping[Any, Any], list[int], frozenset[Any]]] = []
         self._absent: dict[int, tuple[Mapping[str, Any], list[int], set[str]]] = {}
 
     def name(self, namespace: Mapping[Any, Any], name: Any, value: object) -> None:
         """Note what a name stands for."""
-        self._names.append((namespace, name, _hold(value)))
+        self._names[id(namespace), name] = (namespace, name, _hold(value))
 
-    def size(self, namespace: Sized) -> None:
-        """Note how many names there are: one more may be the one that counts."""
-        self._sizes.append((namespace, len(namespace)))
+    def size(self, namespace: Mapping[Any, Any]) -> None:
+        """Note which names there are: one more may be the one that counts."""
+        self._sizes.append((namespace, [len(namespace)], _given_names(namespace)))
 
     def absent(self, namespace: Mapping[str, Any], name: str) -> None:
         """Note that a name stands for nothing here, as what is built in is found elsewhere."""
@@ -48,14 +83,18 @@ class Watched:
     def function(self, function: FunctionType) -> None:
         """Note the code, the defaults and the free variables of a function."""
         cells = tuple(map(_hold, cell_contents(function)))
-        self._functions.append(
-            (ref(function), function.__code__, function.__defaults__, function.__kwdefaults__, cells)
+        self._functions[id(function)] = (
+            ref(function),
+            function.__code__,
+            function.__defaults__,
+            function.__kwdefaults__,
+            cells,
         )
 
-    def content(self, value: object, encode: Callable[[Any], bytes]) -> None:
-        """Note what is inside a value, if it can change in place."""
-        if not is_immutable(value):
-            self._contents.append((value, encode, encode(value)))
+    def content(self, value: object, encode: Callable[[Any], bytes], kind: object) -> None:
+        """Note what is inside a value, if it can change in place; one kind of encoding of it is noted once."""
+        if not is_immutable(value) and (id(value), kind) not in self._contents:
+            self._contents[id(value), kind] = (value, encode, [encode(value), _inside(value)])
 
     def file(self, path: Path, state: os.stat_result) -> None:
         """Note when a file was written last."""
@@ -63,10 +102,10 @@ class Watched:
 
     def is_unchanged(self) -> bool:
         """Say whether everything is still what it was."""
-        for namespace, name, value in self._names:
+        for namespace, name, value in self._names.values():
             if not _is_held(value, namespace.get(name, ABSENT)):
                 return False
-        for reference, code, defaults, named, cells in self._functions:
+        for reference, code, defaults, named, cells in self._functions.values():
             function = reference()
             if function is None:
                 continue
@@ -77,16 +116,27 @@ class Watched:
                 or (cells and not all(map(_is_held, cells, cell_contents(function))))
             ):
                 return False
-        for sized, size in self._sizes:
-            if len(sized) != size:
+        for watched in self._sizes:
+            if len(watched[0]) != watched[1][0] and not _has_same_names(watched):
                 return False
         if self._absent and not all(map(_is_absent, self._absent.values())):
             return False
         if self._files and not all(map(_is_unwritten, self._files)):
             return False
-        if not self._contents:
-            return True
-        return all(encode(value) == encoding for value, encode, encoding in self._contents)
+        return not self._contents or all(map(_is_same_inside, self._contents.values()))
+
+
+def _given_names(namespace: Mapping[Any, Any]) -> frozenset[Any]:
+    # Python adds some of its own when they are asked for: `__annotations__`.
+    return frozenset(name for name in namespace if not (isinstance(name, str) and name.startswith("__")))
+
+
+def _has_same_names(watched: tuple[Mapping[Any, Any], list[int], frozenset[Any]]) -> bool:
+    namespace, known, names = watched
+    if _given_names(namespace) != names:
+        return False
+    known[0] = len(namespace)
+    return True
 
 
 def _is_absent(watched: tuple[Mapping[str, Any], list[int], set[str]]) -> bool:
@@ -122,11 +172,49 @@ def cell_contents(function: FunctionType) -> list[Any]:
 def is_immutable(value: object) -> bool:
     """Say whether a value stays what it is for as long as it lives, or is watched in another way."""
     cls = type(value)
+    if cls in LEAVES:
+        return cls not in (bytearray, memoryview)
     if cls in (tuple, frozenset):
         return all(map(is_immutable, cast(Iterable[object], value)))
-    return (cls in LEAVES and cls not in (bytearray, memoryview)) or isinstance(
-        value, FunctionType | type | ModuleType
-    )
+    return isinstance(value, _SETTLED) or f"{cls.__module__}.{cls.__qualname__}" in _SETTLED_NAMES
+
+
+def _inside(value: Any) -> list[tuple[Any, list[Any]]] | None:
+    """Return the containers inside a value with their members; None if it holds something else that may change."""
+    found: list[tuple[Any, list[Any]]] = []
+    open_ = [value]
+    while open_:
+        container = open_.pop()
+        if type(container) not in _CONTAINERS:
+            if is_immutable(container):
+                continue
+            return None
+        if len(found) > _MOST_INSIDE:
+            return None
+        members = _members(container)
+        found.append((container, members))
+        open_ += members
+    return found
+
+
+def _members(container: Any) -> list[Any]:
+    return [*container.keys(), *container.values()] if type(container) is dict else list(container)
+
+
+def _is_same_inside(watched: tuple[Any, Callable[[Any], bytes], list[Any]]) -> bool:
+    value, encode, known = watched
+    encoding, inside = known
+    # The same members in the same places need not be encoded again.
+    if inside is not None and all(
+        len(container) * (1 + (type(container) is dict)) == len(members)
+        and all(map(is_, _members(container), members))
+        for container, members in inside
+    ):
+        return True
+    if encode(value) != encoding:
+        return False
+    known[1] = _inside(value)
+    return True
 
 
 def _hold(value: Any) -> Any:

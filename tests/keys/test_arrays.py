@@ -118,6 +118,16 @@ def test_padding_inside_and_behind_fields_does_not_count_in_arrays_of_any_size()
             assert digest(other) != digest(array)
 
 
+def test_where_the_fields_lie_does_not_count():
+    plain = np.dtype([("a", "<i8"), ("b", "<f8")])
+    turned = np.dtype({"names": ["a", "b"], "formats": ["<i8", "<f8"], "offsets": [8, 0]})
+    for size in (1, 5000, 500_000):
+        array = np.zeros(size, plain)
+        array["a"] = 1
+        assert digest(array.astype(turned)) == digest(array)
+        assert digest(array.view("<i8").view(turned)) != digest(array)
+
+
 @pytest.mark.parametrize("dtype", ["longdouble", "clongdouble"])
 def test_bytes_that_fill_up_long_numbers_do_not_count(dtype):
     array = np.arange(3).astype(dtype)

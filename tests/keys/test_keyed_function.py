@@ -1,11 +1,15 @@
 """Keys of whole calls, by the quick way and by the long one."""
 
+import copy
 import functools
 import math
+from weakref import WeakKeyDictionary
 
+import numpy as np
 import pytest
 
-from cachestore.keys import Declared, KeyedFunction, digest
+from cachestore.errors import KeyingError
+from cachestore.keys import Declared, KeyedFunction, digest, scalars
 
 
 def call(x, y=1, *, by=2.0):
@@ -107,3 +111,51 @@ def test_what_changed_in_a_call_is_named():
     values["c"] = open
     values["d"] = (number for number in range(3))
     assert keyed.changed(made, (values, 1), {}) == ["x"]
+
+
+def test_calls_with_small_arrays_are_told_apart():
+    array = np.arange(128.0)
+    calls = [
+        array, array[:64], array.reshape(2, 64), array.reshape(64, 2), array.reshape(64, 2).T, array.astype("f4"),
+        array.view("i8"), array.tobytes(), list(array), array[0], float(array[1]), array[1], [array], (array,),
+        array + 1, np.arange(512.0), np.arange(513.0), np.arange(8200.0), np.arange(10_000.0), memoryview(array),
+        bytearray(array), array.astype(object), np.float64("nan"), float("nan"), 3j, b"", b"a", range(3), "a", ...,
+        b"a" * 4096, b"a" * 4097,
+    ]  # fmt: skip
+    assert len({key(value) for value in calls}) == len(calls)
+    for value in calls:
+        copied = memoryview(array.copy()) if type(value) is memoryview else copy.deepcopy(value)
+        assert key(value) == key(copied)
+        assert KeyedFunction(call).key((value,), {}).arguments["x"] == digest(value)
+
+
+def test_a_key_is_what_the_arguments_were_when_it_was_made():
+    array = np.arange(3)
+    called = KeyedFunction(call).key((array,), {})
+    array[0] = 7
+    assert called.arguments["x"] == digest(np.arange(3))
+    assert KeyedFunction(call).changed(called, (array,), {}) == ["x"]
+
+
+def test_keys_are_the_same_before_and_after_numpy_was_met(monkeypatch):
+    values = [np.arange(4.0), np.float32(1.5), np.arange(100_000.0)]
+    after = list(map(key, values))
+    for value, expected in zip(values, after, strict=True):
+        plain = {cls: rule for cls, rule in scalars.SMALL.items() if cls in scalars.LEAVES}
+        for module in ("walk", "hasher", "registered"):
+            monkeypatch.setattr(f"cachestore.keys.{module}.SMALL", plain)
+        monkeypatch.setattr("cachestore.keys.arrays._NUMBERS", {})
+        monkeypatch.setattr("cachestore.keys.registered.found", WeakKeyDictionary())
+        assert key(value) == expected
+
+
+def test_an_argument_whose_class_has_no_hash_is_named():
+    class Equal(type):
+        def __eq__(cls, other):
+            return cls is other
+
+    class Odd(metaclass=Equal):
+        pass
+
+    with pytest.raises(KeyingError, match=r"argument 'x' -> .*it cannot be looked at"):
+        KeyedFunction(lambda x, y: x).key((Odd(), 1), {})

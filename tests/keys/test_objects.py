@@ -388,3 +388,209 @@ def test_copies_of_what_scikit_learn_puts_into_a_bunch():
     bunch = Bunch(data=[1], names=["a"])
     assert digest(bunch) == digest(copy.deepcopy(bunch)) == digest(pickle.loads(pickle.dumps(bunch)))
     assert digest(bunch) != digest(Bunch(data=[2], names=["a"]))
+
+
+class Linked:
+    def __init__(self, number, other=None):
+        self.number = number
+        self.other = other
+
+
+@dataclasses.dataclass
+class Maker:
+    number: int
+
+    def make(self):
+        return Chosen(self.number)
+
+
+class Chosen:
+    """Is rebuilt by a method of another object each."""
+
+    def __init__(self, number):
+        self.number = number
+
+    def __reduce__(self):
+        return Maker(self.number).make, (), {"always": None}
+
+
+class Given:
+    """Is rebuilt from what it was given, and has a state too."""
+
+    def __init__(self, number, numbers):
+        self.number = number
+        self.numbers = numbers
+
+    def __reduce__(self):
+        return Given, (self.number, self.numbers), {"always": None}
+
+
+FORMS = {
+    "attributes": lambda i: Point(i, [str(i)]),
+    "others of the class": lambda i: Linked(i, Linked(str(i), Linked(None))),
+    "arguments": lambda i: Reduced(i),
+    "arguments and attributes": lambda i: Given(0, [i]),
+    "a method": Chosen,
+    "slots": lambda i: Fixed(i),
+    "some with more": lambda i: Point(i) if i % 3 else with_more(Point(i)),
+    "itself": lambda i: leading_to(Linked(i)),
+    "in a circle": lambda i: circle(i),
+}
+
+
+def with_more(point):
+    point.more = 1
+    return point
+
+
+def leading_to(one):
+    one.other = one
+    return one
+
+
+def circle(number):
+    one = Linked(number)
+    one.other = Linked(-number, one)
+    return one
+
+
+# Sizes around those at which instances are laid out by attributes.
+@pytest.mark.parametrize("size", [32, 33, 1025])
+@pytest.mark.parametrize("make", FORMS.values(), ids=FORMS)
+def test_many_instances_count_each(make, size):
+    made = [make(i) for i in range(size)]
+    expected = digest(made)
+    assert digest([make(i) for i in range(size)]) == digest(copy.deepcopy(made)) == expected
+    assert digest(tuple(made)) != expected
+    assert digest([*made, make(0)]) != expected != digest(made[:-1])
+    for place in (0, 1, size - 1):
+        other = [*made]
+        other[place] = make(size)
+        assert digest(other) != expected
+        other[place] = [made[place]]
+        assert digest(other) != expected
+    assert digest([made[1], made[0], *made[2:]]) != expected
+
+
+@pytest.mark.parametrize("name", [name for name in FORMS if "circle" not in name])
+def test_sharing_among_many_instances_does_not_count(name):
+    make = FORMS[name]
+    one = make(1)
+    shared = [one] * 50
+    copies = [make(1) for _ in range(50)]
+    assert digest(shared) == digest(copies) == digest([one, *copies[1:]])
+    # Whether one was met before, by itself or among others, does not count either.
+    assert digest([one, shared]) == digest([one, copies]) == digest([make(1), shared])
+    assert digest([shared, one]) == digest([copies, make(1)]) == digest([copies, copies[0]])
+    assert digest([Linked(one, shared), shared]) == digest([Linked(make(1), copies), copies])
+
+
+def test_many_instances_that_lead_to_each_other():
+    def ring(size):
+        ring = [Linked(i) for i in range(size)]
+        for one, other in zip(ring, ring[1:] + ring[:1], strict=True):
+            one.other = other
+        return ring
+
+    assert digest(ring(40)) == digest(copy.deepcopy(ring(40))) != digest(ring(41))
+    other = ring(40)
+    other[7].other = other[7]
+    assert digest(other) != digest(ring(40))
+
+    def family(size):
+        parent = Linked("parent", [])
+        parent.other += [Linked(i, parent) for i in range(size)]
+        return parent
+
+    assert digest(family(40)) == digest(copy.deepcopy(family(40))) != digest(family(41))
+    assert digest(family(40).other) == digest(family(40).other) != digest(family(41).other)
+    stranger = family(40)
+    stranger.other[3].other = Linked("parent", [])
+    assert digest(stranger) != digest(family(40))
+
+
+def test_graphs_of_many_instances_are_walked_once():
+    def layers(depth):
+        layer = [Linked(i) for i in range(40)]
+        for _ in range(depth):
+            layer = [Linked(layer, Linked(layer, layer)) for _ in range(40)]
+        return layer
+
+    assert digest(layers(30)) == digest(layers(30))
+    one = Linked(0)
+    for _ in range(60):
+        one = Linked(one, one)
+    digest([one] * 40)
+
+
+def test_what_many_instances_derived_and_kept_does_not_count():
+    points = [Point(i) for i in range(40)]
+    expected = digest(points)
+    for point in points[::2]:
+        assert point.norm == point.x
+    assert digest(points) == expected
+    for point in points:
+        assert point.norm == point.x
+    assert digest(points) == expected
+
+
+def test_the_order_of_attributes_of_many_instances_does_not_count():
+    points, turned = [Point(i, [i]) for i in range(40)], [Point(i, [i]) for i in range(40)]
+    for point in turned[::3]:
+        x = vars(point).pop("x")
+        point.x = x
+    assert digest(points) == digest(turned)
+    vars(turned[5])["x"], vars(turned[5])["y"] = turned[5].y, turned[5].x
+    assert digest(points) != digest(turned)
+
+
+def test_names_of_attributes_of_many_instances_count():
+    class Word(str):
+        __slots__ = ()
+
+    points, others, words = ([Linked(i) for i in range(40)] for _ in range(3))
+    for other, word in zip(others, words, strict=True):
+        vars(other)["others"] = vars(other).pop("other")
+        vars(word)[Word("other")] = vars(word).pop("other")
+    assert len({digest(points), digest(others), digest(words)}) == 3
+    assert digest([*words[:39], points[0]]) != digest([words[0], *points[1:]])
+
+
+class Unready:
+    def __init__(self, number):
+        self.number = number
+
+    def __getstate__(self):
+        return {"number": 1 // self.number}
+
+
+def test_the_way_to_what_is_refused_among_many_instances():
+    points = [Point(i) for i in range(1100)]
+    points[1050].y = [open]
+    points[1060].y = [iter([1])]
+    with pytest.raises(KeyingError, match=r"^value -> \[1060\]\.y\[0\] -> "):
+        digest(points)
+    linked = [Linked(i, Linked(i)) for i in range(40)]
+    linked[7].other.number = weakref.ref(linked[0])
+    with pytest.raises(KeyingError, match=r"^value -> \[7\]\.other\.number -> "):
+        digest(linked)
+    linked[7].other.number = 7
+    linked[9].other.other = Unready(0)
+    with pytest.raises(
+        KeyingError, match=r"^value -> \[9\]\.other\.other -> <Unready>: it cannot be taken apart"
+    ):
+        digest(linked)
+    with pytest.raises(KeyingError, match=r"^value -> \[2\] -> <Unready>: it cannot be taken apart"):
+        digest([*[Unready(1)] * 2, *[Unready(0)] * 40])
+
+
+def test_the_class_of_many_instances_counts_with_its_code():
+    class Other(Linked):
+        pass
+
+    linked, others = [Linked(i) for i in range(40)], [Other(i) for i in range(40)]
+    assert digest(linked) != digest(others)
+    assert encode(linked)[0] != encode(others)[0]
+    parts = encode(others)[1]
+    assert encode([others[0]])[1] == parts != encode(linked)[1] == encode([linked[0]])[1]
+    assert any(name.endswith("Other") for name in parts)
