@@ -109,6 +109,11 @@ def test_limits_without_a_meaning(store, keys, refused, option, value, said):
     assert blobs(store) == set(keys)
 
 
+def hear_ctrl_c():
+    # Who runs the tests in the background of a shell has it ignored, and so would what they start.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def press_ctrl_c(process):
     # Between the question and the wait for its answer Python may miss one, so press as people do.
     for _ in range(30):
@@ -125,7 +130,7 @@ def answer(start, store, text):
     terminal, other_end = pty.openpty()
     process = start(
         "gc", "--location", store, "--max-entries", 1,
-        stdin=other_end, stdout=other_end, stderr=subprocess.STDOUT, start_new_session=True,
+        stdin=other_end, stdout=other_end, stderr=subprocess.STDOUT, start_new_session=True, preexec_fn=hear_ctrl_c,
     )  # fmt: skip
     os.close(other_end)
     shown = b""

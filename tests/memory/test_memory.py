@@ -583,8 +583,11 @@ def test_a_spawned_process_knows_the_functions_of_its_script(tmp_path):
 
 def test_settings_say_whose_code_and_which_versions_count(tmp_path):
     """A wheel of the team's own index counts by its source, and a package by its exact version, where that is set."""
-    for folder in ("site-packages/acme", "site-packages/numbers_"):
-        (tmp_path / folder).mkdir(parents=True)
+    for package in ("acme", "numbers_"):
+        (tmp_path / "site-packages" / package).mkdir(parents=True)
+        installed = tmp_path / "site-packages" / f"{package}-1.0.0.dist-info"
+        installed.mkdir()
+        (installed / "RECORD").write_text(f"{package}/__init__.py,,\n")
     work = tmp_path / "work.py"
     work.write_text(
         "import sys; sys.path.insert(0, 'site-packages')\n"
