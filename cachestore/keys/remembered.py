@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Generic, TypeVar
 from weakref import ref
 
@@ -38,4 +39,10 @@ class Remembered(Generic[Found]):
         """Remember something of an object."""
         if len(self._found) >= _MOST:
             self._found.clear()
-        self._found[id(value)] = (ref(value), found)
+        # What is remembered of a closure holds on to what is in it.
+        self._found[id(value)] = (ref(value, partial(_forget, self._found, id(value))), found)
+
+
+def _forget(found: dict[int, tuple[ref[Any], Any]], identity: int, died: ref[Any]) -> None:
+    if identity in found and found[identity][0] is died:
+        del found[identity]
