@@ -7,15 +7,16 @@ instances by that of their class. So the code in it counts, whatever it is kept 
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 from types import FunctionType, MappingProxyType, MethodType
 from typing import Any
 
 from cachestore.keys.checkout import portable
 from cachestore.keys.code_origin import origin_of
+from cachestore.keys.constants import is_listed
 from cachestore.keys.encoding import record, text
-from cachestore.keys.filled import instance_state
+from cachestore.keys.filled import holds_code, instance_state
 from cachestore.keys.functions import encode_loosely
 from cachestore.keys.inert import INERT, is_inert
 from cachestore.keys.own_version import module_of
@@ -26,6 +27,8 @@ _MAPPINGS = (dict, MappingProxyType)
 _CONTAINERS = (*_MAPPINGS, list, tuple, set, frozenset, deque)
 # Of more members only the classes count: nobody wrote so many down.
 _MANY = 1000
+# How far code is looked for in objects that have a state.
+_LEVELS = 6
 
 
 def encode_held(
@@ -104,6 +107,8 @@ class _Held:
                 members.sort()
         elif _decorates(value) or not self._constants:
             members = [text(name) + inside(content) for name, content in _given(value)]
+        else:
+            members = sorted(set(map(inside, _code_in(value, set(self._above)))))
         cls = type(value)
         # Names of what Python itself puts into modules and classes differ between its versions.
         kind = INERT if origin_of(module_of(cls)).kind == "standard" else walk.encode(cls)
@@ -113,6 +118,33 @@ class _Held:
         encoding = _Held(False, self._above).encode(walk, portable(value, namespace))
         walk.watch_content(value, encoder=_Held(False).encode)
         return encoding
+
+
+def _code_in(value: Any, above: set[int], level: int = 0) -> Iterator[FunctionType | type]:
+    """Give the functions and classes of the team in an object that has a state: those that a registry was given."""
+    cls = type(value)
+    if isinstance(value, FunctionType | type):
+        if origin_of(module_of(value)).kind == "first-party":
+            yield value
+        return
+    if level == _LEVELS or (level and id(value) in above):
+        return
+    above.add(id(value))
+    members: list[Any] = []
+    if isinstance(value, MethodType):
+        members = [value.__func__, value.__self__]
+    elif isinstance(value, partial):
+        members = [value.func, *value.args, *value.keywords.values()]
+    elif isinstance(value, _CONTAINERS):
+        if len(value) <= _MANY:
+            members = list(value.values() if isinstance(value, _MAPPINGS) else value)
+    elif (ours := origin_of(module_of(cls)).kind == "first-party") or is_listed(cls):
+        state = instance_state(cls) if ours else frozenset[str]()
+        attributes = getattr(value, "__dict__", {})
+        # What methods keep there later is no part of it, unless functions are what they collect.
+        members = [cls, *(held for name, held in attributes.items() if name not in state or holds_code(held))]
+    for member in members:
+        yield from _code_in(member, above, level + 1)
 
 
 def _given(value: Any) -> list[tuple[str, Any]]:
