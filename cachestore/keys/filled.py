@@ -11,12 +11,14 @@ import dis
 from collections import deque
 from collections.abc import Iterable, Mapping
 from functools import partial
+from operator import is_
 from types import CodeType, FunctionType, MethodType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeGuard
 from weakref import WeakKeyDictionary
 
 from cachestore.keys.code_origin import origin_of
 from cachestore.keys.own_version import class_definition_of, definition_of, module_of
+from cachestore.keys.remembered import Remembered
 from cachestore.keys.source_file import find_source
 
 _CHANGING = frozenset(
@@ -26,6 +28,8 @@ _CHANGING = frozenset(
         "symmetric_difference_update", "update",
     }
 )  # fmt: skip
+_METHODS = (FunctionType, staticmethod, classmethod, property)
+_BY_CLASS = frozenset({"classmethod", "staticmethod"})
 _MAKING = frozenset({"__init__", "__new__", "__post_init__", "__set_name__"})
 _CONTAINERS = (list, dict, set, bytearray, deque)
 _COLLECTIONS = (*_CONTAINERS[:3], deque, tuple, frozenset)
@@ -44,10 +48,13 @@ class _Filled(NamedTuple):
     kept: frozenset[str]
 
 
+_State = tuple[frozenset[str], frozenset[str]]
+
 _NOTHING = _Filled(frozenset(), frozenset(), frozenset())
 
 # Code objects are no keys: two are equal wherever they were written, and only one of them may have a source.
 _known: WeakKeyDictionary[FunctionType, tuple[CodeType, _Filled]] = WeakKeyDictionary()
+_states: Remembered[tuple[list[Any], _State]] = Remembered()
 
 
 def is_filled(function: FunctionType, name: str, value: object) -> bool:
@@ -90,10 +97,20 @@ def instance_state(cls: type) -> frozenset[str]:
     return frozenset().union(*(_state(base)[1] for base in cls.__mro__ if base is not object))
 
 
-def _state(cls: type) -> tuple[frozenset[str], frozenset[str]]:
+def _state(cls: type) -> _State:
+    methods = [value for value in vars(cls).values() if isinstance(value, _METHODS)]
+    known = _states.get(cls)
+    if known is None or len(known[0]) != len(methods) or not all(map(is_, known[0], methods)):
+        known = (methods, _find_state(cls))
+        _states.set(cls, known)
+    return known[1]
+
+
+def _find_state(cls: type) -> _State:
     definition, _ = class_definition_of(cls)
     of_class: set[str] = set()
     of_instance: set[str] = set()
+    configured: set[str] = set()
     for method in definition.body if definition else ():
         if not isinstance(method, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
@@ -101,7 +118,16 @@ def _state(cls: type) -> tuple[frozenset[str], frozenset[str]]:
         if method.name == "__init_subclass__":
             continue
         receiver = method.args.args[0].arg if method.args.args else ""
-        for node in ast.walk(method):
+        by_class = any(getattr(node, "id", "") in _BY_CLASS for node in method.decorator_list)
+        nodes = list(ast.walk(method))
+        again = {node.target.attr for node in nodes if _counts_on(node)}
+        changes = set(map(id, map(_changed, nodes)))
+        read = again | {
+            node.attr
+            for node in nodes
+            if isinstance(node, ast.Attribute) and isinstance(node.ctx, ast.Load) and id(node) not in changes
+        }
+        for node in nodes:
             assigned = isinstance(node, ast.Attribute) and not isinstance(node.ctx, ast.Load)
             changed = node if assigned else _changed(node)
             if not isinstance(changed, ast.Attribute):
@@ -109,10 +135,15 @@ def _state(cls: type) -> tuple[frozenset[str], frozenset[str]]:
             of_receiver = getattr(changed.value, "id", None) == receiver
             # `self.known[key] = value` may fill what the whole class shares.
             if _is_class(changed.value, cls.__name__) or (of_receiver and not assigned):
-                of_class.add(changed.attr)
+                # `Options.set(depth=3)` tells a class once what it is from then on, and never looks at what it was.
+                (configured if by_class and changed.attr not in read else of_class).add(changed.attr)
             if of_receiver and method.name not in _MAKING:
                 of_instance.add(changed.attr)
-    return frozenset(of_class), frozenset(of_instance)
+    return frozenset(of_class - configured), frozenset(of_instance)
+
+
+def _counts_on(node: ast.AST) -> TypeGuard[Any]:
+    return isinstance(node, ast.AugAssign) and isinstance(node.target, ast.Attribute)
 
 
 def _is_class(node: ast.expr, name: str) -> bool:

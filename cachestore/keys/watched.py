@@ -194,10 +194,11 @@ def _inside(value: Any) -> list[tuple[Any, list[Any]]] | None:
         if type(container) not in _CONTAINERS:
             if _is_frozen(type(container)):
                 open_.append(vars(container))
-                continue
-            if is_immutable(container):
-                continue
-            return None
+            elif _is_row(type(container)):
+                open_ += container
+            elif not is_immutable(container):
+                return None
+            continue
         if len(found) > _MOST_INSIDE:
             return None
         members = _members(container)
@@ -208,12 +209,17 @@ def _inside(value: Any) -> list[tuple[Any, list[Any]]] | None:
 
 def _is_frozen(cls: type) -> bool:
     """Say whether instances of a class are what is in their fields: those of plain frozen dataclasses."""
-    return "__dict__" in vars(cls) and all(
+    return cls.__dictoffset__ != 0 and all(
         (parameters := vars(base).get("__dataclass_params__")) is not None
         and parameters.frozen
         and _SAYING.isdisjoint(vars(base))
         for base in cls.__mro__[:-1]
     )
+
+
+def _is_row(cls: type) -> bool:
+    """Say whether instances of a class are tuples with names, and nothing else."""
+    return cls.__mro__[1:] == (tuple, object) and cls.__dictoffset__ == 0 and _SAYING.isdisjoint(vars(cls))
 
 
 def _members(container: Any) -> list[Any]:

@@ -135,6 +135,19 @@ REACHED = {
         "x + 1",
         "x + 2",
     ),
+    "what a class was told": (
+        "class Options:\n    rate = 1\n    @classmethod\n    def set(cls, rate): cls.rate = rate\nOptions.set(5)\n"
+        + F
+        + "Options.rate\n",
+        "set(5)",
+        "set(6)",
+    ),
+    "what a class was told in a dict": (
+        "class Options:\n    known = {}\n    @staticmethod\n    def set(**given): Options.known.update(given)\n"
+        "Options.set(rate=5)\n" + F + "Options.known['rate']\n",
+        "rate=5",
+        "rate=6",
+    ),
     "what a class gives its subclasses": (
         "def settings(): return {'k': 1}\nclass Base:\n"
         "    def __init_subclass__(cls): cls.k = settings()['k']\nclass A(Base): pass\nA.k += 1 - 1\n"
@@ -187,6 +200,11 @@ LEFT_OUT = {
         "        self.known['f'] = f\n        return f\nREGISTRY = Registry()\n@REGISTRY.register\n"
         "def g(x): return x + 1\n" + F + "REGISTRY.known['f'](x)\n",
         "team.REGISTRY",
+    ),
+    "a function in a slot": (
+        H + "class Step:\n    __slots__ = ('run',)\n    def __init__(self, run): self.run = run\n"
+        "STEP = Step(h)\n" + F + "STEP.run(x)\n",
+        "team.STEP",
     ),
     "a function in an instance in a list": (
         H
@@ -269,6 +287,16 @@ def test_code_counts_where_what_is_beside_it_does_not(load, name):
     assert before != after
 
 
+def test_the_order_of_functions_in_an_object_counts(load):
+    source = (
+        "class Steps:\n    def __init__(self, *steps): self.steps = steps\ndef a(x): return 1\ndef b(x): return 2\n"
+        "STEPS = Steps(a, b)\n" + F + "STEPS.steps[0](x)\n"
+    )
+    with pytest.warns(CachestoreWarning, match="STEPS"):
+        before, after = versions(load, "Steps(a, b)", "Steps(b, a)", team=source)
+    assert before != after
+
+
 @pytest.mark.parametrize("name", CONNECTED)
 def test_all_but_a_connection_counts_of_what_a_helper_carries(load, name):
     before, after = versions(load, "x + 1", "x + 2", team=CONNECTED[name])
@@ -285,6 +313,9 @@ def test_all_but_a_connection_counts_of_what_a_helper_carries(load, name):
         "class A:\n    made = 0\n    def __init__(self): type(self).made += 1\nclass B(A): pass\n"
         + F
         + "B() and x\n",
+        "class A:\n    one = None\n    @classmethod\n    def get(cls):\n        if cls.one is None: cls.one = cls()\n"
+        "        return cls.one\ndef f(x): return A.get() and x\n",
+        "class A:\n    made = 0\n    @classmethod\n    def get(cls): cls.made += 1\ndef f(x): return A.get() or x\n",
         "class A: pass\nclass B:\n    def get(self, x):\n        self.a = [A()]\n        return x\n"
         "OBJECT = B()\ndef f(x): return OBJECT.get(x)\n",
     ],
@@ -336,6 +367,10 @@ CHANGES = {
         + F
         + "S[0].k\n",
         "object.__setattr__(m.S[0], 'k', 2)",
+    ),
+    "a list in a named tuple": (
+        "from typing import NamedTuple\nclass A(NamedTuple):\n    k: list\nS = [A([1])]\n" + F + "S[0].k\n",
+        "m.S[0].k.append(2)",
     ),
     "a list in a frozen instance": (
         "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass A:\n    k: list\nS = [A([1])]\n"
