@@ -107,8 +107,8 @@ class _Held:
                 members.sort()
         elif _decorates(value) or not self._constants:
             members = [text(name) + inside(content) for name, content in _given(value)]
-        else:
-            members = [self._code_in(walk, value, {})]
+        elif code := self._code_in(walk, value, {}):
+            members = [code]
         cls = type(value)
         # Names of what Python itself puts into modules and classes differ between its versions.
         kind = INERT if origin_of(module_of(cls)).kind == "standard" else walk.encode(cls)
