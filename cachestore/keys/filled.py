@@ -19,7 +19,7 @@ from weakref import WeakKeyDictionary
 from cachestore.keys.code_origin import origin_of
 from cachestore.keys.own_version import class_definition_of, definition_of, module_of
 from cachestore.keys.remembered import Remembered
-from cachestore.keys.source_file import find_source
+from cachestore.keys.source_file import Definition, find_source
 
 _CHANGING = frozenset(
     {
@@ -190,7 +190,11 @@ def _find_filled(function: FunctionType) -> _Filled:
         for name in _written(definition)
         if (name in code.co_freevars or name.startswith("_"))
         and source is not None
-        and _begins_empty(source.tree, definition, name)
+        and _begins_empty(
+            _scope(source.tree, definition, name) if name in code.co_freevars else source.tree,
+            definition,
+            name,
+        )
     }
     return _Filled(changed, assigned, frozenset(kept))
 
@@ -203,29 +207,44 @@ def _written(tree: ast.AST) -> set[str]:
     return (outer & stored) | ({name.id for node in nodes if (name := _changed_name(node))} - stored)
 
 
-def _begins_empty(tree: ast.AST, definition: ast.AST, name: str) -> bool:
-    """Say whether all that is ever in a name, but for what a function writes, is nothing."""
+def _scope(tree: ast.Module, definition: Definition, name: str) -> ast.AST:
+    """Return the function around another one that a free variable is of; the module for a global."""
+    around = [
+        node
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef)
+        and node is not definition
+        and node.lineno <= definition.lineno
+        and (node.end_lineno or 0) >= (definition.end_lineno or 0)
+        and any(isinstance(part, ast.Name) and part.id == name for part in _outside(node, definition))
+    ]
+    return max(around, key=lambda node: node.lineno, default=tree)
+
+
+def _outside(scope: ast.AST, definition: Definition) -> list[ast.AST]:
     inside = set(map(id, ast.walk(definition)))
-    begun = 0
-    given: set[int] = set()
-    for node in ast.walk(tree):
-        if id(node) in inside:
-            continue
+    return [node for node in ast.walk(scope) if id(node) not in inside]
+
+
+def _begins_empty(scope: ast.AST, definition: Definition, name: str) -> bool:
+    """Say whether all that is ever in a name, but for what a function writes, is nothing.
+
+    Whoever else uses the name may put something into it, but for those who clear it.
+    """
+    begun: set[int] = set()
+    cleared: set[int] = set()
+    nodes = _outside(scope, definition)
+    for node in nodes:
         match node:
-            case ast.Assign([ast.Name(id=found)], value) | ast.AnnAssign(ast.Name(id=found), _, value):
-                if found == name:
-                    if not _is_empty(value):
-                        return False
-                    begun += 1
-                    given.add(id(node.targets[0] if isinstance(node, ast.Assign) else node.target))
-            case ast.Name(id=found, ctx=ast.Store() | ast.Del()) if found == name and id(node) not in given:
-                return False
+            case ast.Assign([ast.Name() as target], value) | ast.AnnAssign(ast.Name() as target, _, value):
+                if target.id == name and _is_empty(value):
+                    begun.add(id(target))
+            case ast.Call(ast.Attribute(ast.Name() as target, "clear"), []):
+                cleared.add(id(target))
             case ast.arg(arg=found) | ast.alias(asname=found) if found == name:
                 return False
-        other = _changed_name(node)
-        if other is not None and other.id == name and not _clears(node):
-            return False
-    return begun > 0
+    used = {id(node) for node in nodes if isinstance(node, ast.Name) and node.id == name}
+    return bool(begun) and used <= begun | cleared
 
 
 def _is_empty(node: ast.expr | None) -> bool:
@@ -236,10 +255,6 @@ def _is_empty(node: ast.expr | None) -> bool:
             options = {keyword.arg for keyword in node.keywords}
             return len(arguments) <= (made == "defaultdict") and options <= {"maxlen"}
     return False
-
-
-def _clears(node: ast.AST) -> bool:
-    return isinstance(node, ast.Call | ast.Expr) and ast.unparse(node).endswith(".clear()")
 
 
 def _judge(tree: ast.AST) -> tuple[frozenset[str], frozenset[str]]:

@@ -174,6 +174,11 @@ KEPT = {
         "        if x not in known: known[x] = f(x)\n        return known[x]\n    return w\n"
         "@remember\ndef g(x): return h(x)\n"
     ),
+    "one of two decorators that keep results": (
+        "import functools\ndef remember(f):\n    known = {}\n    @functools.wraps(f)\n    def w(x):\n"
+        "        return known.setdefault(x, f(x))\n    return w\n"
+        "def other(f):\n    known = {1: 1}\n    return lambda x: known[x]\n@remember\ndef g(x): return h(x)\n"
+    ),
     "what another function clears": (
         "_known = {}\ndef g(x):\n    return _known.setdefault(x, h(x))\ndef forget(): _known.clear()\n"
     ),
@@ -209,6 +214,13 @@ READ = {
     "what another function sets": (
         "_table = None\ndef g(x):\n    global _table\n    if _table is None: _table = 0\n    return _table\n"
         "def use(x):\n    global _table\n    _table = x\nuse(5)\n"
+    ),
+    "a dict that is handed to who fills it": (
+        "_known = {}\ndef g(x): return _known.setdefault(x, 0)\ndef put(known): known[1] = 5\nput(_known)\n"
+    ),
+    "a dict in a closure that is handed to who fills it": (
+        "def put(known): known[1] = 5\ndef make():\n    known = {}\n    put(known)\n"
+        "    def w(x): return known.setdefault(x, 0)\n    return w\ng = make()\n"
     ),
     "what a decorator is given": (
         "def having(known):\n    def d(f):\n        def w(x): return known.setdefault(x, 0)\n        return w\n"
