@@ -36,11 +36,12 @@ def is_constant(value: Any) -> bool:
         return True
     if isinstance(value, int | float | complex | str | bytes | tuple | frozenset | list | dict | set):
         return True
-    return _is_listed(f"{cls.__module__}.{cls.__qualname__}") or _is_hashed_by_content(value)
+    return is_listed(cls) or _is_hashed_by_content(value)
 
 
-def _is_listed(name: str) -> bool:
-    parts = name.split(".")
+def is_listed(cls: type) -> bool:
+    """Say whether objects of a class that is not the team's are what they were given."""
+    parts = f"{cls.__module__}.{cls.__qualname__}".split(".")
     around = {".".join(parts[:depth]) for depth in range(1, len(parts) + 1)}
     return not around.isdisjoint(_VALUES) and around.isdisjoint(_CHANGING)
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from functools import partial
-from types import FunctionType, MappingProxyType, MethodType
+from types import FunctionType, MappingProxyType, MemberDescriptorType, MethodType
 from typing import Any
 
 from cachestore.keys.checkout import portable
 from cachestore.keys.code_origin import origin_of
+from cachestore.keys.constants import is_listed
 from cachestore.keys.encoding import record, text
-from cachestore.keys.filled import instance_state
+from cachestore.keys.filled import holds_code, instance_state
 from cachestore.keys.functions import encode_loosely
 from cachestore.keys.inert import INERT, is_inert
 from cachestore.keys.own_version import module_of
@@ -26,6 +27,8 @@ _MAPPINGS = (dict, MappingProxyType)
 _CONTAINERS = (*_MAPPINGS, list, tuple, set, frozenset, deque)
 # Of more members only the classes count: nobody wrote so many down.
 _MANY = 1000
+# How far code is looked for in objects that have a state.
+_LEVELS = 6
 
 
 def encode_held(
@@ -104,15 +107,71 @@ class _Held:
                 members.sort()
         elif _decorates(value) or not self._constants:
             members = [text(name) + inside(content) for name, content in _given(value)]
+        elif code := self._code_in(walk, value, {}):
+            members = [code]
         cls = type(value)
         # Names of what Python itself puts into modules and classes differ between its versions.
         kind = INERT if origin_of(module_of(cls)).kind == "standard" else walk.encode(cls)
         return record("held", kind, *members)
 
+    def _code_in(self, walk: Walk, value: Any, done: dict[int, bytes], level: int = 0) -> bytes:
+        """Encode the functions and classes of the team in an object with a state, as a registry was given them."""
+        cls = type(value)
+        if isinstance(value, FunctionType | type):
+            return self.encode(walk, value) if _is_ours(value) else b""
+        if id(value) in done or level == _LEVELS:
+            return done.get(id(value), b"")
+        done[id(value)] = b""
+        members: list[tuple[bytes, Any]] = []
+        if isinstance(value, MethodType):
+            members = [(b"", value.__func__), (b"", value.__self__)]
+        elif isinstance(value, partial):
+            members = [(b"", part) for part in (value.func, value.args, value.keywords)]
+        elif isinstance(value, _CONTAINERS):
+            if len(value) > _MANY:
+                return b""
+            items = value.items() if isinstance(value, _MAPPINGS) else zip(value, value, strict=True)
+            members = [(_label(key), member) for key, member in items]
+        elif _is_ours(cls) or is_listed(cls):
+            # What methods keep there later is no part of it, unless functions are what they collect.
+            state = instance_state(cls) if _is_ours(cls) else frozenset[str]()
+            members = [
+                (text(name), member)
+                for name, member in _attributes(value).items()
+                if name not in state or holds_code(member)
+            ]
+            members.append((b"class", cls))
+        codes = [(label, self._code_in(walk, member, done, level + 1)) for label, member in members]
+        found = [record("code", label, code) for label, code in codes if code]
+        # In what order modules were imported decides the order of a dict, and nothing that of a set.
+        ordered = isinstance(value, list | tuple | deque | MethodType | partial)
+        done[id(value)] = record("codes", *(found if ordered else sorted(found))) if found else b""
+        return done[id(value)]
+
     def _carried(self, namespace: Mapping[str, Any], walk: Walk, value: Any) -> bytes:
         encoding = _Held(False, self._above).encode(walk, portable(value, namespace))
         walk.watch_content(value, encoder=_Held(False).encode)
         return encoding
+
+
+def _is_ours(value: FunctionType | type) -> bool:
+    return origin_of(module_of(value)).kind == "first-party"
+
+
+def _label(key: object) -> bytes:
+    return text(key) if type(key) is str else b""
+
+
+def _attributes(value: Any) -> dict[str, Any]:
+    """Return what an object holds, in slots too."""
+    slots = {
+        name: slot
+        for base in type(value).__mro__
+        for name, slot in vars(base).items()
+        if isinstance(slot, MemberDescriptorType) and _is_ours(base)
+    }
+    held = {name: slot.__get__(value) for name, slot in slots.items() if hasattr(value, name)}
+    return {**held, **getattr(value, "__dict__", {})}
 
 
 def _given(value: Any) -> list[tuple[str, Any]]:

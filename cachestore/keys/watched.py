@@ -41,9 +41,11 @@ _SETTLED_NAMES = frozenset(
         "typing._SpecialForm", "typing._UnionGenericAlias", "uuid.UUID",
     }
 )  # fmt: skip
+# What says itself what is in it may look at more.
+_SAYING = frozenset({"__cachestore_digest__", "__getstate__", "__reduce__", "__reduce_ex__"})
 _CONTAINERS = frozenset({dict, frozenset, list, set, tuple})
 # What holds more containers is encoded anew.
-_MOST_INSIDE = 1000
+_MOST_INSIDE = 20_000
 
 ABSENT: Any = object()
 """Stands for what a name or a free variable stands for that nobody has set."""
@@ -83,6 +85,10 @@ class Watched:
     def function(self, function: FunctionType) -> None:
         """Note the code, the defaults and the free variables of a function."""
         cells = tuple(map(_hold, cell_contents(function)))
+        # Defaults by name are a dict, which may be written to.
+        named = function.__kwdefaults__ or {}
+        for name, default in named.items():
+            self.name(named, name, default)
         self._functions[id(function)] = (
             ref(function),
             function.__code__,
@@ -186,15 +192,34 @@ def _inside(value: Any) -> list[tuple[Any, list[Any]]] | None:
     while open_:
         container = open_.pop()
         if type(container) not in _CONTAINERS:
-            if is_immutable(container):
-                continue
-            return None
+            if _is_frozen(type(container)):
+                open_.append(vars(container))
+            elif _is_row(type(container)):
+                open_ += container
+            elif not is_immutable(container):
+                return None
+            continue
         if len(found) > _MOST_INSIDE:
             return None
         members = _members(container)
         found.append((container, members))
         open_ += members
     return found
+
+
+def _is_frozen(cls: type) -> bool:
+    """Say whether instances of a class are what is in their fields: those of plain frozen dataclasses."""
+    return cls.__dictoffset__ != 0 and all(
+        (parameters := vars(base).get("__dataclass_params__")) is not None
+        and parameters.frozen
+        and _SAYING.isdisjoint(vars(base))
+        for base in cls.__mro__[:-1]
+    )
+
+
+def _is_row(cls: type) -> bool:
+    """Say whether instances of a class are tuples with names, and nothing else."""
+    return cls.__mro__[1:] == (tuple, object) and cls.__dictoffset__ == 0 and _SAYING.isdisjoint(vars(cls))
 
 
 def _members(container: Any) -> list[Any]:

@@ -111,6 +111,51 @@ REACHED = {
         "N = 1",
         "N = 2",
     ),
+    "a subclass that its base class knows": (
+        "class Base:\n    known = {}\n    def __init_subclass__(cls): Base.known[cls.__name__] = cls\n"
+        "class A(Base):\n    def g(self, x): return x + 1\n" + F + "Base.known['A']().g(x)\n",
+        "x + 1",
+        "x + 2",
+    ),
+    "a subclass in a list": (
+        "class Base:\n    known = []\n    def __init_subclass__(cls): cls.known.append(cls)\n"
+        "class A(Base):\n    def g(self, x): return x + 1\n" + F + "Base.known[0]().g(x)\n",
+        "x + 1",
+        "x + 2",
+    ),
+    "a class that its metaclass knows": (
+        "class Meta(type):\n    known = {}\n    def __init__(cls, name, bases, names): cls.known[name] = (cls, 1)\n"
+        "class A(metaclass=Meta):\n    def g(self, x): return x + 1\n" + F + "Meta.known['A'][0]().g(x)\n",
+        "x + 1",
+        "x + 2",
+    ),
+    "a function that a class registers": (
+        "class Steps:\n    known = {}\n    @classmethod\n    def register(cls, f):\n        cls.known['f'] = f\n"
+        "        return f\n@Steps.register\ndef g(x): return x + 1\n" + F + "Steps.known['f'](x)\n",
+        "x + 1",
+        "x + 2",
+    ),
+    "what a class was told": (
+        "class Options:\n    rate = 1\n    @classmethod\n    def set(cls, rate): cls.rate = rate\nOptions.set(5)\n"
+        + F
+        + "Options.rate\n",
+        "set(5)",
+        "set(6)",
+    ),
+    "what a class was told in a dict": (
+        "class Options:\n    known = {}\n    @staticmethod\n    def set(**given): Options.known.update(given)\n"
+        "Options.set(rate=5)\n" + F + "Options.known['rate']\n",
+        "rate=5",
+        "rate=6",
+    ),
+    "what a class gives its subclasses": (
+        "def settings(): return {'k': 1}\nclass Base:\n"
+        "    def __init_subclass__(cls): cls.k = settings()['k']\nclass A(Base): pass\nA.k += 1 - 1\n"
+        + F
+        + "A.k\n",
+        "A.k += 1",
+        "A.k += 2",
+    ),
 }
 MODULES = {
     "getattr of a module": "import lib\n" + F + "getattr(lib, 'run')(x)\n",
@@ -149,6 +194,30 @@ LEFT_OUT = {
         + F
         + "p(x)\n",
         "at p.__self__ is a <A>",
+    ),
+    "what an object registers": (
+        "class Registry:\n    def __init__(self): self.known = {}\n    def register(self, f):\n"
+        "        self.known['f'] = f\n        return f\nREGISTRY = Registry()\n@REGISTRY.register\n"
+        "def g(x): return x + 1\n" + F + "REGISTRY.known['f'](x)\n",
+        "team.REGISTRY",
+    ),
+    "a function in a slot": (
+        H + "class Step:\n    __slots__ = ('run',)\n    def __init__(self, run): self.run = run\n"
+        "STEP = Step(h)\n" + F + "STEP.run(x)\n",
+        "team.STEP",
+    ),
+    "a function in an instance in a list": (
+        H
+        + "class Step:\n    def __init__(self, run): self.run = run\nSTEPS = [Step(h)]\n"
+        + F
+        + "STEPS[0].run(x)\n",
+        "at STEPS[0] is a <Step>",
+    ),
+    "an estimator of the team in a pipeline": (
+        "from sklearn.base import BaseEstimator\nfrom sklearn.pipeline import make_pipeline\n"
+        "class Step(BaseEstimator):\n    def transform(self, x): return x + 1\n"
+        "PIPELINE = make_pipeline(Step())\n" + F + "PIPELINE.transform(x)\n",
+        "at PIPELINE.steps[0][1] is a <Step>",
     ),
 }
 
@@ -218,6 +287,16 @@ def test_code_counts_where_what_is_beside_it_does_not(load, name):
     assert before != after
 
 
+def test_the_order_of_functions_in_an_object_counts(load):
+    source = (
+        "class Steps:\n    def __init__(self, *steps): self.steps = steps\ndef a(x): return 1\ndef b(x): return 2\n"
+        "STEPS = Steps(a, b)\n" + F + "STEPS.steps[0](x)\n"
+    )
+    with pytest.warns(CachestoreWarning, match="STEPS"):
+        before, after = versions(load, "Steps(a, b)", "Steps(b, a)", team=source)
+    assert before != after
+
+
 @pytest.mark.parametrize("name", CONNECTED)
 def test_all_but_a_connection_counts_of_what_a_helper_carries(load, name):
     before, after = versions(load, "x + 1", "x + 2", team=CONNECTED[name])
@@ -231,8 +310,17 @@ def test_all_but_a_connection_counts_of_what_a_helper_carries(load, name):
         "class A:\n    made = []\n    def __init__(self): type(self).made.append(1)\n" + F + "A() and x\n",
         "class A:\n    known = {}\n    def get(self, k): self.known[k] = k; return k\n" + F + "A().get(x)\n",
         "def f(x):\n    f.calls = x\n    return x\nf.calls = 0\n",
+        "class A:\n    made = 0\n    def __init__(self): type(self).made += 1\nclass B(A): pass\n"
+        + F
+        + "B() and x\n",
+        "class A:\n    one = None\n    @classmethod\n    def get(cls):\n        if cls.one is None: cls.one = cls()\n"
+        "        return cls.one\ndef f(x): return A.get() and x\n",
+        "class A:\n    made = 0\n    @classmethod\n    def get(cls): cls.made += 1\ndef f(x): return A.get() or x\n",
+        "class A: pass\nclass B:\n    def get(self, x):\n        self.a = [A()]\n        return x\n"
+        "OBJECT = B()\ndef f(x): return OBJECT.get(x)\n",
     ],
 )
+@pytest.mark.filterwarnings("ignore:team.OBJECT")
 def test_what_code_changes_itself_is_its_state(load, source):
     module = load(team=source)
     before = identify(module.f).version
@@ -272,6 +360,23 @@ CHANGES = {
     "a member of a dict of functions": (
         "def h(x): return 1\ndef g(x): return 2\nH = {'a': h}\n" + F + "H['a'](x)\n",
         "m.H['a'] = m.g",
+    ),
+    "a default by name": ("def g(*, k=1): return k\n" + F + "g()\n", "m.g.__kwdefaults__['k'] = 2"),
+    "a field of a frozen instance": (
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass A:\n    k: int\nS = [A(1)]\n"
+        + F
+        + "S[0].k\n",
+        "object.__setattr__(m.S[0], 'k', 2)",
+    ),
+    "a list in a named tuple": (
+        "from typing import NamedTuple\nclass A(NamedTuple):\n    k: list\nS = [A([1])]\n" + F + "S[0].k\n",
+        "m.S[0].k.append(2)",
+    ),
+    "a list in a frozen instance": (
+        "from dataclasses import dataclass\n@dataclass(frozen=True)\nclass A:\n    k: list\nS = [A([1])]\n"
+        + F
+        + "S[0].k\n",
+        "m.S[0].k.append(2)",
     ),
 }
 
