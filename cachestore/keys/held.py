@@ -16,10 +16,10 @@ from cachestore.keys.checkout import portable
 from cachestore.keys.code_origin import origin_of
 from cachestore.keys.constants import is_listed
 from cachestore.keys.encoding import record, text
-from cachestore.keys.filled import holds_code, instance_state
 from cachestore.keys.functions import encode_loosely
 from cachestore.keys.inert import INERT, is_inert
 from cachestore.keys.own_version import module_of
+from cachestore.keys.state import holds_code, instance_state
 from cachestore.keys.walk import Refusal, Walk
 from cachestore.keys.watched import ABSENT
 

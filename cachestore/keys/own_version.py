@@ -35,6 +35,7 @@ _COMPREHENSIONS = re.compile(r"<(?:list|dict|set)comp>\.(?:<locals>\.)?")
 
 # Beside each version the code objects that it was found for: a function's code can be replaced.
 _known: Remembered[tuple[tuple[CodeType, ...], bytes]] = Remembered()
+_definitions: Remembered[tuple[Definition | None]] = Remembered()
 
 
 def module_of(value: Any) -> str:
@@ -100,14 +101,16 @@ def own_version(value: Any) -> bytes:
 
     The normalised source counts where it compiles to what runs; else the structure of the code objects does.
     """
+    # Each call of a function makes its inner functions anew, of one code object.
+    place = value.__code__ if isinstance(value, FunctionType) else value
     codes = _codes(value)
-    known = _known.get(value)
+    known = _known.get(place)
     if known is not None and len(known[0]) == len(codes) and all(map(_same, known[0], codes)):
         return known[1]
     version = _from_source(value)
     if version is None:
         version = _from_structure(value)
-    _known.set(value, (codes, version))
+    _known.set(place, (codes, version))
     return version
 
 
@@ -162,6 +165,14 @@ def _from_source(value: Any) -> bytes | None:
 
 def definition_of(function: FunctionType) -> Definition | None:
     """Return the syntax tree of a function; None where no source compiles to the code that runs."""
+    code = function.__code__
+    known = _definitions.get(code)
+    if known is None:
+        _definitions.set(code, known := (_find_definition(function),))
+    return known[0]
+
+
+def _find_definition(function: FunctionType) -> Definition | None:
     code = function.__code__
     source = find_source(code.co_filename, module_of(function), code)
     if source is None:

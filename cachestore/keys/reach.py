@@ -14,7 +14,7 @@ from cachestore.keys.code_origin import origin_of, package_version
 from cachestore.keys.declared import declared_of, encode_declared
 from cachestore.keys.definition_code import definition_code
 from cachestore.keys.encoding import hexadecimal, record, text
-from cachestore.keys.filled import class_state, is_filled
+from cachestore.keys.filled import is_filled
 from cachestore.keys.functions import carried, memorised
 from cachestore.keys.held import encode_held
 from cachestore.keys.inert import is_inert
@@ -35,6 +35,7 @@ from cachestore.keys.remembered import Remembered
 from cachestore.keys.rules import Rules
 from cachestore.keys.source_file import Definition, functions_of, is_written_in
 from cachestore.keys.standard_names import standard_name
+from cachestore.keys.state import class_state, holds_code
 from cachestore.keys.walk import Walk
 from cachestore.keys.watched import ABSENT
 
@@ -156,7 +157,11 @@ def _attributes(walk: Walk, cls: type, namespace: Mapping[str, Any]) -> Iterator
         yield walk.encode(type(cls))
     state = class_state(cls)
     for name, value in sorted(vars(cls).items()):
-        if name in state or (name.startswith("__") and not isinstance(value, FunctionType)):
+        if name in state:
+            # Once functions or classes are collected there it is none.
+            walk.watched.content(value, _collects, "state")
+            continue
+        if name.startswith("__") and not isinstance(value, FunctionType):
             continue
         walk.watched.name(vars(cls), name, value)
         # What an enum holds differs between versions of Python; its members are looked at by their names.
@@ -171,6 +176,10 @@ def _attributes(walk: Walk, cls: type, namespace: Mapping[str, Any]) -> Iterator
         members: Mapping[str, Any] = cls.__members__
         for name, member in members.items():
             yield text(name) + encode_held(walk, member._value_, namespace)[0]
+
+
+def _collects(value: Any) -> bytes:
+    return b"code" if holds_code(value) else b""
 
 
 def _content_of(walk: Walk, module: ModuleType, found: Found) -> list[bytes]:

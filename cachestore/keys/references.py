@@ -29,6 +29,8 @@ _PLACE = frozenset(
         "__name__", "__package__", "__path__", "__spec__",
     }
 )  # fmt: skip
+# What these are called with is a module, where it is written down.
+_IMPORTERS = ("import_module", "__import__")
 # Python 3.13 does two things in one instruction.
 _PARTS = re.compile("(?:LOAD|STORE)_FAST")
 
@@ -88,6 +90,7 @@ class _Reader:
         own = {argument for operation, argument in _instructions(code) if operation == "STORE_NAME"}
         current: Modules = ()
         imported: Modules = ()
+        named: Modules = ()
         before = ""
         constants: list[Any] = [0, None]
         for operation, argument in _instructions(code):
@@ -109,6 +112,9 @@ class _Reader:
                 current = () if argument in cells and "DEREF" not in operation else local[argument]
             elif operation in _GLOBAL and argument not in own:
                 current = yield from self._global(argument)
+            elif operation.startswith("CALL"):
+                current, named = named, ()
+            named = self._import_named(constants[1], operation, argument) or named
             constants = [constants[1], argument]
             before = operation
         for constant in code.co_consts:
@@ -149,6 +155,13 @@ class _Reader:
             return (value,)
         yield Reference(namespace, module, name, value)
         return ()
+
+    def _import_named(self, called: Any, operation: str, name: Any) -> Modules:
+        """Return the first-party module of `import_module("acme.load")`."""
+        if called not in _IMPORTERS or operation != "LOAD_CONST" or not isinstance(name, str):
+            return ()
+        plain = name.lstrip(".")
+        return self._import(plain, len(name) - len(plain), (plain,))
 
     def _import(self, name: str, level: Any, names: Any) -> Modules:
         """Return the first-party module that an import statement inside a function gives."""

@@ -178,6 +178,13 @@ MODULES = {
     "a module with two others in one instruction": (
         "def f(x):\n    import lib, other\n    a, b = lib, other\n    return a.run(x), b.run(x)\n"
     ),
+    "a module that is imported by its name": (
+        "import importlib\ndef f(x): return importlib.import_module('lib').run(x)\n"
+    ),
+    "a module that is imported by its name into a variable": (
+        "from importlib import import_module\ndef f(x):\n    lib = import_module('pkg.lib')\n    return lib.run(x)\n"
+    ),
+    "a module that is imported as import does": "def f(x): return __import__('lib').run(x)\n",
     "all names of a module": "from lib import *\n" + F + "run(x)\n",
 }
 LEFT_OUT = {
@@ -360,6 +367,11 @@ CHANGES = {
     "a member of a dict of functions": (
         "def h(x): return 1\ndef g(x): return 2\nH = {'a': h}\n" + F + "H['a'](x)\n",
         "m.H['a'] = m.g",
+    ),
+    "a function that a class registers at last": (
+        "class Steps:\n    known = {}\n    @classmethod\n    def register(cls, f):\n"
+        "        if f not in cls.known: cls.known[f] = f\n" + F + "len(Steps.known)\n",
+        "m.Steps.register(m.f)",
     ),
     "a default by name": ("def g(*, k=1): return k\n" + F + "g()\n", "m.g.__kwdefaults__['k'] = 2"),
     "a field of a frozen instance": (
