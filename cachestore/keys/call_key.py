@@ -13,8 +13,9 @@ from cachestore.keys.function_identity import FunctionIdentity
 from cachestore.keys.hasher import digest_laid_out, digest_of
 from cachestore.keys.stream import write
 
-# Keys of another format are other keys. Format 0 makes no promise to later ones.
-FORMAT = 0
+# Keys of another format are other keys: every result that is stored under this one would be computed anew. So a digest
+# never changes within a format, however much better another one would be. Format 1 began with version 0.1.
+FORMAT = 1
 
 
 class Arguments(Mapping[str, str]):

@@ -33,7 +33,7 @@ from cachestore.keys.stream import KINDS, PLAIN, encode_marker
 from cachestore.keys.walk import Encoder, Refusal, Walk
 
 # Nothing but the digest of a value begins so, and another format begins in another way.
-_PREFIX = b"cachestore value 0\n"
+_PREFIX = b"cachestore value 1\n"
 
 _EXACT: dict[type, Encoder] = {**CONTAINERS, **FUNCTIONS}
 # The first that knows a type has its rule.
