@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from cachestore.keys.arrays import encode_array
+from cachestore.keys.beside import beside
 from cachestore.keys.encoding import record, text
 from cachestore.keys.functions import encode_class
 from cachestore.keys.walk import Encoder, Walk
@@ -47,8 +48,9 @@ def _subclass(walk: Walk, value: Any) -> list[bytes]:
     cls = type(value)
     if _is_scipys(cls):
         return []
-    plain = next(base for base in cls.__mro__ if _is_scipys(base))((1, 1))
-    state = {name: part for name, part in vars(value).items() if name not in {*vars(plain), *_KNOWN}}
+    base = next(base for base in cls.__mro__ if _is_scipys(base))
+    usual = {*vars(base((1, 1))), *_KNOWN}
+    state = {name: part for name, part in beside(value, base).items() if name not in usual}
     return [encode_class(walk, cls), walk.pairs("state", state, attributes=True)]
 
 

@@ -6,6 +6,7 @@ import sys
 from typing import Any
 
 from cachestore.keys.arrays import encode_array
+from cachestore.keys.beside import beside
 from cachestore.keys.encoding import record, text
 from cachestore.keys.functions import encode_class
 from cachestore.keys.walk import Encoder, Refusal, Walk
@@ -45,7 +46,7 @@ def _tensor(walk: Walk, value: Any) -> bytes:
     if type(value) is not torch.Tensor:
         members += [
             encode_class(walk, type(value)),
-            walk.pairs("state", vars(value).items(), attributes=True),
+            walk.pairs("state", beside(value, torch.Tensor), attributes=True),
         ]
     return record("tensor", *members)
 

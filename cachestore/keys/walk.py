@@ -257,6 +257,10 @@ class Walk:
                 kind = KINDS.get(cls)
                 if kind is None:
                     small = SMALL.get(cls)
+                    if small is None and cls not in self._encoders:
+                        # The first of a package: its types are entered when the rule for one is found.
+                        self._encoder(cls)
+                        small = SMALL.get(cls)
                     stands = None if small is None else small(member)
                     if stands is None:
                         self._put_open(stream, member, cls, None, None)
@@ -295,7 +299,8 @@ class Walk:
             stream.append((b"^%d;" % (len(opened) - depth),))
             return
         if identity in self._seen:
-            self._repeats += 1
+            # Many instances in a list are not open, so the list counts for them.
+            self._repeats += 1 + (len(value) if cls in KINDS else 0)
             if self._repeats > _MOST_REPEATS:
                 raise Refusal(
                     _article(cls), "it belongs to a web of objects that refer to each other in circles"
