@@ -15,6 +15,7 @@ from cachestore.keys.beside import beside
 from cachestore.keys.code_origin import origin_of
 from cachestore.keys.encoding import ONE_THREAD, record, text
 from cachestore.keys.functions import encode_class
+from cachestore.keys.packages import package_of
 from cachestore.keys.registered import enter_small
 from cachestore.keys.stream import LONG_BYTES, Marker, encode_marker
 from cachestore.keys.walk import Encoder, Refusal, Walk
@@ -36,7 +37,7 @@ _NUMBERS: dict[type, Callable[[Any], Marker]] = {}
 
 def find_encoder(cls: type) -> Encoder | None:
     """Return the rule for a type of numpy, if it is one."""
-    numpy = sys.modules.get("numpy")
+    numpy = package_of(cls, "numpy")
     if numpy is None:
         return None
     if not _NUMBERS:
