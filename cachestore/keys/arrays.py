@@ -13,7 +13,7 @@ from blake3 import blake3
 
 from cachestore.keys.beside import beside
 from cachestore.keys.code_origin import origin_of
-from cachestore.keys.encoding import ONE_THREAD, record, text
+from cachestore.keys.encoding import record, text, threads_for
 from cachestore.keys.functions import encode_class
 from cachestore.keys.packages import package_of
 from cachestore.keys.registered import enter_small
@@ -124,7 +124,7 @@ def _plain_array(value: Any, most: int = _SMALL) -> Marker | None:
 
 
 def _digest(value: numpy.ndarray[Any, Any], counting: _Counting | None) -> bytes:
-    threads = 1 if value.nbytes <= ONE_THREAD else blake3.AUTO
+    threads = threads_for(value.nbytes)
     if counting is None and value.flags.c_contiguous:
         return blake3(flat(value), max_threads=threads).digest()
     hasher = blake3(max_threads=threads)

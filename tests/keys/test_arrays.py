@@ -1,6 +1,7 @@
 """numpy arrays: every dtype, any strides, and nothing that cannot be seen."""
 
 import copy
+import os
 import pickle
 import tracemalloc
 
@@ -415,3 +416,28 @@ def test_slots_of_subclasses_count():
 
     assert digest(measured("m")) == digest(measured("m")) != digest(measured("km"))
     assert digest(np.arange(3.0).view(Measured)) != digest(measured("m"))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+def test_large_arrays_after_a_fork(run):
+    printed = run("""
+        import os, signal
+        import numpy as np
+        from cachestore.keys import digest
+        numbers = np.arange(1_000_000)
+        def both(): return digest(numbers), digest(numbers[::2]), digest(numbers.tobytes())
+        expected = both()
+        child = os.fork()
+        if not child:
+            signal.alarm(20)
+            os._exit(both() != expected)
+        print(os.waitpid(child, 0)[1])
+    """)
+    assert printed == "0"
+
+
+def test_views_of_pointers_are_refused():
+    with pytest.raises(KeyingError, match="places in the memory"):
+        digest(memoryview(np.array([1, "a"], object)))
+    named = np.zeros(2, [("Price", "i4"), ("O", "f8")])
+    assert digest(memoryview(named)) == digest(memoryview(named.copy()))
