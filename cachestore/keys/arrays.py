@@ -308,6 +308,9 @@ def _scalar(walk: Walk, value: Any) -> bytes:
         content = record("nan", _spelled(value.dtype.newbyteorder("<")))
     else:
         content = record("scalar", _array(walk, numpy.asarray(value)))
+    if type(value) is numpy.record:
+        # Its fields are attributes too.
+        return record("record", content)
     if type(value).__module__.partition(".")[0] == "numpy":
         return content
     state = walk.pairs("state", beside(value, numpy.generic), attributes=True)

@@ -1,4 +1,9 @@
-"""How tagged structures become bytes: every encoding says where it ends, so that no two can run together."""
+"""How tagged structures become bytes: every encoding says where it ends, so that no two can run together.
+
+What an encoding is shows in how it begins, and that of a value never begins as the members of a long list do when
+they are digested (`pieces `). A long one is `#` and its digest: equal only for equal bytes, so nothing that a text or an
+array holds can pass for a structure.
+"""
 
 from __future__ import annotations
 

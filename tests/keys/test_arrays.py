@@ -441,3 +441,8 @@ def test_views_of_pointers_are_refused():
         digest(memoryview(np.array([1, "a"], object)))
     named = np.zeros(2, [("Price", "i4"), ("O", "f8")])
     assert digest(memoryview(named)) == digest(memoryview(named.copy()))
+
+
+def test_a_record_is_more_than_its_fields():
+    rows = np.zeros(2, [("a", "i4")])
+    assert digest(rows[0]) == digest(rows[1]) != digest(rows.view(np.recarray)[0])
