@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Mapping
 from types import FunctionType
 from typing import Any
@@ -28,7 +29,7 @@ def _collection(walk: Walk, value: Any) -> bytes:
         given = value.__dask_graph__()
         # xarray's may be a collection or none. Whether dask is loaded says nothing of it.
         graph = None if given is None else dict(given)
-        token = None if graph is None else _tokenize(value)
+        token = None if graph is None else sys.modules["dask.base"].tokenize(value, ensure_deterministic=True)
     except Exception as error:
         raise Refusal(what, f"dask has no deterministic token for it ({error})") from error
     if graph is None or token is None:
@@ -43,12 +44,6 @@ def _collection(walk: Walk, value: Any) -> bytes:
     code: dict[int, bytes] = {}
     _follow(walk, list(graph.values()), code, {})
     return record("dask", encode_class(walk, type(value)), text(token), *sorted(set(code.values())))
-
-
-def _tokenize(value: Any) -> str:
-    from dask.base import tokenize
-
-    return str(tokenize(value, ensure_deterministic=True))
 
 
 def _follow(walk: Walk, value: Any, code: dict[int, bytes], seen: dict[int, Any]) -> None:

@@ -1,7 +1,7 @@
 """How tagged structures become bytes: every encoding says where it ends, so that no two can run together.
 
 What an encoding is shows in how it begins, and that of a value never begins as the members of a long list do when
-they are digested (`pieces `). A long one is `#` and its digest: equal only for equal bytes, so nothing that a text or an
+they are digested (`pieces `). A long one is `#` and its digest, equal only for equal bytes: nothing that a text or an
 array holds can pass for a structure.
 """
 
