@@ -11,9 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from blake3 import blake3
 
+from cachestore.keys.beside import beside
 from cachestore.keys.code_origin import origin_of
-from cachestore.keys.encoding import ONE_THREAD, record, text
+from cachestore.keys.encoding import record, text, threads_for
 from cachestore.keys.functions import encode_class
+from cachestore.keys.packages import package_of
 from cachestore.keys.registered import enter_small
 from cachestore.keys.stream import LONG_BYTES, Marker, encode_marker
 from cachestore.keys.walk import Encoder, Refusal, Walk
@@ -35,12 +37,14 @@ _NUMBERS: dict[type, Callable[[Any], Marker]] = {}
 
 def find_encoder(cls: type) -> Encoder | None:
     """Return the rule for a type of numpy, if it is one."""
-    numpy = sys.modules.get("numpy")
+    numpy = package_of(cls, "numpy")
     if numpy is None:
         return None
     if not _NUMBERS:
-        _NUMBERS.update((dtype.type, _number(dtype)) for dtype in map(numpy.dtype, _KINDS.split()))
-        enter_small({**_NUMBERS, numpy.ndarray: _plain_array})
+        numbers = {dtype.type: _number(dtype) for dtype in map(numpy.dtype, _KINDS.split())}
+        enter_small({**numbers, numpy.ndarray: _plain_array, numpy.memmap: _plain_array})
+        # Last: another thread that sees them must see the others.
+        _NUMBERS.update(numbers)
     rules: tuple[tuple[type, Encoder], ...] = (
         (numpy.ma.MaskedArray, _masked),
         (numpy.ndarray, encode_array),
@@ -69,19 +73,21 @@ def encode_array(walk: Walk, value: Any) -> bytes:
         "arraysubclass",
         encode_class(walk, type(value)),
         content,
-        walk.pairs("state", vars(value).items(), attributes=True),
+        walk.pairs("state", beside(value, numpy.ndarray), attributes=True),
     )
 
 
 def _number(dtype: Any) -> Callable[[Any], Marker]:
     stored = dtype.newbyteorder("<")
     head, nan = record("scalar", _spelled(stored)), record("nan", _spelled(stored))
+    part = _number(dtype.type().real.dtype) if dtype.kind == "c" else None
     is_stored = stored == dtype
 
     def encode(value: Any) -> Marker:
         # As for Python's own numbers: a NaN is a NaN.
         if value != value:  # noqa: PLR0124
-            return (nan,)
+            # The other part of a complex number may be one.
+            return (nan,) if part is None else (nan + part(value.real)[0] + part(value.imag)[0],)
         return (head + (value if is_stored else value.astype(stored)).tobytes(),)
 
     return encode
@@ -118,7 +124,7 @@ def _plain_array(value: Any, most: int = _SMALL) -> Marker | None:
 
 
 def _digest(value: numpy.ndarray[Any, Any], counting: _Counting | None) -> bytes:
-    threads = 1 if value.nbytes <= ONE_THREAD else blake3.AUTO
+    threads = threads_for(value.nbytes)
     if counting is None and value.flags.c_contiguous:
         return blake3(flat(value), max_threads=threads).digest()
     hasher = blake3(max_threads=threads)
@@ -302,9 +308,12 @@ def _scalar(walk: Walk, value: Any) -> bytes:
         content = record("nan", _spelled(value.dtype.newbyteorder("<")))
     else:
         content = record("scalar", _array(walk, numpy.asarray(value)))
+    if type(value) is numpy.record:
+        # Its fields are attributes too.
+        return record("record", content)
     if type(value).__module__.partition(".")[0] == "numpy":
         return content
-    state = walk.pairs("state", getattr(value, "__dict__", {}), attributes=True)
+    state = walk.pairs("state", beside(value, numpy.generic), attributes=True)
     return record("derived", encode_class(walk, type(value)), content, state)
 
 
@@ -340,7 +349,9 @@ def _masked(walk: Walk, value: Any) -> bytes:
         members.append(encode_class(walk, value.baseclass))
     if type(value) is not numpy.ma.MaskedArray:
         usual = vars(numpy.ma.MaskedArray(0))
-        state = {name: part for name, part in vars(value).items() if name not in usual}
+        state = {
+            name: part for name, part in beside(value, numpy.ma.MaskedArray).items() if name not in usual
+        }
         members += [encode_class(walk, type(value)), walk.pairs("state", state, attributes=True)]
     return record("masked", *members)
 

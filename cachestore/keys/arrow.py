@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from cachestore.keys.arrays import flat
 from cachestore.keys.encoding import buffer, record, text
+from cachestore.keys.packages import package_of
 from cachestore.keys.walk import Encoder, Walk
 
 _LISTS = ("list<", "large_list<", "fixed_size_list<", "list_view<", "large_list_view<")
@@ -14,7 +14,7 @@ _LISTS = ("list<", "large_list<", "fixed_size_list<", "list_view<", "large_list_
 
 def find_encoder(cls: type) -> Encoder | None:
     """Return the rule for a type of pyarrow, if it is one."""
-    pyarrow = sys.modules.get("pyarrow")
+    pyarrow = package_of(cls, "pyarrow")
     if pyarrow is None or not cls.__module__.startswith("pyarrow"):
         return None
     rules: tuple[tuple[Any, Encoder], ...] = (

@@ -54,9 +54,9 @@ def encode_content(walk: Walk, value: Any) -> bytes | None:
     if isinstance(value, tuple):
         return walk.members("tuple", tuple.__iter__(value))
     if isinstance(value, set):
-        return record("set", *sorted(map(walk.encode, set.__iter__(value))))
+        return record("set", *sorted(walk.encode_each(set.__iter__(value))))
     if isinstance(value, frozenset):
-        return record("frozenset", *sorted(map(walk.encode, frozenset.__iter__(value))))
+        return record("frozenset", *sorted(walk.encode_each(frozenset.__iter__(value))))
     for cls, plain in _PLAIN.items():
         if isinstance(value, cls):
             return walk.encode(plain(value))

@@ -11,6 +11,7 @@ from typing import Any
 from cachestore.keys.code_origin import origin_of
 from cachestore.keys.encoding import record, text
 from cachestore.keys.functions import FUNCTIONS, encode_class
+from cachestore.keys.objects import encode_dask_token, encode_instance
 from cachestore.keys.walk import Encoder, Refusal, Walk
 
 # What dask writes into a name that says nothing: `delayed` without `pure=True`, `from_array(name=False)`.
@@ -19,19 +20,21 @@ _RANDOM = re.compile(r"[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{
 
 def find_encoder(cls: type) -> Encoder | None:
     """Return the rule for a type of dask's collections, if it is one."""
-    if "dask.base" not in sys.modules or not hasattr(cls, "__dask_graph__"):
-        return None
-    return _collection
+    return _collection if hasattr(cls, "__dask_graph__") else None
 
 
 def _collection(walk: Walk, value: Any) -> bytes:
-    dask = sys.modules["dask.base"]
     what = f"<{type(value).__qualname__}>"
     try:
-        token = dask.tokenize(value, ensure_deterministic=True)
-        graph = dict(value.__dask_graph__() or {})
+        given = value.__dask_graph__()
+        # xarray's may be a collection or none. Whether dask is loaded says nothing of it.
+        graph = None if given is None else dict(given)
+        token = None if graph is None else sys.modules["dask.base"].tokenize(value, ensure_deterministic=True)
     except Exception as error:
         raise Refusal(what, f"dask has no deterministic token for it ({error})") from error
+    if graph is None or token is None:
+        plain = encode_dask_token if hasattr(value, "__dask_tokenize__") else encode_instance
+        return plain(walk, value)
     for key in graph:
         if _RANDOM.search(str(key)):
             raise Refusal(

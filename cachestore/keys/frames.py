@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from cachestore.keys.arrays import encode_array
 from cachestore.keys.arrow import arrow_elements, encode_bounds, encode_missing
 from cachestore.keys.encoding import buffer, record, text
 from cachestore.keys.functions import encode_class
+from cachestore.keys.packages import package_of
 from cachestore.keys.walk import Encoder, Refusal, Walk
 
 
 def find_encoder(cls: type) -> Encoder | None:
     """Return the rule for a type of pandas, if it is one."""
-    pandas = sys.modules.get("pandas")
+    pandas = package_of(cls, "pandas")
     if pandas is None or not hasattr(pandas, "DataFrame"):
         return None
     rules: tuple[tuple[Any, Encoder], ...] = (

@@ -178,7 +178,7 @@ def _choose(cls: type) -> Encoder:
     for base in cls.__mro__:
         if base in FUNCTIONS:
             # Lazy modules turn into plain ones once they are used.
-            return FUNCTIONS[base] if base is ModuleType else standard.derived(FUNCTIONS[base])
+            return FUNCTIONS[base] if base is ModuleType else standard.derived(FUNCTIONS[base], base)
     for kind in _KINDS:
         rule: Encoder | None = kind.find_encoder(cls)
         if rule is not None:

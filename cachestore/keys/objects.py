@@ -6,6 +6,7 @@ import copyreg
 import functools
 import sys
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -14,9 +15,11 @@ from cachestore.keys.constants import is_constant
 from cachestore.keys.containers import BUILT_IN, encode_content
 from cachestore.keys.declared import declared_of, encode_declared
 from cachestore.keys.encoding import record, text
+from cachestore.keys.filled import stored_names
 from cachestore.keys.functions import encode_class, memorised
 from cachestore.keys.own_version import named_alike
 from cachestore.keys.sentinels import encode_sentinel
+from cachestore.keys.source_file import functions_of
 from cachestore.keys.stream import TEXTS, encode_stream
 from cachestore.keys.walk import COLUMNS, Refusal, Walk
 
@@ -27,6 +30,7 @@ _NOTES = frozenset({"_attrs_cached_hash", "_deprecated_key_to_warnings", "_sklea
 # equal whether or not a default was written out.
 _APART = ("__pydantic_extra__", "__pydantic_private__")
 _PYDANTIC = {"__dict__", *_APART}
+_TAKING_APART = frozenset({"__getstate__", "__reduce__", "__reduce_ex__"})
 _NEW_OBJECT = copyreg.__newobj__  # type: ignore[attr-defined]
 
 # The names of more attributes are not remembered: few objects share them.
@@ -72,7 +76,7 @@ def _reduced(walk: Walk, value: Any) -> bytes:
     # One stream for all of it: what comes next shows in each tag.
     stream: list[Any] = ["object", (walk.encode(cls),), content and (content,)]
     if content is None or not _reduces_as_built_in(cls):
-        if rebuild is not _NEW_OBJECT or len(arguments) > 1:
+        if not _is_plainly_made(cls, rebuild, arguments):
             stream += ["rebuilt", (walk.encode(rebuild),), len(arguments)]
             walk.put_members(stream, arguments)
         if items is not None:
@@ -108,7 +112,7 @@ def _columns(walk: Walk, values: Sequence[Any]) -> tuple[list[Any], list[tuple[s
     if walk.constants or cls is object or callable(values[0]) or isinstance(values[0], BUILT_IN):
         return None
     left_out = _left_out_of(cls)
-    forms = set()
+    forms: set[Any] = set()
     taken: dict[int, Any] = {}
     # One that is met many times is taken apart once.
     for identity, value in {id(value): value for value in values}.items():
@@ -117,7 +121,7 @@ def _columns(walk: Walk, values: Sequence[Any]) -> tuple[list[Any], list[tuple[s
         except Refusal:
             # Walked by itself it says where it is.
             return None
-        forms.add(_form(reduced, left_out))
+        forms.add(_form(cls, reduced, left_out))
         if len(forms) > 1 or None in forms:
             return None
     apart = [taken[id(value)] for value in values]
@@ -125,20 +129,26 @@ def _columns(walk: Walk, values: Sequence[Any]) -> tuple[list[Any], list[tuple[s
     encoding, names = _layout_of(cls, state)
     common: list[Any] = [(walk.encode(cls),), (encoding,)]
     columns = [(f".{name}", [reduced[2][name] for reduced in apart]) for name in names]
-    if rebuild is not _NEW_OBJECT or len(arguments) > 1:
+    if not _is_plainly_made(cls, rebuild, arguments):
         columns.append(("", [reduced[0] for reduced in apart]))
         columns += [(f"[{i}]", [reduced[1][i] for reduced in apart]) for i in range(len(arguments))]
     return common, columns
 
 
-def _form(reduced: Any, left_out: frozenset[str]) -> tuple[bool, int, frozenset[str]] | None:
+def _form(cls: type, reduced: Any, left_out: frozenset[str]) -> tuple[bool, int, frozenset[str]] | None:
     """Return what instances of one class share if they differ in nothing but their members; None for other forms."""
     if isinstance(reduced, str) or len(reduced) < 3 or any(more is not None for more in reduced[3:]):
         return None
     rebuild, arguments, state = reduced[:3]
     if type(state) is not dict or not TEXTS.issuperset(map(type, state)) or state.keys() >= _PYDANTIC:
         return None
-    return rebuild is _NEW_OBJECT, len(arguments), frozenset(state) - left_out
+    names = frozenset(state) - left_out
+    # One that holds nothing but what it computed is alike to one that holds nothing, which has no state at all.
+    return (_is_plainly_made(cls, rebuild, arguments), len(arguments), names) if names else None
+
+
+def _is_plainly_made(cls: type, rebuild: Any, arguments: Any) -> bool:
+    return rebuild is _NEW_OBJECT and len(arguments) == 1 and arguments[0] is cls
 
 
 COLUMNS[encode_instance] = _columns
@@ -161,14 +171,11 @@ def _registered_reducer(cls: type) -> Any:
 
 
 def _put_state(walk: Walk, stream: list[Any], cls: type, state: Any) -> None:
-    if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict):
+    if isinstance(state, tuple) and len(state) == 2 and isinstance(state[1], dict) and _has_plain_state(cls):
         attributes, slots = state
         if attributes is None or isinstance(attributes, dict):
             state = {**(attributes or {}), **slots}
-    left_out = _left_out.get(cls)
-    if left_out is None:
-        left_out = _left_out[cls] = _NOTES.union(_derived(cls))
-    if isinstance(state, dict) and left_out.issuperset(state):
+    if isinstance(state, dict) and _left_out_of(cls).issuperset(state):
         state = None
     if not isinstance(state, dict):
         stream += ["state", (walk.encode(state),)]
@@ -208,8 +215,28 @@ def _left_out_of(cls: type) -> frozenset[str]:
 
 
 def _derived(cls: type) -> set[str]:
-    members = (member for base in cls.__mro__ for member in vars(base).items())
-    return {name for name, member in members if isinstance(member, functools.cached_property)}
+    """Return the names of cached properties, but for those that are something else too.
+
+    A subclass may have made an attribute of one, a method may set it, and what pickle is to take may be read from it.
+    """
+    members = {name: member for base in cls.__mro__[::-1] for name, member in vars(base).items()}
+    derived = {name for name, member in members.items() if isinstance(member, functools.cached_property)}
+    if not derived:
+        return derived
+    for function in chain.from_iterable(map(functions_of, cls.__mro__)):
+        code = function.__code__
+        derived -= set(code.co_names) if function.__name__ in _TAKING_APART else stored_names(code)
+    return derived
+
+
+def _has_plain_state(cls: type) -> bool:
+    """Say whether a pair of dicts is what Python makes of attributes and slots, or is read so."""
+    own: Any = object
+    return not hasattr(cls, "__setstate__") or (
+        cls.__reduce_ex__ is own.__reduce_ex__
+        and cls.__reduce__ is own.__reduce__
+        and cls.__getstate__ is own.__getstate__
+    )
 
 
 def _reduces_as_built_in(cls: type) -> bool:

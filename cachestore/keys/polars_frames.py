@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from cachestore.keys.arrow import arrow_elements
 from cachestore.keys.encoding import record, text
 from cachestore.keys.functions import encode_class
+from cachestore.keys.packages import package_of
 from cachestore.keys.walk import Encoder, Refusal, Walk
 
 
 def find_encoder(cls: type) -> Encoder | None:
     """Return the rule for a type of polars, if it is one."""
-    polars = sys.modules.get("polars")
+    polars = package_of(cls, "polars")
     if polars is None or not hasattr(polars, "DataFrame"):
         return None
     rules: tuple[tuple[Any, Encoder], ...] = (

@@ -10,12 +10,13 @@ from typing import Any
 
 from cachestore.keys.encoding import record
 from cachestore.keys.functions import encode_class
+from cachestore.keys.packages import package_of
 from cachestore.keys.walk import Encoder, Refusal, Walk
 
 
 def find_encoder(cls: type) -> Encoder | None:
     """Return the rule for a query, or a part of one, if the type is one of SQLAlchemy's."""
-    elements = sys.modules.get("sqlalchemy.sql.elements")
+    elements = package_of(cls, "sqlalchemy.sql.elements")
     if elements is None or not issubclass(cls, elements.ClauseElement):
         return None
     return _table if issubclass(cls, sys.modules["sqlalchemy.sql.schema"].Table) else _query

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import struct
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,9 @@ from typing import Any
 from cachestore.keys.encoding import buffer, record, short, text
 from cachestore.keys.stream import LONG_BYTES, Marker
 
+# In the format of a buffer: what refers to objects and memory, and the names of fields.
+_POINTERS = frozenset("OP&X")
+_NAMES = re.compile(":[^:]*:")
 _NAN = b"f" + b"\xff" * 8
 
 
@@ -31,6 +35,8 @@ def _bytearray(value: bytearray) -> bytes:
 
 
 def _memoryview(value: memoryview) -> bytes:
+    if not _POINTERS.isdisjoint(_NAMES.sub("", value.format)):
+        raise TypeError("its bytes are places in the memory of this process")
     data = value.tobytes() if not value.c_contiguous else value.cast("B") if value.nbytes else b""
     return record("memoryview", text(value.format), *(_integer(n) for n in value.shape or ()), buffer(data))
 

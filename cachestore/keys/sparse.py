@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from cachestore.keys.arrays import encode_array
+from cachestore.keys.beside import beside
 from cachestore.keys.encoding import record, text
 from cachestore.keys.functions import encode_class
+from cachestore.keys.packages import package_of
 from cachestore.keys.walk import Encoder, Walk
 
 # What scipy found out of the entries, and keeps.
@@ -16,7 +17,7 @@ _KNOWN = ("_has_sorted_indices", "_has_canonical_format")
 
 def find_encoder(cls: type) -> Encoder | None:
     """Return the rule for a sparse matrix or array of scipy, if the type is one."""
-    sparse = sys.modules.get("scipy.sparse")
+    sparse = package_of(cls, "scipy.sparse")
     if sparse is None:
         return None
     return _sparse if issubclass(cls, sparse.spmatrix | sparse.sparray) else None
@@ -47,8 +48,9 @@ def _subclass(walk: Walk, value: Any) -> list[bytes]:
     cls = type(value)
     if _is_scipys(cls):
         return []
-    plain = next(base for base in cls.__mro__ if _is_scipys(base))((1, 1))
-    state = {name: part for name, part in vars(value).items() if name not in {*vars(plain), *_KNOWN}}
+    base = next(base for base in cls.__mro__ if _is_scipys(base))
+    usual = {*vars(base((1, 1))), *_KNOWN}
+    state = {name: part for name, part in beside(value, base).items() if name not in usual}
     return [encode_class(walk, cls), walk.pairs("state", state, attributes=True)]
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from cachestore.keys.beside import beside
 from cachestore.keys.code_origin import origin_of
 from cachestore.keys.encoding import buffer, record, text
 from cachestore.keys.functions import encode_class
@@ -160,17 +161,17 @@ def find_encoder(cls: type) -> Encoder | None:
             continue
         if base is cls or encoder is _enum or origin_of(cls.__module__).kind == "standard":
             return encoder
-        return derived(encoder)
+        return derived(encoder, base)
     return None
 
 
-def derived(content: Encoder) -> Encoder:
+def derived(content: Encoder, base: type) -> Encoder:
     """Return the rule for a class that adds something to one of these."""
 
     def encode(walk: Walk, value: Any) -> bytes:
         cls = type(value)
         # The times of pandas keep there what they were asked for.
-        own = {} if cls.__module__.partition(".")[0] == "pandas" else getattr(value, "__dict__", {})
+        own = {} if cls.__module__.partition(".")[0] == "pandas" else beside(value, base)
         state = walk.pairs("state", own.items(), attributes=True)
         return record("derived", encode_class(walk, cls), content(walk, value), state)
 

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Any
 
 from cachestore.keys.arrays import encode_array
+from cachestore.keys.beside import beside
 from cachestore.keys.encoding import record, text
 from cachestore.keys.functions import encode_class
+from cachestore.keys.packages import package_of
 from cachestore.keys.walk import Encoder, Refusal, Walk
 
 
 def find_encoder(cls: type) -> Encoder | None:
     """Return the rule for a type of torch, if it is one."""
-    torch = sys.modules.get("torch")
+    torch = package_of(cls, "torch")
     if torch is None or not hasattr(torch, "Tensor"):
         return None
     rules: tuple[tuple[Any, Encoder], ...] = ((torch.Tensor, _tensor), (torch.Generator, _generator))
@@ -45,7 +46,7 @@ def _tensor(walk: Walk, value: Any) -> bytes:
     if type(value) is not torch.Tensor:
         members += [
             encode_class(walk, type(value)),
-            walk.pairs("state", vars(value).items(), attributes=True),
+            walk.pairs("state", beside(value, torch.Tensor), attributes=True),
         ]
     return record("tensor", *members)
 

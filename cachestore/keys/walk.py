@@ -48,6 +48,7 @@ _MOST_COLUMNS = 2
 # Marks them, as `KINDS` mark containers.
 _ALIKE = (6,)
 _INTEGERS = frozenset({int})
+_NO_RING: frozenset[int] = frozenset()
 
 
 class Refusal(Exception):
@@ -101,7 +102,10 @@ class Walk:
         "_lowest",
         "_open",
         "_repeats",
+        "_rings",
         "_seen",
+        "_unordered",
+        "_unsettled",
         "code",
         "constants",
         "counted",
@@ -122,6 +126,11 @@ class Walk:
         self._open: dict[int, int] = {}
         self._seen: dict[int, object] = {}
         self._repeats = 0
+        # What leads back to each object that is done, and what waits for such an object.
+        self._rings: dict[int, frozenset[int]] = {}
+        self._unsettled: list[int] = []
+        # Within how many sets, or dicts without an order, the walk is.
+        self._unordered = 0
         self._lowest = _NOWHERE
         # First-party functions, classes and modules that were met, each once, in any order.
         self.code: dict[int, Any] = {}
@@ -181,9 +190,9 @@ class Walk:
         leaf = LEAVES.get(cls)
         if leaf is not None:
             return leaf(value)
-        done = self._done.get(id(value))
+        done = self._known(id(value))
         if done is not None:
-            return done[1]
+            return done
         stream: list[Any] = []
         self._put_each(stream, (value,))
         # One element is a marker: containers have two at least.
@@ -206,7 +215,7 @@ class Walk:
             pairs = list(items)
             unique = _unique(pairs)
             if unique is None:
-                return record(tag, *sorted(map(self.encode, pairs)))
+                return record(tag, *sorted(self.encode_each(pairs)))
             content = unique
         stream: list[Any] = [tag, len(content)]
         if TEXTS.issuperset(map(type, content)):
@@ -257,6 +266,10 @@ class Walk:
                 kind = KINDS.get(cls)
                 if kind is None:
                     small = SMALL.get(cls)
+                    if small is None and cls not in self._encoders:
+                        # The first of a package: its types are entered when the rule for one is found.
+                        self._encoder(cls)
+                        small = SMALL.get(cls)
                     stands = None if small is None else small(member)
                     if stands is None:
                         self._put_open(stream, member, cls, None, None)
@@ -285,8 +298,9 @@ class Walk:
     def _put_open(self, stream: list[Any], value: Any, cls: type, keys: Any, members: Any) -> None:
         """Append to a stream what others may lead back to, and remember it unless it is a short container."""
         identity = id(value)
-        if identity in self._done:
-            stream.append((self._done[identity][1],))
+        done = self._known(identity)
+        if done is not None:
+            stream.append((done,))
             return
         opened = self._open
         depth = opened.get(identity)
@@ -294,15 +308,16 @@ class Walk:
             self._lowest = min(self._lowest, depth)
             stream.append((b"^%d;" % (len(opened) - depth),))
             return
-        if identity in self._seen:
-            self._repeats += 1
+        if identity in self._seen or identity in self._done:
+            # Many instances in a list are not open, so the list counts for them.
+            self._repeats += 1 + (len(value) if cls in KINDS else 0)
             if self._repeats > _MOST_REPEATS:
                 raise Refusal(
                     _article(cls), "it belongs to a web of objects that refer to each other in circles"
                 )
         outer, self._lowest = self._lowest, _NOWHERE
         depth = opened[identity] = len(opened)
-        start = len(stream)
+        start, waiting = len(stream), len(self._unsettled)
         try:
             if members is not None:
                 self._put_container(stream, KINDS[cls], keys, members)
@@ -316,10 +331,34 @@ class Walk:
         if self._lowest >= depth:
             if len(stream) - start == 1:
                 self._done[identity] = (value, stream[-1][0])
+                if len(self._unsettled) > waiting:
+                    self._rings[identity] = frozenset(self._unsettled[waiting:])
+            del self._unsettled[waiting:]
             self._lowest = outer
         else:
             self._seen[identity] = value
+            self._unsettled.append(identity)
             self._lowest = min(outer, self._lowest)
+
+    def _known(self, identity: int) -> bytes | None:
+        """Return the encoding of an object that is done; None where it would depend on what was met first.
+
+        In a list that is the one before. A set has no such order: what leads back to an open object is walked anew.
+        """
+        done = self._done.get(identity)
+        if done is None:
+            return None
+        if self._unordered and not self._rings.get(identity, _NO_RING).isdisjoint(self._open):
+            return None
+        return done[1]
+
+    def encode_each(self, values: Iterable[Any]) -> list[bytes]:
+        """Encode values that come in no order, so that no encoding rests on which of them is the first."""
+        self._unordered += 1
+        try:
+            return [self.encode(value) for value in values]
+        finally:
+            self._unordered -= 1
 
     def _put_container(
         self, stream: list[Any], kind: tuple[int], keys: list[Any] | None, members: Sequence[Any]
@@ -388,10 +427,13 @@ class Walk:
     def _put_keys(self, stream: list[Any], content: dict[Any, Any]) -> tuple[list[Any], list[Any]]:
         """Append keys to a stream by their encodings, and in the order of these; return them and their values."""
         key: object = None
+        self._unordered += 1
         try:
             coded = [(self.encode(key), key, value) for key, value in content.items()]
         except Refusal as refusal:
             raise refusal.step(f"[{_shown(key)}]") from None
+        finally:
+            self._unordered -= 1
         if len({encoding for encoding, _, _ in coded}) == len(coded):
             coded.sort(key=itemgetter(0))
         else:
@@ -430,7 +472,7 @@ def _sorted(walk: Walk, value: Any) -> bytes:
         walk.put_members(stream, values, keys)
     else:
         try:
-            encodings = sorted(map(walk.encode, value))
+            encodings = sorted(walk.encode_each(value))
         except Refusal as refusal:
             raise refusal.step("{...}") from None
         walk.put_members(stream, encodings)

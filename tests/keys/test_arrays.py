@@ -1,6 +1,7 @@
 """numpy arrays: every dtype, any strides, and nothing that cannot be seen."""
 
 import copy
+import os
 import pickle
 import tracemalloc
 
@@ -11,7 +12,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 
 from cachestore.errors import KeyingError
-from cachestore.keys import digest
+from cachestore.keys import KeyedFunction, digest
 
 DTYPES = [
     "?", "i1", "<i8", "u2", "f2", "f4", "f8", "longdouble",
@@ -357,3 +358,91 @@ def test_universal_functions():
     # What it calls cannot be seen.
     with pytest.raises(KeyingError, match="does not show what it was made of"):
         digest(np.frompyfunc(lambda x: x + 1, 1, 1))
+
+
+def test_a_memmap_is_its_array_inside_of_lists_and_in_keys(tmp_path):
+    array = np.arange(10.0)
+    np.save(tmp_path / "a.npy", array)
+    mapped = np.load(tmp_path / "a.npy", mmap_mode="r")
+    assert digest([mapped]) == digest([array])
+    keyed = KeyedFunction(lambda x: x)
+    assert keyed.key((mapped,), {}).key == keyed.key((array,), {}).key
+
+
+def test_the_first_array_of_a_process_is_as_the_second(run):
+    printed = run("""
+        import numpy as np
+        from cachestore.keys import digest
+        print(*(digest([np.arange(3), {"a": np.float32(1)}]) for _ in range(2)))
+    """)
+    first, second = printed.split()
+    assert first == second == digest([np.arange(3), {"a": np.float32(1)}])
+
+
+def test_threads_meet_numpy_at_once(run):
+    printed = run("""
+        import sys, threading
+        import numpy as np
+        from cachestore.keys import digest
+        sys.setswitchinterval(1e-6)
+        start, found = threading.Barrier(8), []
+        def look():
+            start.wait()
+            found.append(digest([np.arange(3)]))
+        threads = [threading.Thread(target=look) for _ in range(8)]
+        for thread in threads: thread.start()
+        for thread in threads: thread.join()
+        print(*found)
+    """)
+    assert set(printed.split()) == {digest([np.arange(3)])}
+
+
+def test_both_parts_of_a_complex_number_that_is_none_count():
+    nan = float("nan")
+    numbers = [complex(nan, 1), complex(nan, 2), complex(1, nan), complex(nan, nan)]
+    assert len({digest(dtype(number)) for dtype in (np.complex64, np.complex128) for number in numbers}) == 8
+    assert digest(np.complex64(complex(nan, 1))) == digest(np.complex64(complex(-nan, 1)))
+
+
+class Measured(np.ndarray):
+    __slots__ = ("unit",)
+
+
+def test_slots_of_subclasses_count():
+    def measured(unit):
+        made = np.arange(3.0).view(Measured)
+        made.unit = unit
+        return made
+
+    assert digest(measured("m")) == digest(measured("m")) != digest(measured("km"))
+    assert digest(np.arange(3.0).view(Measured)) != digest(measured("m"))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks here")
+def test_large_arrays_after_a_fork(run):
+    printed = run("""
+        import os, signal
+        import numpy as np
+        from cachestore.keys import digest
+        numbers = np.arange(1_000_000)
+        def both(): return digest(numbers), digest(numbers[::2]), digest(numbers.tobytes())
+        expected = both()
+        child = os.fork()
+        if not child:
+            signal.alarm(20)
+            os._exit(both() != expected)
+        print(os.waitpid(child, 0)[1])
+    """)
+    assert printed == "0"
+
+
+def test_views_of_pointers_are_refused():
+    with pytest.raises(KeyingError, match="places in the memory"):
+        digest(memoryview(np.array([1, "a"], object)))
+    named = np.zeros(2, [("Price", "i4"), ("O", "f8")])
+    assert digest(memoryview(named)) == digest(memoryview(named.copy()))
+
+
+def test_a_record_is_more_than_its_fields():
+    rows = np.zeros(2, [("a", "i4")])
+    assert digest(rows[0]) == digest(rows[1]) != digest(rows.view(np.recarray)[0])

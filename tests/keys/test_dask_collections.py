@@ -76,3 +76,23 @@ def test_tokens_are_the_same_in_every_process(run):
         print(digest(dask.dataframe.from_pandas(pandas.DataFrame({"a": [1, 2]}), npartitions=1)))
     """
     assert run(program, PYTHONHASHSEED="1") == run(program, PYTHONHASHSEED="2")
+
+
+def test_whether_dask_is_loaded_says_nothing_of_what_is_no_collection(run):
+    printed = run("""
+        import sys
+        from cachestore.keys import digest
+        class Labelled:
+            def __init__(self, rows): self.rows = rows
+            def __dask_graph__(self): return None
+            def __dask_keys__(self): return []
+            def __dask_tokenize__(self): return "labelled", self.rows
+        print(digest(Labelled([1])))
+        assert digest(Labelled([1])) != digest(Labelled([2]))
+        import dask.base
+        from cachestore.keys import registered
+        registered.found.clear()
+        print(digest(Labelled([1])))
+    """)
+    first, second = printed.split()
+    assert first == second

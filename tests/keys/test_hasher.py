@@ -1,6 +1,7 @@
 """Digests of values: equal in every process, sharing and cycles, and the way to what has none."""
 
 import copy
+import itertools
 import textwrap
 import threading
 
@@ -172,3 +173,35 @@ def test_parts_name_the_code_inside_a_value():
     _, parts = encode({"m": [Model([])]})
     assert list(parts) == [f"class:{__name__}:Model"]
     assert encode([1, {"a": "b"}])[1] == {}
+
+
+class Nodes(set):
+    pass
+
+
+class Linked:
+    """Stands in sets where it is put: in the order of `place`."""
+
+    def __init__(self, name, place):
+        self.name, self.near, self.place = name, [], place
+
+    def __hash__(self):
+        return self.place
+
+    def __getstate__(self):
+        return {"name": self.name, "near": self.near}
+
+
+def by_node(nodes):
+    return {node: node.name for node in sorted(nodes, key=hash)}
+
+
+@pytest.mark.parametrize("hold", [set, frozenset, Nodes, by_node])
+def test_members_of_sets_that_lead_to_each_other_have_no_order(hold):
+    def graph(places):
+        nodes = [Linked(name, place) for name, place in zip("abc", places, strict=True)]
+        for node, after in zip(nodes, [*nodes[1:], nodes[0]], strict=True):
+            node.near += [after, nodes[0]]
+        return hold(nodes)
+
+    assert len({digest(graph(places)) for places in itertools.permutations(range(3))}) == 1

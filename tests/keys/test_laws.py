@@ -371,6 +371,27 @@ def _leaf_changes(value):
         yield lambda draw: value.bytes
 
 
+members = (
+    st.builds(Plain, a=values, b=values)
+    | st.builds(Point, values, values)
+    | st.builds(Fixed, hashable)
+    | values
+)
+
+
+@law(15)
+@given(members, st.sampled_from([32, 33, 34]), st.booleans(), st.data())
+def test_each_of_many_members_counts(value, size, nested, data):
+    place = data.draw(st.integers(0, size - 1))
+    other = changed(value, data.draw)
+    many = [value] * size
+    mixed = [*many[:place], other, *many[place + 1 :]]
+    if nested:
+        many, mixed = ([Plain(a=[1, made], b=place) for place in range(size)] for made in (many, mixed))
+    assert (digest(mixed) == digest(many)) == (spelled(other) == spelled(value))
+    assert digest([rebuilt(member) for member in mixed]) == digest(mixed) == digest(copy.deepcopy(mixed))
+
+
 @law(100)
 @given(small | frames | leaves | values | values, st.data())
 def test_any_single_change_that_can_be_seen_differs(value, data):

@@ -2,6 +2,7 @@
 
 import collections
 import copy
+import copyreg
 import dataclasses
 import functools
 import pickle
@@ -18,7 +19,7 @@ from sklearn.svm import SVC
 from sklearn.utils import Bunch
 
 from cachestore.errors import KeyingError
-from cachestore.keys import digest, encode
+from cachestore.keys import digest, encode, walk
 
 
 @dataclasses.dataclass
@@ -594,3 +595,100 @@ def test_the_class_of_many_instances_counts_with_its_code():
     parts = encode(others)[1]
     assert encode([others[0]])[1] == parts != encode(linked)[1] == encode([linked[0]])[1]
     assert any(name.endswith("Other") for name in parts)
+
+
+class Computing:
+    @functools.cached_property
+    def size(self):
+        return 1
+
+
+def test_what_was_computed_does_not_count_in_objects_that_hold_nothing_else():
+    many, others = ([Computing() for _ in range(40)] for _ in range(2))
+    assert all(each.size for each in others)
+    assert digest(many) == digest(others)
+
+
+class Assigned(Computing):
+    def __init__(self, size):
+        self.size = size
+
+
+class Attribute(Computing):
+    size = 0
+
+
+class Read(Computing):
+    """Gives pickle what it computes."""
+
+    def __init__(self, given):
+        self.given = given
+
+    @functools.cached_property
+    def size(self):
+        return self.given
+
+    def __getstate__(self):
+        return {"size": self.size}
+
+
+def test_cached_properties_that_are_more_than_that_count():
+    for make in (Assigned, Read):
+        assert digest(make(1)) == digest(make(1)) != digest(make(2))
+        assert digest([make(1)] * 40) != digest([make(1)] * 39 + [make(2)])
+    one, other = Attribute(), Attribute()
+    one.size, other.size = 1, 2
+    assert digest(one) != digest(other)
+
+
+class Two:
+    def __init__(self, one, other):
+        self.one, self.other = one, other
+
+    def __getstate__(self):
+        return self.one, self.other
+
+    def __setstate__(self, state):
+        self.one, self.other = state
+
+
+def test_a_state_of_two_dicts_is_two_dicts():
+    states = [
+        ({"a": 1}, {"b": 2}),
+        ({"b": 2}, {"a": 1}),
+        ({"a": 1, "b": 2}, {}),
+        ({"b": 1}, {"b": 2}),
+        ({}, {"b": 2}),
+    ]
+    assert len({digest(Two(*state)) for state in states}) == len(states)
+
+
+class Made:
+    def __init__(self, cls):
+        self.cls = cls
+
+    def __reduce__(self):
+        return copyreg.__newobj__, (self.cls,), {"a": 1}
+
+
+def test_another_class_that_pickle_is_to_make_counts():
+    assert digest(Made(Two)) != digest(Made(Assigned))
+    assert digest([Made(Two)] * 40) != digest([Made(Two)] * 39 + [Made(Assigned)])
+
+
+def test_a_web_of_many_objects_is_refused_in_time(monkeypatch):
+    monkeypatch.setattr(walk, "_MOST_REPEATS", 2_000)
+    looked_at = 0
+
+    class Seen:
+        def __reduce_ex__(self, protocol):
+            nonlocal looked_at
+            looked_at += 1
+            return object.__reduce_ex__(self, protocol)
+
+    web = [Seen() for _ in range(60)]
+    for each in web:
+        each.others = list(web)
+    with pytest.raises(KeyingError, match="a web of objects"):
+        digest(web)
+    assert looked_at < 10_000

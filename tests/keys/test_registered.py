@@ -1,7 +1,9 @@
 """Digests that users register for their types."""
 
 import collections
+import collections.abc
 import enum
+import numbers
 import threading
 
 import numpy as np
@@ -133,3 +135,11 @@ def test_a_digest_that_fails_or_says_nothing():
     register_digest(Table)(lambda table: {"lock": table.lock})
     with pytest.raises(KeyingError, match=r"value\['lock'\] -> <lock>|value -> \['lock'\] -> <lock>"):
         digest(Table("a"))
+
+
+def test_an_abstract_class_says_nothing_of_built_in_values():
+    values = [b"a", bytearray(b"a"), 1j, range(3), np.float64(1)]
+    before = digest(values)
+    register_digest(collections.abc.Sequence)(len)
+    register_digest(numbers.Complex)(abs)
+    assert digest(values) == before

@@ -133,3 +133,24 @@ def test_subclasses_count():
         pass
 
     assert digest(Day(2020, 1, 1)) != digest(dt.date(2020, 1, 1))
+
+
+class Money(decimal.Decimal):
+    __slots__ = ("currency",)
+
+
+class Bounded(collections.deque):
+    __slots__ = ("name",)
+
+
+def named(made, **attributes):
+    for name, value in attributes.items():
+        setattr(made, name, value)
+    return made
+
+
+def test_slots_of_subclasses_count():
+    assert digest(named(Money(1), currency="EUR")) == digest(named(Money(1), currency="EUR"))
+    assert digest(named(Money(1), currency="EUR")) != digest(named(Money(1), currency="USD"))
+    assert digest(named(Money(1), currency="EUR")) != digest(Money(1))
+    assert digest(named(Bounded([1]), name="a")) != digest(named(Bounded([1]), name="b"))
