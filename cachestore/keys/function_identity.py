@@ -21,7 +21,8 @@ from cachestore.keys.hasher import new_walk
 from cachestore.keys.own_version import even_qualname, named_alike
 from cachestore.keys.reach import code_parts
 from cachestore.keys.rules import DELIVERED, Rules
-from cachestore.keys.walk import Refusal, Walk
+from cachestore.keys.walk import Refusal
+from cachestore.keys.watched import Watched
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +71,12 @@ def identify(function: Callable[..., Any], *, rules: Rules = DELIVERED) -> Funct
         return find_identity(function, rules)[0]
     known = _known.setdefault(function, {})
     remembered = known.get(rules)
-    if remembered is None or not remembered[1].still_holds():
+    if remembered is None or not remembered[1].is_unchanged():
         remembered = known[rules] = find_identity(function, rules)
     return remembered[0]
 
 
-_known: WeakKeyDictionary[FunctionType, dict[Rules, tuple[FunctionIdentity, Walk]]] = WeakKeyDictionary()
+_known: WeakKeyDictionary[FunctionType, dict[Rules, tuple[FunctionIdentity, Watched]]] = WeakKeyDictionary()
 
 
 def plain_function(function: Any) -> Any:
@@ -84,8 +85,8 @@ def plain_function(function: Any) -> Any:
     return function.__func__ if isinstance(function, MethodType) else function
 
 
-def find_identity(function: Any, rules: Rules, declared: Declared = NOTHING) -> tuple[FunctionIdentity, Walk]:
-    """Find the identity of a function, and a walk that knows whether it still holds.
+def find_identity(function: Any, rules: Rules, declared: Declared = NOTHING) -> tuple[FunctionIdentity, Watched]:
+    """Find the identity of a function, and what knows whether it still holds.
 
     Raises
     ------
@@ -108,10 +109,7 @@ def find_identity(function: Any, rules: Rules, declared: Declared = NOTHING) -> 
     except Refusal as refusal:
         raise refusal.error(f"function {name}") from refusal.__cause__
     identity = FunctionIdentity(name, hexadecimal(record("identity", encoding, *named(parts))), parts)
-    # What was encoded on the way is let go of: it would keep closures alive.
-    fresh = walk.another()
-    fresh.watched = walk.watched
-    return identity, fresh
+    return identity, walk.watched
 
 
 def name_of(function: Any) -> str:

@@ -15,7 +15,7 @@ from cachestore.keys.hasher import digest_of, encode, lay_out
 from cachestore.keys.rules import DELIVERED, Rules
 from cachestore.keys.stream import PLAIN
 from cachestore.keys.surroundings import configured_here
-from cachestore.keys.walk import Walk
+from cachestore.keys.watched import Watched
 
 AMBIENT = "(surroundings)"
 """Stands among the names of arguments for what surrounds a call; no parameter can have this name."""
@@ -75,7 +75,7 @@ class KeyedFunction:
         self._ignore = ignore
         self._rules = rules
         self._declared = declared
-        self._found: tuple[FunctionIdentity, Walk] | None = None
+        self._found: tuple[FunctionIdentity, Watched] | None = None
         self.carried = carried
 
     def identity(self) -> FunctionIdentity:
@@ -89,7 +89,7 @@ class KeyedFunction:
         if self.carried is not None:
             return self.carried
         found = self._found
-        if found is None or not found[1].still_holds():
+        if found is None or not found[1].is_unchanged():
             found = self._found = find_identity(self._plain, self._rules, self._declared)
             self._parameters = None
         return found[0]

@@ -37,7 +37,7 @@ from cachestore.keys.source_file import Definition, functions_of, is_written_in
 from cachestore.keys.standard_names import standard_name
 from cachestore.keys.state import class_state, holds_code
 from cachestore.keys.walk import Walk
-from cachestore.keys.watched import ABSENT
+from cachestore.keys.watched import ABSENT, Watched
 
 Found = dict[str, set[bytes]]
 
@@ -47,12 +47,12 @@ _METHODS = (FunctionType, staticmethod, classmethod, property, cached_property)
 
 @dataclass(frozen=True, slots=True)
 class _Reached:
-    """Holds what one piece of code reaches, and the walk that knows whether it still does."""
+    """Holds what one piece of code reaches, and knows whether it still does."""
 
     found: Found
     packages: set[str]
     parts: dict[str, str]
-    walk: Walk
+    watched: Watched
 
 
 _known: Remembered[dict[Rules, _Reached]] = Remembered()
@@ -82,16 +82,12 @@ def _reached(walk: Walk, code: Any) -> _Reached:
     if known is None:
         _known.set(code, known := {})
     reached = known.get(walk.rules)
-    if reached is None or not reached.walk.still_holds():
+    if reached is None or not reached.watched.is_unchanged():
         own = walk.another()
         own.code[id(code)] = code
         found = _found_by(own)
-        # What was met on the way is let go of: it would keep closures alive.
-        fresh = walk.another()
-        fresh.watched = own.watched
-        reached = known[walk.rules] = _Reached(
-            found, own.packages, _parts(found, own.packages, walk.rules), fresh
-        )
+        parts = _parts(found, own.packages, walk.rules)
+        reached = known[walk.rules] = _Reached(found, own.packages, parts, own.watched)
     return reached
 
 

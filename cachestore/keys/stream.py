@@ -62,7 +62,7 @@ def write(stream: list[Any]) -> bytes:
         return write([_shortened(member) for member in stream])
     # Every NaN is alike, whatever its payload. All end in one of these bytes, and nothing else in a stream differs
     # from itself.
-    if (b"\x7f" in written or b"\xff" in written) and any(map(ne, stream, stream)):
+    if (0x7F in written or 0xFF in written) and any(map(ne, stream, stream)):
         return marshal.dumps([member if member == member else _NAN for member in stream], _VERSION)  # noqa: PLR0124
     return written
 

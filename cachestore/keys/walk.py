@@ -174,10 +174,6 @@ class Walk:
         anew = partial(_encode_anew, self._find, self.rules, constants, encoder or Walk.encode)
         self.watched.content(value, anew, (constants, encoder is None))
 
-    def still_holds(self) -> bool:
-        """Say whether everything that was watched is still what it was."""
-        return self.watched.is_unchanged()
-
     def encode(self, value: Any) -> bytes:
         """Return the encoding of a value: equal for equal values, in every process.
 

@@ -55,8 +55,8 @@ def test_another_version_of_the_same_call_has_the_key_that_it_had():
     assert key.in_version(other.code_version) == other.key != key.key
 
 
-def test_the_key_of_format_0():
+def test_the_key_of_format_1():
     # Golden: whoever changes it changes the key of every entry there is.
     assert call_key(FunctionIdentity("f", "0" * 64, {}), Arguments({"x": encode(1)[0]})).key == (
-        "1cca0601cd5770be0145001f0f45ad27c345083bce893c5b7b3b2fc239df0994"
+        "64379ee0e5fda7f049fd09e8bbd449db6f83035c1cd90e807f9b421ca0eb6918"
     )
