@@ -85,7 +85,9 @@ def plain_function(function: Any) -> Any:
     return function.__func__ if isinstance(function, MethodType) else function
 
 
-def find_identity(function: Any, rules: Rules, declared: Declared = NOTHING) -> tuple[FunctionIdentity, Watched]:
+def find_identity(
+    function: Any, rules: Rules, declared: Declared = NOTHING
+) -> tuple[FunctionIdentity, Watched]:
     """Find the identity of a function, and what knows whether it still holds.
 
     Raises
