@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
+import os
 import sys
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 _SMALL = 1 << 16
 # How many bits the numbers have that fill ten of their sixteen bytes.
 _EXTENDED = 63
-# Views are copied in blocks that caches hold; larger ones some blocks ahead, by two threads.
+# Views are copied in blocks that caches hold; larger ones some blocks ahead, by half of the cores, while the others
+# digest: were all to do both, they would wait for each other and for the memory.
 _BLOCK = 1 << 21
 _ALONE = 1 << 23
-_COPIERS = 2
+_COPIERS = max(1, (os.cpu_count() or 2) // 2)
 _AHEAD = 4
 _KINDS = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float16 float32 float64 complex64 complex128"
 _NUMBERS: dict[type, Callable[[Any], Marker]] = {}
@@ -127,7 +129,7 @@ def _digest(value: numpy.ndarray[Any, Any], counting: _Counting | None) -> bytes
     threads = threads_for(value.nbytes)
     if counting is None and value.flags.c_contiguous:
         return blake3(flat(value), max_threads=threads).digest()
-    hasher = blake3(max_threads=threads)
+    hasher = blake3(max_threads=_COPIERS if value.nbytes > _ALONE and threads != 1 else 1)
     for copied in _copies(value, counting):
         hasher.update(copied)
     return hasher.digest()
@@ -206,7 +208,7 @@ def _objects(walk: Walk, value: numpy.ndarray[Any, Any]) -> bytes:
     if dtype.names:
         members = [_spelled(_packed(dtype.newbyteorder("<"))), walk.encode(_titles(dtype)), shape]
         return record("array", *members, *(_array(walk, value[name]) for name in dtype.names))
-    elements = value.astype(object).ravel().tolist()
+    elements = value.astype(object, copy=False).ravel().tolist()
     return record("array", _dtype(walk, dtype), shape, walk.members("elements", elements))
 
 
