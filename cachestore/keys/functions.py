@@ -57,7 +57,8 @@ def _function(walk: Walk, value: FunctionType, encode: Callable[[str, Any], byte
     if origin.kind == "first-party":
         walk.code[id(value)] = value
         walk.watched.function(value)
-        version = own_version(value)
+        # Its version stands in a part of its own. Only of those that share a name it tells them apart.
+        version = b"" if is_known_by_name(value) else own_version(value)
     members = [text(label) + encode(label, content) for label, content in carried(walk, value)]
     return record("function", text(part_name(value)), version, *members)
 

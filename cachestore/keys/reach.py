@@ -117,7 +117,7 @@ def _follow(walk: Walk, code: Any, found: Found) -> bytes:
     if isinstance(code, FunctionType):
         encoding, _ = encode_held(walk, code, code.__globals__)
         made = _made(walk, definition_of(code), code.__globals__, module_of(code), found)
-        return record("code", encoding, *_bindings(walk, [code], found), *made)
+        return record("code", own_version(code), encoding, *_bindings(walk, [code], found), *made)
     return record("code", own_version(code), *_members(walk, code, found))
 
 

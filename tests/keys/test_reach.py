@@ -510,3 +510,10 @@ def test_the_code_of_several_arguments_counts_in_any_order(load):
     one, two = (keyed.key(call, {}) for call in calls)
     assert one.code_parts == two.code_parts
     assert one.key != two.key
+
+
+def test_a_change_of_a_helper_in_a_table_is_a_change_of_the_helper_alone(load):
+    source = H + "STEPS = {'h': h}\n" + F + "STEPS['h'](x)\n"
+    before, after = (identify(load(team=text).f) for text in (source, source.replace("x + 1", "x + 2")))
+    assert {name for name in before.parts if before.parts[name] != after.parts[name]} == {"function:team:h"}
+    assert before.version != after.version
