@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from types import MemberDescriptorType
 from typing import Any
 
@@ -19,12 +20,15 @@ def beside(value: Any, base: type) -> dict[str, Any]:
     >>> beside(price, Decimal)
     {'currency': 'EUR'}
     """
-    held = dict(getattr(value, "__dict__", {}))
-    for cls in type(value).__mro__:
-        if issubclass(base, cls):
-            continue
-        for name, member in vars(cls).items():
-            # One that was never filled is none.
-            if type(member) is MemberDescriptorType and hasattr(value, name):
-                held[name] = member.__get__(value)
-    return held
+    added = (cls for cls in type(value).__mro__ if not issubclass(base, cls))
+    return {**getattr(value, "__dict__", {}), **slots_of(value, added)}
+
+
+def slots_of(value: Any, classes: Iterable[type]) -> dict[str, Any]:
+    """Return what is in the slots that some of its classes give an object; one that was never filled is none."""
+    return {
+        name: member.__get__(value)
+        for cls in classes
+        for name, member in vars(cls).items()
+        if type(member) is MemberDescriptorType and hasattr(value, name)
+    }

@@ -6,6 +6,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
+from operator import is_
 from pathlib import Path, PurePath
 from typing import Any
 
@@ -73,19 +74,15 @@ def _replaced(value: Any, folders: tuple[tuple[str, ...], ...], level: int) -> A
         return value
     if cls in (list, tuple, set, frozenset):
         members = [_replaced(member, folders, level + 1) for member in value]
-        return value if all(map(_is_same, members, value)) else cls(members)
+        return value if all(map(is_, members, value)) else cls(members)
     if cls is dict:
         pairs = {
             _replaced(key, folders, level + 1): _replaced(member, folders, level + 1)
             for key, member in value.items()
         }
-        unchanged = all(map(_is_same, pairs, value)) and all(map(_is_same, pairs.values(), value.values()))
+        unchanged = all(map(is_, pairs, value)) and all(map(is_, pairs.values(), value.values()))
         return value if unchanged else pairs
     return value
-
-
-def _is_same(one: object, other: object) -> bool:
-    return one is other
 
 
 def _inside(kind: str, path: str, folders: tuple[tuple[str, ...], ...]) -> Inside | None:

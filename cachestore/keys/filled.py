@@ -75,19 +75,14 @@ def _find_filled(function: FunctionType) -> _Filled:
         return _NOTHING
     changed, assigned = _judge(definition)
     code = function.__code__
-    source = find_source(code.co_filename, module_of(function), code)
+    free = code.co_freevars
     # What is in a closure, or has a name that is nobody else's, is not written to from another module.
-    kept = {
-        name
-        for name in _written(definition)
-        if (name in code.co_freevars or name.startswith("_"))
-        and source is not None
-        and _begins_empty(
-            _scope(source.tree, definition, name) if name in code.co_freevars else source.tree,
-            definition,
-            name,
-        )
-    }
+    own = [name for name in _written(definition) if name in free or name.startswith("_")]
+    source = find_source(code.co_filename, module_of(function), code) if own else None
+    if source is None:
+        return _Filled(changed, assigned, frozenset())
+    scopes = {name: _scope(source.tree, definition, name) if name in free else source.tree for name in own}
+    kept = (name for name, scope in scopes.items() if _begins_empty(scope, definition, name))
     return _Filled(changed, assigned, frozenset(kept))
 
 

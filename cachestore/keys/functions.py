@@ -115,7 +115,7 @@ def _attributes(walk: Walk, value: FunctionType) -> Iterator[tuple[str, Any]]:
             continue
         walk.watched.name(attributes, name, attributes[name])
         try:
-            walk.child(constants=True).encode(attributes[name])
+            walk.of_constants().encode(attributes[name])
         except Refusal:
             continue
         yield f".{name}", attributes[name]

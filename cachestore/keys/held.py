@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Mapping
 from functools import partial
-from types import FunctionType, MappingProxyType, MemberDescriptorType, MethodType
+from types import FunctionType, MappingProxyType, MethodType
 from typing import Any
 
+from cachestore.keys.beside import slots_of
 from cachestore.keys.checkout import portable
 from cachestore.keys.code_origin import origin_of
 from cachestore.keys.constants import is_listed
@@ -74,7 +75,7 @@ class _Held:
         # What code carries is no state of its own, and counts by its full value.
         whole = not self._constants or isinstance(value, FunctionType | type)
         try:
-            return (walk if whole else walk.child(constants=True)).encode(value)
+            return (walk if whole else walk.of_constants()).encode(value)
         except Refusal as refused:
             refusal = refused
         if id(value) in self._above:
@@ -164,14 +165,7 @@ def _label(key: object) -> bytes:
 
 def _attributes(value: Any) -> dict[str, Any]:
     """Return what an object holds, in slots too."""
-    slots = {
-        name: slot
-        for base in type(value).__mro__
-        for name, slot in vars(base).items()
-        if isinstance(slot, MemberDescriptorType) and _is_ours(base)
-    }
-    held = {name: slot.__get__(value) for name, slot in slots.items() if hasattr(value, name)}
-    return {**held, **getattr(value, "__dict__", {})}
+    return {**slots_of(value, filter(_is_ours, type(value).__mro__)), **getattr(value, "__dict__", {})}
 
 
 def _given(value: Any) -> list[tuple[str, Any]]:

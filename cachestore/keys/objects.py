@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copyreg
 import functools
-import sys
 from collections.abc import Sequence
 from itertools import chain
 from typing import Any
@@ -20,6 +19,7 @@ from cachestore.keys.functions import encode_class, memorised
 from cachestore.keys.own_version import named_alike
 from cachestore.keys.sentinels import encode_sentinel
 from cachestore.keys.source_file import functions_of
+from cachestore.keys.standard_names import stands_at
 from cachestore.keys.stream import TEXTS, encode_stream
 from cachestore.keys.walk import COLUMNS, Refusal, Walk
 
@@ -65,7 +65,7 @@ def _reduced(walk: Walk, value: Any) -> bytes:
     reduced = _taken_apart(value)
     if isinstance(reduced, str):
         module = getattr(value, "__module__", None) or cls.__module__
-        if cls.__module__ != "typing" and not _is_global(value, str(module), reduced):
+        if cls.__module__ != "typing" and not stands_at(value, str(module), reduced):
             raise Refusal(f"<{cls.__qualname__}>", f"it says to be {module}.{reduced}, which it is not")
         return record("global", encode_class(walk, cls), text(named_alike(str(module))), text(reduced))
     if walk.constants and not is_constant(value):
@@ -85,13 +85,6 @@ def _reduced(walk: Walk, value: Any) -> bytes:
             stream += ["pairs", (walk.pairs("pairs", pairs),)]
     _put_state(walk, stream, cls, state)
     return encode_stream(stream)
-
-
-def _is_global(value: Any, module: str, name: str) -> bool:
-    found: Any = sys.modules.get(module)
-    for step in name.split("."):
-        found = getattr(found, step, None)
-    return found is value
 
 
 def _taken_apart(value: Any) -> Any:

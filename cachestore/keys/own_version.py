@@ -7,6 +7,7 @@ import builtins
 import re
 import sys
 from collections.abc import Mapping
+from operator import is_
 from types import CodeType, FunctionType, ModuleType
 from typing import Any
 
@@ -36,6 +37,9 @@ _COMPREHENSIONS = re.compile(r"<(?:list|dict|set)comp>\.(?:<locals>\.)?")
 # Beside each version the code objects that it was found for: a function's code can be replaced.
 _known: Remembered[tuple[tuple[CodeType, ...], bytes]] = Remembered()
 _definitions: Remembered[tuple[Definition | None]] = Remembered()
+_class_definitions: Remembered[tuple[tuple[CodeType, ...], tuple[ast.ClassDef | None, str | None]]] = (
+    Remembered()
+)
 
 
 def module_of(value: Any) -> str:
@@ -105,7 +109,7 @@ def own_version(value: Any) -> bytes:
     place = value.__code__ if isinstance(value, FunctionType) else value
     codes = _codes(value)
     known = _known.get(place)
-    if known is not None and len(known[0]) == len(codes) and all(map(_same, known[0], codes)):
+    if known is not None and _are_same(known[0], codes):
         return known[1]
     version = _from_source(value)
     if version is None:
@@ -114,8 +118,8 @@ def own_version(value: Any) -> bytes:
     return version
 
 
-def _same(one: CodeType, other: CodeType) -> bool:
-    return one is other
+def _are_same(some: tuple[CodeType, ...], others: tuple[CodeType, ...]) -> bool:
+    return len(some) == len(others) and all(map(is_, some, others))
 
 
 def _codes(value: Any) -> tuple[CodeType, ...]:
@@ -192,6 +196,14 @@ def _is_as_written(namespace: Mapping[str, Any], file: str) -> bool:
 
 def class_definition_of(value: type) -> tuple[ast.ClassDef | None, str | None]:
     """Return the syntax tree of a class and the file that it is in; None where there is none that runs."""
+    codes = _codes(value)
+    known = _class_definitions.get(value)
+    if known is None or not _are_same(known[0], codes):
+        _class_definitions.set(value, known := (codes, _find_class_definition(value)))
+    return known[1]
+
+
+def _find_class_definition(value: type) -> tuple[ast.ClassDef | None, str | None]:
     file = _file_of_class(value)
     source = find_source(file, value.__module__) if file else None
     if file is None or source is None:
@@ -230,6 +242,8 @@ def _from_structure(value: Any) -> bytes:
 
 
 def decorators_in(namespace: Mapping[str, Any]) -> Decorated:
+    """Return what says of the decorators in a module whether they count, and whether they read annotations."""
+
     def judge(decorator: ast.expr) -> str:
         names: list[str] = []
         node = decorator.func if isinstance(decorator, ast.Call) else decorator

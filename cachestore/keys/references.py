@@ -87,13 +87,14 @@ class _Reader:
         """
         local = dict(outer)
         cells = {*code.co_cellvars, *code.co_freevars}
-        own = {argument for operation, argument in _instructions(code) if operation == "STORE_NAME"}
+        instructions = list(_instructions(code))
+        own = {argument for operation, argument in instructions if operation == "STORE_NAME"}
         current: Modules = ()
         imported: Modules = ()
         named: Modules = ()
         before = ""
         constants: list[Any] = [0, None]
-        for operation, argument in _instructions(code):
+        for operation, argument in instructions:
             modules, current = current, ()
             if operation == "IMPORT_NAME":
                 imported = current = self._import(argument, *constants)

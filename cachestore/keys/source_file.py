@@ -257,6 +257,7 @@ def _names_of(code: CodeType) -> tuple[tuple[str, ...], ...]:
 
 
 def constant(value: Any) -> bytes:
+    """Encode a constant of a code object."""
     if isinstance(value, CodeType):
         return code_structure(value)
     if isinstance(value, tuple):

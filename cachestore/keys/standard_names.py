@@ -73,7 +73,12 @@ def standard_name(value: object) -> str | None:
     module, name = value.__module__, value.__qualname__
     if not isinstance(module, str) or origin_of(module).kind != "standard":
         return None
+    return ":".join(named_publicly(module, name)) if stands_at(value, module, name) else None
+
+
+def stands_at(value: object, module: str, name: str) -> bool:
+    """Say whether a name in a module that is loaded leads to an object."""
     found: object = sys.modules.get(module)
     for step in name.split("."):
         found = getattr(found, step, None)
-    return ":".join(named_publicly(module, name)) if found is value else None
+    return found is value

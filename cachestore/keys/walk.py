@@ -142,9 +142,9 @@ class Walk:
         self.ignored: dict[int | None, frozenset[str]] = {}
         self.counted: list[Any] = []
 
-    def child(self, *, constants: bool) -> Walk:
-        """Begin another walk that reports what it meets to the same place."""
-        walk = Walk(self._find, constants=constants, rules=self.rules)
+    def of_constants(self) -> Walk:
+        """Begin a walk that takes constants only, and reports what it meets to the same place."""
+        walk = Walk(self._find, constants=True, rules=self.rules)
         walk.code = self.code
         walk.packages = self.packages
         walk.watched = self.watched

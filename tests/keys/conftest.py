@@ -41,6 +41,20 @@ def load(tmp_path, monkeypatch):
 
 
 @pytest.fixture
+def unhashable():
+    """Give a class whose metaclass says what is equal, and so has no hash for it."""
+
+    class Equal(type):
+        def __eq__(cls, other):
+            return cls is other
+
+    class Odd(metaclass=Equal):
+        pass
+
+    return Odd
+
+
+@pytest.fixture
 def run(tmp_path):
     """Run a program in a process of its own, and return what it prints."""
 

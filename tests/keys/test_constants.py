@@ -188,7 +188,7 @@ LEFT_OUT = {
 
 
 def encode(value):
-    return new_walk().child(constants=True).encode(value)
+    return new_walk().of_constants().encode(value)
 
 
 @pytest.mark.parametrize("name", BY_VALUE)
