@@ -1,28 +1,22 @@
 from __future__ import annotations
 
 import errno
-import itertools
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
-import tempfile
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from hypothesis import strategies as st
 
 from cachestore.errors import ObjectNotFound, StorageError
-from cachestore.storage import LocalStore, blob_path, open_store
+from cachestore.storage import LocalStore, blob_path
 from cachestore.storage.tiered_store import TieredStore
 from tests.contracts.object_store import KEY, ObjectStoreContract
-from tests.storage.test_model import StoreModel, few
 
-_numbers = itertools.count()
 BLOB = blob_path(KEY)
 
 
@@ -150,23 +144,6 @@ class TestBrokenNearDirectory(ObjectStoreContract):
         return lambda: TieredStore(
             LocalStore(tmp_path / "far"), tmp_path / "near", limit=2**30, write_behind=True, tell=silent
         )
-
-
-class TieredModel(StoreModel):
-    paths = st.sampled_from(["store.json", BLOB, blob_path("ab" + 62 * "1")])
-
-    def open(self):
-        self.directory = tempfile.mkdtemp(prefix="cachestore-model-")
-        near = Path(self.directory) / "near"
-        far = open_store(f"memory://tiered-model-{next(_numbers)}")
-        return TieredStore(far, near, limit=2000, write_behind=True, tell=silent)
-
-    def teardown(self):
-        shutil.rmtree(self.directory)
-
-
-TestTieredModel = TieredModel.TestCase
-TestTieredModel.settings = few
 
 
 def near_files(tmp_path):
@@ -313,9 +290,7 @@ def test_what_was_not_used_for_longest_goes_first(open_tiered, tmp_path):
     store.put(blob(50), [16_000 * b"x"])
     left = {int(name, 16) for name in near_files(tmp_path)}
     # 66 kB are 10 kB more than seven eighths of the limit.
-    assert left == {*used, *range(12, 51)} - set(range(1, 10)) or left >= {*used, 49, 50}
-    assert sum(file.stat().st_size for file in near_files(tmp_path).values()) <= 56_000
-    assert not left & {1, 2, 3, 4, 5, 6, 7, 8, 9}
+    assert left == set(range(51)) - {*range(1, 10), 11}
     for number in used:
         name = f"{number:064x}"
         assert near_files(tmp_path)[name].stat().st_mtime_ns == modified[name]
@@ -338,16 +313,16 @@ import random, sys
 from cachestore.storage import LocalStore, blob_path
 from cachestore.storage.tiered_store import TieredStore
 far, near, seed = sys.argv[1:]
-store = TieredStore(LocalStore(far), near, limit=100_000, write_behind=seed == "1", tell=lambda *told: sys.exit(str(told)))
+store = TieredStore(LocalStore(far), near, limit=100_000, write_behind=seed == "1", tell=print)
 chance = random.Random(int(seed))
 for _ in range(400):
     number = chance.randrange(60)
     path = blob_path(f"{number:064x}")
     if chance.random() < 0.3:
         store.put(path, [5000 * bytes([number])])
-    read = chance.choice([store.get, lambda path: store.get_suffix(path, 9999), lambda path: store.get_range(path, 0, 9999)])
-    assert read(path) == 5000 * bytes([number])
-    file = store.near_file(path)
+    reads = [store.get, lambda path: store.get_suffix(path, 9999), lambda path: store.get_range(path, 0, 9999)]
+    assert chance.choice(reads)(path) == 5000 * bytes([number])
+    store.near_file(path)
 """
 
 
@@ -358,13 +333,14 @@ def test_processes_share_a_near_directory_that_is_too_small(tmp_path):
     processes = [
         subprocess.Popen(
             [sys.executable, "-c", _WORK, str(tmp_path / "far"), str(tmp_path / "near"), str(seed)],
-            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
         )
         for seed in range(4)
     ]
     for process in processes:
-        assert process.communicate(timeout=120)[1] == ""
+        assert process.communicate(timeout=120)[0] == ""
         assert process.returncode == 0
     assert 20_000 < sum(file.stat().st_size for file in near_files(tmp_path).values()) <= 110_000
 
@@ -377,7 +353,7 @@ def test_a_full_disk_is_no_failure(open_tiered, far, told, monkeypatch, write_be
     real = os.fsync
 
     def fsync(file):
-        if "near" in os.readlink(f"/proc/self/fd/{file}"):
+        if "near" in Path(f"/proc/self/fd/{file}").readlink().parts:
             raise OSError(errno.ENOSPC, "No space left on device")
         return real(file)
 
