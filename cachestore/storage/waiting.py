@@ -94,10 +94,12 @@ class Waiting:
             with self._lock:
                 folder = self._claim()
                 file = folder / f"{next(self._numbers):016x}-{key_of(path)}"
-                # A copy with two names is not given up. Should it be gone already, the caller sends the object.
+                # A copy with two names is not given up.
                 file.hardlink_to(self._near.store.directory() / path)
                 self._objects.append(_Object(path, file, len(data)))
                 self._start_thread()
+        except FileNotFoundError:
+            return False  # another process has given up the copy before it had its second name
         except (StorageError, OSError) as error:
             self._near.tell_of(error)
             return False
@@ -187,12 +189,10 @@ class Waiting:
         """Queue what the folders of dead processes hold."""
         with suppress(OSError), _locked(self._root):
             for folder in sorted(self._root.iterdir()):
-                if folder in self._held:
-                    continue
                 try:
                     self._held[folder] = _lock_at_once(folder)
                 except OSError:
-                    continue  # its process lives, or it is gone
+                    continue  # its process lives (it may be this one), or it is gone
                 for file in sorted(folder.iterdir()):
                     with suppress(OSError, ValueError):
                         path = blob_path(file.name.partition("-")[2])
