@@ -1,19 +1,22 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import random
 import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from cachestore.errors import ObjectNotFound, StorageError
-from cachestore.storage import LocalStore, blob_path
+from cachestore.storage import LocalStore, blob_path, open_store
 from cachestore.storage.tiered_store import TieredStore
 from tests.contracts.object_store import KEY, ObjectStoreContract
 
@@ -279,10 +282,12 @@ def test_what_is_distrusted_is_asked_for_again(open_tiered, far, tmp_path):
 def test_what_was_not_used_for_longest_goes_first(open_tiered, tmp_path):
     store = open_tiered(limit=64_000)
     modified = {}
+    # Recent enough that the filesystem does not note a use itself.
+    before = time.time_ns() - 10**12
     for number in range(50):
         store.put(blob(number), [1000 * b"x"])
         file = near_files(tmp_path)[f"{number:064x}"]
-        os.utime(file, ns=(number, number))
+        os.utime(file, ns=(before + number * 10**9, number))
         modified[file.name] = file.stat().st_mtime_ns
     used = range(0, 50, 10)
     for number in used:
@@ -473,6 +478,103 @@ def test_what_waits_can_be_deleted(open_tiered, far):
     assert list(far.inner.list("")) == []
     with pytest.raises(ObjectNotFound):
         store.get(blob(0))
+
+
+def test_what_is_put_through_is_not_replaced_by_what_waited(open_tiered, far):
+    store = open_tiered(limit=4000, write_behind=True)
+    far.fault = StorageError("busy", transient=True)
+    store.put(BLOB, [900 * b"1"])
+    far.fault = None
+    store.put(BLOB, [1200 * b"2"])
+    store.flush()
+    assert far.inner.get(BLOB) == store.get(BLOB) == 1200 * b"2"
+
+
+def test_a_forked_child_leaves_to_its_parent_what_waits(open_tiered, far):
+    store = open_tiered(write_behind=True)
+    far.gate.clear()
+    store.put(BLOB, [b"1"])
+    assert far.arrived.wait(10)
+    asked = far.asked.count("put")
+    child = os.fork()
+    if not child:
+        # The parent's thread holds its lock, and does not exist here.
+        signal.alarm(10)
+        code = 1
+        try:
+            store.flush()
+            code = far.asked.count("put") - asked
+        finally:
+            os._exit(code)
+    assert os.waitpid(child, 0)[1] == 0
+    open_tiered(to=FarStore(far.inner.directory())).flush()
+    with pytest.raises(ObjectNotFound):
+        far.inner.get(BLOB)
+    far.gate.set()
+    store.flush()
+    assert far.inner.get(BLOB) == b"1"
+
+
+@pytest.mark.parametrize("write_behind", [False, True])
+@pytest.mark.parametrize("reply_lost", [False, True])
+@pytest.mark.parametrize("faulty", range(14))
+def test_whichever_operation_fails_no_answer_is_wrong(open_tiered, far, faulty, reply_lost, write_behind):
+    countdown = itertools.count()
+
+    class Failing:
+        url, remote = far.url, True
+
+        def __getattr__(self, name):
+            def work(*arguments):
+                fails = next(countdown) == faulty
+                answer = getattr(far, name)(*arguments) if reply_lost or not fails else None
+                if fails:
+                    raise StorageError("no answer", transient=True)
+                return answer
+
+            return work
+
+    store = open_tiered(limit=4000, write_behind=write_behind, to=Failing())
+    steps = [
+        *(lambda number=number: store.put(blob(number % 4), [b"%d" % number * 300]) for number in range(8)),
+        *(lambda number=number: store.get(blob(number)) for number in range(4)),
+        lambda: store.get_suffix(blob(0), 5000),
+        lambda: store.get_range(blob(1), 0, 5000),
+        store.flush,
+    ]
+    for step in steps:
+        try:
+            answer = step()
+        except StorageError:
+            continue
+        if answer is not None:
+            assert len(answer) == 300
+            assert len(set(answer)) == 1
+    for _ in range(2):
+        with suppress(StorageError):
+            store.flush()
+    for number in range(4):
+        # The last put, or the one before where the last failed: never a piece, never another's.
+        values = {b"%d" % number * 300, b"%d" % (number + 4) * 300}
+        assert {store.get(blob(number)), far.inner.get(blob(number))} <= values
+
+
+def test_at_exit_all_is_sent_to_s3(tmp_path, moto_server, s3_store_url):
+    location, options = s3_store_url(moto_server)
+    code = (
+        "from cachestore.storage import blob_path, open_store\n"
+        "from cachestore.storage.tiered_store import TieredStore\n"
+        f"far = open_store({location!r}, storage_options={options!r}, timeout=20)\n"
+        f"store = TieredStore(far, {str(tmp_path)!r}, limit=2**30, write_behind=True, tell=print)\n"
+        "for number in range(5):\n"
+        "    store.put(blob_path(f'{number:064x}'), [b'%d' % number])\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    far = open_store(location, storage_options=options, timeout=20)
+    assert [far.get(blob(number)) for number in range(5)] == [b"%d" % number for number in range(5)]
 
 
 _KILLED = """
