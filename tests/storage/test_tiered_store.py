@@ -631,3 +631,16 @@ def test_what_a_living_process_sends_is_left_to_it(open_tiered, far, tmp_path):
     far.gate.set()
     store.flush()
     assert far.inner.get(BLOB) == b"1"
+
+
+def test_each_use_is_noted_whether_or_not_the_filesystem_does(open_tiered, tmp_path):
+    store = open_tiered()
+    store.put(BLOB, [b"1"])
+    file = near_files(tmp_path)[KEY]
+    # No filesystem sets back what lies ahead.
+    ahead = time.time_ns() + 10**15
+    for use in (store.get, lambda path: store.get_range(path, 0, 1), store.near_file):
+        os.utime(file, ns=(ahead, 5))
+        use(BLOB)
+        assert file.stat().st_atime_ns < ahead
+        assert file.stat().st_mtime_ns == 5
