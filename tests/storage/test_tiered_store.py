@@ -482,8 +482,13 @@ def test_what_waits_can_be_deleted(open_tiered, far):
 
 def test_what_is_put_through_is_not_replaced_by_what_waited(open_tiered, far):
     store = open_tiered(limit=4000, write_behind=True)
-    far.fault = StorageError("busy", transient=True)
+    far.gate.clear()
     store.put(BLOB, [900 * b"1"])
+    assert far.arrived.wait(10)
+    far.fault = StorageError("busy", transient=True)
+    far.gate.set()
+    with pytest.raises(StorageError, match="busy"):
+        store.flush()
     far.fault = None
     store.put(BLOB, [1200 * b"2"])
     store.flush()
