@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import BinaryIO
 
 from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.storage.object_store import ObjectInfo
@@ -77,9 +78,18 @@ class LocalStore:
 
     def put(self, path: str, parts: Iterable[bytes | memoryview]) -> None:
         """Store the parts at `path`, whole or not at all."""
+        with self.growing(path) as stream:
+            for part in parts:
+                stream.write(part)
+
+    @contextmanager
+    def growing(self, path: str) -> Iterator[BinaryIO]:
+        """Open an object to write; it appears at `path`, whole, when the block ends well, and else not at all."""
         with self._failures("write", path):
             final = self._absolute(path)
-            with self._written_beside(final, parts) as temporary:
+            with self._opened_beside(final) as (temporary, stream):
+                yield stream
+                _sync(stream)
                 temporary.replace(final)
             _sync_directory(final.parent)
 
@@ -87,7 +97,9 @@ class LocalStore:
         """Store `data` at `path` unless something is there."""
         with self._failures("create", path):
             final = self._absolute(path)
-            with self._written_beside(final, [data]) as temporary:
+            with self._opened_beside(final) as (temporary, stream):
+                stream.write(data)
+                _sync(stream)
                 try:
                     # A link, unlike a rename, fails where there is something; and what it links is whole.
                     final.hardlink_to(temporary)
@@ -137,8 +149,8 @@ class LocalStore:
                 os.close(file)
 
     @contextmanager
-    def _written_beside(self, final: Path, parts: Iterable[bytes | memoryview]) -> Iterator[Path]:
-        """Write a whole, synced temporary file beside `final`; whatever happens then, it does not stay."""
+    def _opened_beside(self, final: Path) -> Iterator[tuple[Path, BinaryIO]]:
+        """Open a temporary file beside `final`; whatever happens then, it does not stay."""
         if not self._marked:
             self._mark()
         temporary = Path(temporary_path(str(final)))
@@ -152,11 +164,7 @@ class LocalStore:
         try:
             with os.fdopen(file, "wb") as stream:
                 _adopt_group(file, self._root.stat())
-                for part in parts:
-                    stream.write(part)
-                stream.flush()
-                os.fsync(file)
-            yield temporary
+                yield temporary, stream
         finally:
             with suppress(OSError):
                 temporary.unlink()
@@ -234,6 +242,11 @@ def _scan(root: Path, folder: str) -> list[tuple[str, ObjectInfo | None]]:
                     modified = datetime.fromtimestamp(status.st_mtime, UTC)
                     found.append((path, ObjectInfo(path, status.st_size, modified)))
     return found
+
+
+def _sync(stream: BinaryIO) -> None:
+    stream.flush()
+    os.fsync(stream.fileno())
 
 
 def _open_new(path: Path) -> int:

@@ -12,12 +12,20 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from cachestore.errors import ObjectNotFound
-from cachestore.storage import ObjectStore, open_store
+from cachestore.storage import LocalStore, ObjectStore, blob_path, open_store
+from cachestore.storage.tiered_store import TieredStore
 
 _numbers = itertools.count()
 
 paths = st.sampled_from(
-    ["store.json", "marks/a", "marks/b", "marks/deep/a", "blobs/ab/abcd", "blobs/ab/abce"]
+    [
+        "store.json",
+        "marks/a",
+        "marks/b",
+        "marks/deep/a",
+        blob_path("ab" + 62 * "0"),
+        blob_path("ab" + 62 * "1"),
+    ]
 )
 contents = st.binary(max_size=64)
 
@@ -70,7 +78,7 @@ class StoreModel(RuleBasedStateMachine):
             with pytest.raises(ObjectNotFound):
                 self.store.get(path)
 
-    @rule(prefix=st.sampled_from(["", "m", "marks/", "marks/d", "blobs/ab/abc", "x/"]))
+    @rule(prefix=st.sampled_from(["", "m", "marks/", "marks/d", "blobs/ab/ab0", "x/"]))
     def list_some(self, prefix):
         found = {info.path: info.size for info in self.store.list(prefix)}
         assert found == {path: len(data) for path, data in self.model.items() if path.startswith(prefix)}
@@ -98,8 +106,31 @@ class MemoryModel(StoreModel):
         return open_store(f"memory://model-{next(_numbers)}")
 
 
+class TieredModel(LocalModel):
+    write_behind = False
+
+    def open(self):
+        # So small that something is given up all the time.
+        self.directory = tempfile.mkdtemp(prefix="cachestore-model-")
+        return TieredStore(
+            LocalStore(f"{self.directory}/far"),
+            f"{self.directory}/near",
+            limit=100,
+            write_behind=self.write_behind,
+            tell=print,
+        )
+
+
+class WriteBehindModel(TieredModel):
+    write_behind = True
+
+
 few = settings(max_examples=15, stateful_step_count=30, deadline=None)
 TestLocalModel = LocalModel.TestCase
 TestLocalModel.settings = few
 TestMemoryModel = MemoryModel.TestCase
 TestMemoryModel.settings = few
+TestTieredModel = TieredModel.TestCase
+TestTieredModel.settings = few
+TestWriteBehindModel = WriteBehindModel.TestCase
+TestWriteBehindModel.settings = few

@@ -1,0 +1,234 @@
+"""A near directory before a far store: what was used here is read here."""
+
+from __future__ import annotations
+
+import os
+import weakref
+from collections.abc import Iterable, Iterator
+from itertools import chain
+from pathlib import Path
+
+from cachestore.storage.near_directory import NearDirectory, Tell
+from cachestore.storage.object_store import ObjectInfo, ObjectStore
+from cachestore.storage.paths import BLOBS, key_of
+from cachestore.storage.waiting import Waiting
+
+# A reader has the last MiB when it asks for the rest, from 0 on. Asking for so much more shows whether the rest
+# was all: then the object is here whole, and is kept.
+_TAIL = 2**20 + 1
+_WINDOW = 32 * 2**20
+# Larger objects are not held in memory to be put near first: they pass to both at once.
+_MOST_COLLECTED = 32 * 2**20
+
+
+class TieredStore:
+    """Reads blobs from a near directory, else from the far store, and keeps near what it read whole.
+
+    The far store is the truth, and all other objects (marks, versions, `store.json`) are only there. Kept are
+    objects that came whole: by `get`, by a suffix longer than they are, by a range from 0 to their last MiB.
+    Other ranges, the pieces of large objects, are passed on; `near_file` brings one near whole. A copy that was
+    made here answers here until it is given up, even if another machine deletes or replaces the object: both
+    are values of the same call. What is read is checked by its reader, not here.
+
+    Parameters
+    ----------
+    far
+        The store that keeps everything.
+    near
+        A directory of this machine, for this far store only.
+    limit
+        How many bytes to keep near. An object larger than a quarter of it is not kept.
+    write_behind
+        Whether puts of blobs return when they are whole near, and are sent to the far store in the background.
+        At most a quarter of `limit` waits; further puts are sent at once. What waits is sent at exit, before a
+        listing and by `flush`; what a process that was killed left, the next one sends.
+    tell
+        Says what is ill, once for each kind, and what follows: `Trouble.tell`.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from cachestore.storage import LocalStore, blob_path
+    >>> far = LocalStore(tempfile.mkdtemp())
+    >>> store = TieredStore(far, tempfile.mkdtemp(), limit=2**30, tell=print)
+    >>> path = blob_path(64 * "a")
+    >>> store.put(path, [b"1"])
+    >>> far.get(path), store.near_file(path).read_bytes()
+    (b'1', b'1')
+    """
+
+    def __init__(
+        self,
+        far: ObjectStore,
+        near: str | os.PathLike[str],
+        *,
+        limit: int,
+        write_behind: bool = False,
+        tell: Tell,
+    ) -> None:
+        self._far = far
+        self._near = NearDirectory(near, limit=limit, tell=tell)
+        # Without write-behind too: other processes may use it, and leave something.
+        self._waiting = Waiting(self._near, far, most=self._near.largest, tell=tell)
+        self._write_behind = write_behind
+        weakref.finalize(self, self._waiting.retire).atexit = False
+
+    @property
+    def url(self) -> str:
+        """Where the far store is."""
+        return self._far.url
+
+    @property
+    def remote(self) -> bool:
+        """Whether the far store is across a network."""
+        return self._far.remote
+
+    def directory(self) -> Path | None:
+        """Return the far store's directory."""
+        return self._far.directory()
+
+    def close(self) -> None:
+        """Send what waits, and close the far store."""
+        self._waiting.flush_quietly()
+        self._far.close()
+
+    def flush(self) -> None:
+        """Send all that waits to the far store.
+
+        Raises
+        ------
+        StorageError
+            If the far store does not take something.
+        """
+        self._waiting.flush()
+
+    def get(self, path: str) -> bytes:
+        """Return the whole object."""
+        if key_of(path) is None:
+            return self._far.get(path)
+        data = self._near.read(path, lambda near: near.get(path))
+        if data is None:
+            data = self._far.get(path)
+            self._near.keep(path, data)
+        return data
+
+    def get_suffix(self, path: str, length: int) -> bytes:
+        """Return the last `length` bytes, or the whole object when it is shorter."""
+        if key_of(path) is None:
+            return self._far.get_suffix(path, length)
+        data = self._near.read(path, lambda near: near.get_suffix(path, length))
+        if data is None:
+            data = self._far.get_suffix(path, length)
+            if len(data) < length:
+                self._near.keep(path, data)
+        return data
+
+    def get_range(self, path: str, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` to before `stop`."""
+        if key_of(path) is None:
+            return self._far.get_range(path, start, stop)
+        data = self._near.read(path, lambda near: near.get_range(path, start, stop))
+        if data is not None:
+            return data
+        if start > 0 or stop <= start:
+            return self._far.get_range(path, start, stop)
+        data = self._far.get_range(path, 0, stop + _TAIL)
+        if len(data) < stop + _TAIL:
+            self._near.keep(path, data)
+        return data[:stop]
+
+    def near_file(self, path: str) -> Path | None:
+        """Return the near file of an object, which is fetched whole if need be; None where it cannot be kept.
+
+        The file may lose its name at any moment: open or map it at once, and ask again if it is gone.
+
+        Raises
+        ------
+        ObjectNotFound
+            If there is no such object.
+        StorageError
+            If the store does not answer, or refuses.
+        """
+        file = self._near.file(path)
+        if file is not None or key_of(path) is None:
+            return file
+        copy = self._near.begin(path)
+        try:
+            start = 0
+            while copy.open:
+                # Pieces of two objects, should it be replaced meanwhile, make a copy that its reader refuses.
+                piece = self._far.get_range(path, start, start + _WINDOW)
+                copy.write(piece)
+                start += len(piece)
+                if len(piece) < _WINDOW:
+                    break
+        except BaseException:
+            copy.abandon()
+            raise
+        copy.finish()
+        return self._near.file(path)
+
+    def distrust(self, path: str) -> None:
+        """Remove the copy of an object that its reader found damaged; the next read asks the far store."""
+        self._near.forget([path])
+
+    def put(self, path: str, parts: Iterable[bytes | memoryview]) -> None:
+        """Store the parts at `path`; write-behind, they are near when this returns, and whole."""
+        if key_of(path) is None:
+            self._far.put(path, parts)
+            return
+        if self._write_behind:
+            collected, parts = _collected(parts)
+            if collected is not None:
+                if self._waiting.add(path, collected):
+                    return
+                parts = [collected]
+        # Of two puts the first shall not arrive last.
+        self._waiting.forget([path])
+        copy = self._near.begin(path)
+        try:
+            self._far.put(path, copy.passing(parts))
+        except BaseException:
+            copy.abandon()
+            raise
+        copy.finish()
+
+    def create(self, path: str, data: bytes) -> bool:
+        """Store `data` at `path` unless something is there."""
+        if key_of(path) is None:
+            return self._far.create(path, data)
+        self._waiting.flush_quietly()
+        created = self._far.create(path, data)
+        if created:
+            self._near.forget([path])
+        return created
+
+    def delete(self, paths: Iterable[str]) -> None:
+        """Remove the objects from both; absent ones are no error."""
+        every = list(paths)
+        blobs = {path for path in every if key_of(path) is not None}
+        self._waiting.forget(blobs)
+        self._far.delete(every)
+        # Afterwards, for until then a reader may fetch them again.
+        self._near.forget(blobs)
+
+    def list(self, prefix: str) -> Iterator[ObjectInfo]:
+        """Iterate over every object of the far store whose path begins with `prefix`."""
+        if prefix.startswith(BLOBS) or BLOBS.startswith(prefix):
+            self._waiting.flush_quietly()
+        return self._far.list(prefix)
+
+
+def _collected(
+    parts: Iterable[bytes | memoryview],
+) -> tuple[bytes | None, Iterable[bytes | memoryview]]:
+    """Return all parts joined, or None where they are too much for memory; and an iterable of all of them."""
+    taken: list[bytes | memoryview] = []
+    size = 0
+    rest = iter(parts)
+    for part in rest:
+        taken.append(part)
+        size += len(part) if isinstance(part, bytes) else part.nbytes
+        if size > _MOST_COLLECTED:
+            return None, chain(taken, rest)
+    return b"".join(taken), []

@@ -1,0 +1,293 @@
+"""What was put near and waits to be sent to the far store, and survives the process that put it.
+
+Each process has a folder `waiting/<16 hex>` in the near directory, and holds its lock as long as it lives. A file
+in it is a second name of a near object, `<16 hex>-<key>`, numbered in the order of the puts; it goes when the
+object has arrived. A folder that can be locked belongs to nobody alive: whoever finds it sends what it holds.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import itertools
+import os
+import sys
+import threading
+import weakref
+from collections import deque
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from cachestore.errors import StorageError
+from cachestore.storage.near_directory import NearDirectory, Tell
+from cachestore.storage.object_store import ObjectStore
+from cachestore.storage.paths import blob_path, key_of
+
+_FOLDER = "waiting"
+_PIECE = 8 * 2**20
+# After this many seconds what the far store did not take is sent again.
+_PAUSE = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Object:
+    path: str
+    file: Path
+    size: int
+
+
+class Waiting:
+    """Sends objects to the far store from a thread of its own, in the order in which they were put.
+
+    What the far store refuses is dropped: it stays a copy. What it fails to take for now keeps its place.
+
+    Parameters
+    ----------
+    near
+        Where the objects are, whole.
+    far
+        Where they are to go.
+    most
+        How many bytes may wait.
+    tell
+        Says what could not be sent.
+    """
+
+    def __init__(self, near: NearDirectory, far: ObjectStore, *, most: int, tell: Tell) -> None:
+        self._near = near
+        self._far = far
+        self._most = most
+        self._tell = tell
+        self._retired = False
+        self._root = near.store.directory() / _FOLDER
+        self._renew()
+        _every.add(self)
+
+    def _renew(self) -> None:
+        self._objects: deque[_Object] = deque()
+        self._numbers = itertools.count()
+        self._folder: Path | None = None
+        # The open folders whose locks are ours: our own, and those of the dead.
+        self._held: dict[Path, int] = {}
+        self._lock = threading.Lock()
+        self._sending = threading.Lock()
+        self._wake = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def after_fork(self) -> None:
+        """Leave what waits to the parent, which is alive and keeps its locks."""
+        for folder in self._held.values():
+            os.close(folder)
+        self._renew()
+
+    def add(self, path: str, data: bytes) -> bool:
+        """Keep an object near and let it wait; False where too much waits, or the near directory fails."""
+        try:
+            with self._lock:
+                waits = sum(each.size for each in self._objects)
+                if not self._near.usable or waits + len(data) > self._most:
+                    return False
+                self._claim()
+            self._near.store.put(path, [data])
+            with self._lock:
+                folder = self._claim()
+                file = folder / f"{next(self._numbers):016x}-{key_of(path)}"
+                # A copy with two names is not given up.
+                file.hardlink_to(self._near.store.directory() / path)
+                self._objects.append(_Object(path, file, len(data)))
+                self._start_thread()
+        except FileNotFoundError:
+            return False  # another process has given up the copy before it had its second name
+        except (StorageError, OSError) as error:
+            self._near.tell_of(error)
+            return False
+        self._wake.set()
+        self._near.make_room(len(data))
+        return True
+
+    def forget(self, paths: Collection[str]) -> None:
+        """Send these no more, whichever process put them; return when none of ours is under way."""
+        wanted = {key_of(path) for path in paths}
+        with self._lock:
+            ours = any(each.path in paths for each in self._objects)
+        try:
+            for file in self._files():
+                if file.name.partition("-")[2] in wanted:
+                    file.unlink(missing_ok=True)
+        except OSError as error:
+            self._near.tell_of(error)
+        if ours:
+            # It arrives first, and what the caller does to it comes after.
+            with self._sending:
+                pass
+
+    def flush(self) -> None:
+        """Send all that waits, and what dead processes left.
+
+        Raises
+        ------
+        StorageError
+            If the far store does not take something; it keeps waiting if it may be taken later.
+        """
+        refused: StorageError | None = None
+        with self._sending:
+            with self._lock:
+                self._adopt()
+                count = len(self._objects)
+            for _ in range(count):
+                try:
+                    self._send(self._objects[0])
+                except StorageError as error:
+                    if error.transient:
+                        raise
+                    refused = error
+                with self._lock:
+                    gone = self._objects.popleft()
+                with suppress(OSError):
+                    gone.file.unlink()
+            with self._lock:
+                self._release()
+        if refused is not None:
+            raise refused
+
+    def flush_quietly(self) -> None:
+        """Send all that waits; tell if that fails."""
+        try:
+            self.flush()
+        except StorageError as error:
+            self._tell("write-behind", "What was stored near did not reach the far store.", error)
+
+    def _send(self, waiting: _Object) -> None:
+        try:
+            stream = waiting.file.open("rb")
+        except FileNotFoundError:
+            return  # deleted since
+        except OSError as error:
+            raise _unreadable(waiting.file, error) from error
+        with stream:
+            try:
+                self._far.put(waiting.path, iter(partial(stream.read, _PIECE), b""))
+            except OSError as error:
+                raise _unreadable(waiting.file, error) from error
+
+    def _claim(self) -> Path:
+        """Return this process's folder, which is made at the first put."""
+        if self._folder is None or not self._folder.is_dir():
+            self._root.mkdir(parents=True, exist_ok=True)
+            # Else somebody might take the new folder for one of the dead before it is locked.
+            with _locked(self._root):
+                folder = self._root / os.urandom(8).hex()
+                folder.mkdir()
+                self._held[folder] = _lock_at_once(folder)
+            self._folder = folder
+            self._adopt()
+        return self._folder
+
+    def _adopt(self) -> None:
+        """Queue what the folders of dead processes hold."""
+        with suppress(OSError), _locked(self._root):
+            for folder in sorted(self._root.iterdir()):
+                try:
+                    self._held[folder] = _lock_at_once(folder)
+                except OSError:
+                    continue  # its process lives (it may be this one), or it is gone
+                for file in sorted(folder.iterdir()):
+                    with suppress(OSError, ValueError):
+                        path = blob_path(file.name.partition("-")[2])
+                        self._objects.append(_Object(path, file, file.stat().st_size))
+
+    def _release(self) -> None:
+        """Remove the folders of the dead once they are empty."""
+        for folder in [each for each in self._held if each != self._folder]:
+            with suppress(OSError):
+                folder.rmdir()
+            if not folder.exists():
+                os.close(self._held.pop(folder))
+
+    def _files(self) -> Iterator[Path]:
+        with suppress(FileNotFoundError):
+            for folder in self._root.iterdir():
+                with suppress(FileNotFoundError):
+                    yield from folder.iterdir()
+
+    def retire(self) -> None:
+        """Send what waits, in the background, and nothing more; takes no lock, for a collection may call it."""
+        self._retired = True
+        self._wake.set()
+
+    def _start_thread(self) -> None:
+        if self._thread is None:
+            self._thread = threading.Thread(
+                target=self._send_regularly, name="cachestore-write-behind", daemon=True
+            )
+            self._thread.start()
+            _flush_at_exit(weakref.ref(self))
+
+    def _send_regularly(self) -> None:
+        retired = False
+        while not retired:
+            self._wake.wait(_PAUSE)
+            self._wake.clear()
+            retired = self._retired
+            self.flush_quietly()
+        # What could not be sent belongs to nobody alive from now on.
+        with self._lock:
+            while self._held:
+                os.close(self._held.popitem()[1])
+
+
+def _flush_at_exit(known: weakref.ref[Waiting]) -> None:
+    # Not `atexit`: by then the thread pools are closed, without which s3fs does not even find an address. What is
+    # registered here runs before they close, if they were imported before.
+    import concurrent.futures.thread  # noqa: F401
+
+    with suppress(RuntimeError):  # the process ends already: what waits is for the next one
+        threading._register_atexit(_flush, known)  # type: ignore[attr-defined]
+    # A process that multiprocessing forked ends without running what was to run at exit, but for this.
+    multiprocessing = sys.modules.get("multiprocessing.util")
+    if multiprocessing is not None:
+        multiprocessing.Finalize(None, _flush, args=(known,), exitpriority=0)
+
+
+def _flush(known: weakref.ref[Waiting]) -> None:
+    waiting = known()
+    if waiting is not None:
+        waiting.flush_quietly()
+
+
+def _unreadable(file: Path, error: OSError) -> StorageError:
+    return StorageError(f"Cannot read {file}: {error.strerror}. Look at the disk of the near directory.")
+
+
+def _lock_at_once(folder: Path) -> int:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise
+    return descriptor
+
+
+@contextmanager
+def _locked(folder: Path) -> Iterator[None]:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        # Held for moments only, and by living processes only.
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+_every: weakref.WeakSet[Waiting] = weakref.WeakSet()
+
+
+def _after_fork() -> None:
+    for waiting in list(_every):
+        waiting.after_fork()
+
+
+os.register_at_fork(after_in_child=_after_fork)
