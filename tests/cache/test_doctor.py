@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -143,25 +144,23 @@ def test_a_put_that_destroys_when_it_breaks(inner):
 
 
 def test_readers_who_see_half(inner):
+    half_was_read = threading.Event()
+
     class Growing(Around):
         def put(self, path, parts):
             parts = list(parts)
-            if len(parts) == 2:
+            if len(parts) == 2 and not half_was_read.is_set():
                 super().put(path, parts[:1])
-                self.seen.clear()
-                self.seen.wait(10)
+                assert half_was_read.wait(10)
             super().put(path, parts)
 
         def get(self, path):
             data = self.inner.get(path)
-            self.seen.set()
+            if len(data) == 150_000:
+                half_was_read.set()
             return data
 
-    import threading
-
-    store = Growing(inner)
-    store.seen = threading.Event()
-    assert "neither the old object nor the new one" in breaks("atomic put", store).meaning
+    assert "neither the old object nor the new one" in breaks("atomic put", Growing(inner)).meaning
 
 
 def test_a_store_that_remembers_what_was_absent(inner):

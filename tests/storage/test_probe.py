@@ -132,7 +132,8 @@ def test_where_nobody_may_write_nothing_is_found_out(store):
         def put(self, path, parts):
             raise StorageError("no puts here")
 
-        delete = put
+        def delete(self, paths):
+            raise StorageError("no deletes here")
 
     with pytest.raises(StorageError, match="no puts"):
         probe_conditional_put(ReadOnly(store))
