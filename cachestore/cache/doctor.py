@@ -242,7 +242,7 @@ def _whole_for_readers(store: ObjectStore, path: str, size: int) -> bool:
     def read() -> bool:
         while not done.is_set():
             data = _content(store, path)
-            if data is None or len(data) != size or data.count(data[:1]) != size:
+            if data is None or data != size * data[:1]:
                 return False
         return True
 

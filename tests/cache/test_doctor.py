@@ -143,20 +143,21 @@ def test_a_put_that_destroys_when_it_breaks(inner):
     assert "destroyed" in breaks("atomic put", Destroying(inner)).meaning
 
 
-def test_readers_who_see_half(inner):
+@pytest.mark.parametrize("rest", [b"", 150_000 * b"?"], ids=["short", "mixed"])
+def test_readers_who_see_half(inner, rest):
     half_was_read = threading.Event()
 
     class Growing(Around):
         def put(self, path, parts):
             parts = list(parts)
             if len(parts) == 2 and not half_was_read.is_set():
-                super().put(path, parts[:1])
+                super().put(path, [parts[0], rest])
                 assert half_was_read.wait(10)
             super().put(path, parts)
 
         def get(self, path):
             data = self.inner.get(path)
-            if len(data) == 150_000:
+            if len(data) == 150_000 or data.endswith(b"?"):
                 half_was_read.set()
             return data
 
@@ -232,6 +233,33 @@ def test_a_store_that_fails_beyond_the_end(inner):
             return self.inner.get_range(path, start, stop)
 
     assert "This could not be checked. 416" in breaks("range reads", Strict(inner)).meaning
+
+
+def test_a_store_that_counts_the_last_byte_in(inner):
+    class Inclusive(Around):
+        def get_range(self, path, start, stop):
+            return self.inner.get_range(path, start, stop + 1)
+
+    assert "The bytes from 0 to 1" in breaks("range reads", Inclusive(inner)).meaning
+
+
+def test_a_store_that_reads_what_is_absent(inner):
+    class Inventing(Around):
+        def get_suffix(self, path, length):
+            try:
+                return self.inner.get_suffix(path, length)
+            except ObjectNotFound:
+                return b""
+
+    assert "absent object" in breaks("range reads", Inventing(inner)).meaning
+
+
+def test_a_listing_with_wrong_sizes(inner):
+    class Rounding(Around):
+        def list(self, prefix):
+            return (replace(info, size=4096) for info in self.inner.list(prefix))
+
+    assert "listed with 4096" in breaks("list after write", Rounding(inner)).meaning
 
 
 def test_a_store_whose_empty_objects_have_bytes(inner):
@@ -377,6 +405,16 @@ def test_wrong_ranges_are_found_where_nobody_may_write(inner):
             return self.inner.get(path)
 
     assert ill(examine(Whole(inner))) == {"write", "range reads"}
+
+
+def test_a_refused_listing_is_found_where_nobody_may_write(inner):
+    class Unlisted(ReadOnly):
+        def list(self, prefix):
+            raise StorageError("You may not list.")
+
+    found = examine(Unlisted(inner))
+    assert ill(found) == {"write", "list"}
+    assert "You may not list." in named(found, "list").meaning
 
 
 def test_an_empty_store_where_nobody_may_write(inner):

@@ -115,6 +115,33 @@ def test_a_store_that_gives_another_the_prize(store):
     assert probe_conditional_put(Swapping(store)) is ConditionalPut.LIES
 
 
+@pytest.mark.parametrize(
+    ("of", "overwrites", "says"),
+    [(b"first", True, False), (b"second", True, False), (b"second", False, True)],
+)
+def test_a_store_that_lies_to_one_alone(store, of, overwrites, says):
+    class Lying(Around):
+        def create(self, path, data):
+            if data != of:
+                return self.inner.create(path, data)
+            if overwrites:
+                self.inner.put(path, [data])
+            return says
+
+    assert probe_conditional_put(Lying(store)) is ConditionalPut.LIES
+
+
+def test_a_store_that_keeps_the_first_and_tells_all_that_they_won(store):
+    class Flattering(Around):
+        def create(self, path, data):
+            if not data.startswith(b"racer"):
+                return self.inner.create(path, data)
+            self.inner.put(path, [b"racer 0"])
+            return True
+
+    assert probe_conditional_put(Flattering(store)) is ConditionalPut.LIES
+
+
 class Refusing(Around):
     transient = False
 
