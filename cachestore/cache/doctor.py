@@ -27,6 +27,7 @@ from cachestore.storage import (
     ObjectStore,
     probe_conditional_put,
     probe_path,
+    remove_probes,
 )
 
 _SMALL = 1000
@@ -158,7 +159,7 @@ class _Bench:
     def clean(self) -> list[Diagnosis]:
         """Remove everything that was made."""
         try:
-            self.store.delete(self._made)
+            remove_probes(self.store, self._made)
         except StorageError as error:
             if self.writable:
                 return [

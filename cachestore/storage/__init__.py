@@ -24,7 +24,7 @@ from cachestore.storage.paths import (
     probe_path,
     version_path,
 )
-from cachestore.storage.probe import ConditionalPut, probe_conditional_put
+from cachestore.storage.probe import ConditionalPut, probe_conditional_put, remove_probes
 
 __all__ = [
     "ACCEPTED",
@@ -44,5 +44,6 @@ __all__ = [
     "open_store",
     "probe_conditional_put",
     "probe_path",
+    "remove_probes",
     "version_path",
 ]

@@ -52,7 +52,22 @@ def probe_conditional_put(store: ObjectStore) -> ConditionalPut:
     finally:
         # Who may put need not be allowed to delete. The names are temporary: a collection sweeps what stays.
         with suppress(StorageError):
-            store.delete(paths)
+            remove_probes(store, paths)
+
+
+def remove_probes(store: ObjectStore, paths: list[str]) -> None:
+    """Remove what a look at a store has put there, also when Ctrl-C comes in the middle.
+
+    Raises
+    ------
+    StorageError
+        If the store does not answer, or refuses.
+    """
+    try:
+        store.delete(paths)
+    except KeyboardInterrupt:
+        store.delete(paths)
+        raise
 
 
 def _probe(store: ObjectStore, paths: list[str]) -> ConditionalPut:
@@ -83,5 +98,10 @@ def _one_wins(store: ObjectStore, path: str) -> bool:
         return store.create(path, b"racer %d" % name)
 
     with ThreadPoolExecutor(_RACERS) as pool:
-        won = list(pool.map(race, range(_RACERS)))
+        try:
+            won = list(pool.map(race, range(_RACERS)))
+        except BaseException:
+            # Interrupted before all have started: those at the gate would wait for ever.
+            gate.abort()
+            raise
     return won.count(True) == 1 and store.get(path) == b"racer %d" % won.index(True)

@@ -467,6 +467,24 @@ def test_nothing_stays_whatever_happens(inner, number, error):
     assert [info.path for info in inner.list("")] == ["store.json"]
 
 
+def test_an_interrupted_clean_up_is_done_again(inner):
+    class Interrupted(Around):
+        interrupted = False
+
+        def delete(self, paths):
+            every = list(paths)
+            if len(every) > 10 and not self.interrupted:
+                self.interrupted = True
+                raise KeyboardInterrupt
+            super().delete(every)
+
+    store = Interrupted(inner)
+    with pytest.raises(KeyboardInterrupt):
+        examine(store)
+    assert store.interrupted
+    assert [info.path for info in inner.list("")] == ["store.json"]
+
+
 def test_what_could_not_be_removed_in_the_end_is_told(inner):
     class Tired(Around):
         def delete(self, paths):
