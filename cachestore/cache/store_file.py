@@ -44,6 +44,7 @@ def write_store_id(store: ObjectStore) -> str:
     if named is not None:
         return named
     fresh = secrets.token_hex(16)
+    # What `probe_conditional_put` finds out belongs here too: readers leave members alone that they do not know.
     if store.create(STORE_FILE, json.dumps({"format": _FORMAT, "id": fresh}).encode()):
         return fresh
     # Somebody was faster: theirs is the name.

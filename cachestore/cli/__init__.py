@@ -12,6 +12,7 @@ import click
 from cachestore import __version__
 from cachestore.cli.accept import accept
 from cachestore.cli.config import config
+from cachestore.cli.doctor import doctor
 from cachestore.cli.gc import gc
 from cachestore.cli.ls import ls
 from cachestore.cli.migrate import migrate
@@ -27,7 +28,7 @@ __all__ = ["main"]
 
 @click.group(
     cls=Program,
-    commands=[stats, ls, show, why, accept, gc, verify, rebuild, migrate, config],
+    commands=[stats, ls, show, why, accept, gc, verify, rebuild, doctor, migrate, config],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="cachestore")

@@ -2,6 +2,7 @@
 
 Here live the contract (`object_store`), the layout of a store (`paths`), and the stores that keep it: a
 directory, and anything that fsspec reaches. Deadlines, retries and the breaker are a store around a store.
+`probe` finds out what a store does, whatever it is called.
 May import `errors` and `settings`; fsspec and s3fs are at home here and are imported when first used.
 Never knows what the bytes mean, never asks `exists()`, never lets another library's error out.
 """
@@ -13,21 +14,26 @@ from cachestore.storage.paths import (
     ACCEPTED,
     BLOBS,
     MARKS,
+    PROBES,
     STORE_FILE,
     VERSIONS,
     accepted_path,
     blob_path,
     is_temporary,
     key_of,
+    probe_path,
     version_path,
 )
+from cachestore.storage.probe import ConditionalPut, probe_conditional_put, remove_probes
 
 __all__ = [
     "ACCEPTED",
     "BLOBS",
     "MARKS",
+    "PROBES",
     "STORE_FILE",
     "VERSIONS",
+    "ConditionalPut",
     "LocalStore",
     "ObjectInfo",
     "ObjectStore",
@@ -36,5 +42,8 @@ __all__ = [
     "is_temporary",
     "key_of",
     "open_store",
+    "probe_conditional_put",
+    "probe_path",
+    "remove_probes",
     "version_path",
 ]

@@ -7,6 +7,7 @@
     versions/<2 hex>/<64 hex>     one code version: its named parts and their sources
     marks/accepted/<64 hex>       which other code versions answer calls of this one
     marks/...                     pins, invalidation epochs: small objects
+    marks/probes/.tmp-<16 hex>    what a look at the store puts there, and removes again
     .../.tmp-<16 hex>             what a put has not finished; garbage once it is old
 """
 
@@ -20,6 +21,7 @@ BLOBS = "blobs/"
 VERSIONS = "versions/"
 MARKS = "marks/"
 ACCEPTED = "marks/accepted/"
+PROBES = "marks/probes/"
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _BLOB = re.compile(r"blobs/([0-9a-f]{2})/(\1[0-9a-f]{62})")
@@ -99,6 +101,18 @@ def temporary_path(path: str) -> str:
     # In the same directory, for a rename is atomic within one filesystem only.
     folder, slash, _ = path.rpartition("/")
     return f"{folder}{slash}.tmp-{os.urandom(8).hex()}"
+
+
+def probe_path() -> str:
+    """Return a fresh name for an object that only finds out what a store can do.
+
+    Examples
+    --------
+    >>> is_temporary(probe_path())
+    True
+    """
+    # A temporary name: whoever dies before cleaning up leaves nothing that a collection does not sweep.
+    return temporary_path(f"{PROBES}probe")
 
 
 def is_temporary(path: str) -> bool:
