@@ -86,8 +86,9 @@ def dump(
 
     target = os.fspath(filename) if isinstance(filename, os.PathLike) else filename
     url = _Url.of(filename)
-    names_nothing = not isinstance(target, str) and not hasattr(target, "write")
-    blob = not names_nothing and _means_blob(target, compress)
+    blob = _means_blob(target, compress)
+    if blob and not isinstance(target, str) and not hasattr(target, "write"):
+        compress, blob = 0, False  # joblib says what is wrong with the name
     if not blob and url is None:
         written: list[str] | None = joblib.dump(value, filename, compress=compress, protocol=protocol)
         return written
@@ -136,16 +137,14 @@ def load(
     """
     import joblib
 
+    if mmap_mode is not None and ensure_native_byte_order not in {False, "auto"}:
+        # joblib refuses the two together, before it opens anything.
+        return joblib.load(filename, mmap_mode, ensure_native_byte_order)
     url = _Url.of(filename)
     target = filename if url is None else url.opened()
     reader = _blob_reader(target, url)
     if reader is not None:
         if mmap_mode is not None:
-            if ensure_native_byte_order is True:
-                raise ValueError(
-                    f"mmap_mode is {mmap_mode!r}, and the byte order of mapped arrays cannot be changed. "
-                    "Leave out one of mmap_mode and ensure_native_byte_order."
-                )
             shown = url.shown if url else getattr(filename, "name", filename)
             warnings.warn(
                 f'mmap_mode "{mmap_mode}" is not compatible with compressed file {shown}. '
@@ -320,15 +319,16 @@ def _blob_reader(target: Any, url: _Url | None) -> BlobReader | None:
     if hasattr(target, "read"):
         return _checked(_Bytes(target.read())) if _first_bytes(target) == _MAGIC else None
     if url is not None:
-        with url.failures("read"), url.path.open("rb") as file:  # type: ignore[union-attr]
-            first, size = file.read(len(_MAGIC)), os.fstat(file.fileno()).st_size
-    else:
-        # As joblib opens it, with the same errors.
-        with open(target, "rb") as file:  # noqa: PTH123 - numbers of open files are names as well
-            first, size = _first_bytes(file), os.fstat(file.fileno()).st_size
+        with url.failures("read"):
+            os.stat(target)  # noqa: PTH116 - what is missing is an error of ours
+    # Whatever is no regular file can be read once only, or not at all: by joblib.
+    if isinstance(target, int) or not os.path.isfile(target):  # noqa: PTH113 - bytes are names as well
+        return None
+    with open(target, "rb") as file:  # noqa: PTH123 - as joblib opens it, with the same errors
+        first, size = file.read(len(_MAGIC)), os.fstat(file.fileno()).st_size
     if first != _MAGIC:
         return None
-    path = Path(target)
+    path = Path(os.fsdecode(target))
     reader = BlobReader.open(_BlobSource(LocalStore(path.parent), path.name))
     return _of_size(reader, size)
 
