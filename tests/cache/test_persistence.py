@@ -75,7 +75,7 @@ def memory_alone():
 
 
 @pytest.fixture
-def memory(request, tmp_path):
+def memory(tmp_path):
     return f"memory://{tmp_path.name}"
 
 
@@ -246,6 +246,34 @@ class TestUrls:
             cachestore.dump([ARRAY, "text"], f"{memory}/{name}")
             same(cachestore.load(f"{memory}/{name}"), [ARRAY, "text"])
 
+    @pytest.mark.parametrize(("name", "requests"), [("x.pkl", 1), ("x.gz", 1), ("x.b2", 2)])
+    def test_a_small_object_takes_few_requests(
+        self, s3_server, bucket, proxy_to, monkeypatch, name, requests
+    ):
+        from fsspec.config import conf
+
+        proxy = proxy_to(s3_server.endpoint_url)
+        monkeypatch.setitem(conf, "s3", {**conf["s3"], "endpoint_url": proxy.endpoint_url})
+        cachestore.dump([ARRAY], f"{bucket}/{name}")
+        same(cachestore.load(f"{bucket}/{name}"), [ARRAY])
+        assert proxy.methods == ["PUT", *requests * ["GET"]]
+
+    def test_no_request_asks_for_more_than_a_window(self, memory, monkeypatch):
+        from cachestore.cache import persistence
+
+        real, lengths = FsspecStore.get_range, []
+
+        def get_range(self, path, start, stop):
+            lengths.append(stop - start)
+            return real(self, path, start, stop)
+
+        monkeypatch.setattr(FsspecStore, "get_range", get_range)
+        monkeypatch.setattr(persistence, "_PIECE", 1000)
+        monkeypatch.setattr(persistence, "_WINDOW", 5000)
+        cachestore.dump(100_000 * b"x", f"{memory}/x")
+        assert cachestore.load(f"{memory}/x") == 100_000 * b"x"
+        assert max(lengths) == 5000
+
     def test_right_at_the_root(self):
         cachestore.dump([1], "memory://alone.pkl")
         assert cachestore.load("memory://alone.pkl") == [1]
@@ -381,6 +409,20 @@ class TestBlobs:
 
 
 class TestFailures:
+    def test_a_disk_that_fails_at_the_end(self, tmp_path, monkeypatch):
+        def fails(_):
+            raise OSError(28, "No space left on device")
+
+        cachestore.dump([1], tmp_path / "x.b2")
+        monkeypatch.setattr(os, "fsync", fails)
+        with pytest.raises(OSError, match="No space left"):
+            cachestore.dump([2], tmp_path / "x.b2")
+        with pytest.raises(StorageError, match="No space left"):
+            cachestore.dump([2], f"file://{tmp_path}/x.b2")
+        monkeypatch.undo()
+        assert cachestore.load(tmp_path / "x.b2") == [1]
+        assert names_in(tmp_path) == ["x.b2"]
+
     @pytest.mark.parametrize("name", ["x.pkl", "x.gz", "x.b2"])
     def test_what_cannot_be_pickled_leaves_all_as_it_was(self, tmp_path, memory, name):
         for place in (memory, f"file://{tmp_path}"):
