@@ -1,0 +1,418 @@
+"""joblib's dump and load, which also take fsspec URLs, and write and read blobs."""
+
+from __future__ import annotations
+
+import io
+import os
+import platform
+import re
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final, Literal
+from urllib.parse import urlsplit
+
+from cachestore.blob import BlobReader, Metadata, encode
+from cachestore.blob.header import pack_header
+from cachestore.cache.cache import _BlobSource
+from cachestore.errors import CorruptBlob, ObjectNotFound, SettingsError, StorageError
+from cachestore.settings.settings import Compress, without_password
+from cachestore.storage import LocalStore, ObjectStore, open_store
+
+# The first bytes of every blob, whichever format it has.
+_MAGIC: Final = pack_header()[:8]
+_OLD_MAGIC: Final = b"ZF"  # of joblib before 0.10, which wants a file's name
+
+# With colons: a chain of filesystems is refused as such, not taken for a path.
+_URL: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.:-]+)://(.*)", re.DOTALL)
+_LOCAL: Final = {"file", "local"}
+_EXTENSION: Final = ".b2"
+_METHOD: Final = "blosc2"
+
+_PIECE: Final = 8 * 2**20  # what is asked for at once where small reads follow each other
+_WINDOW: Final = 32 * 2**20  # and at most
+
+
+class _NoSuchFile(ObjectNotFound, FileNotFoundError):
+    """Says that nothing lies at a URL, to callers who expect what `open` raises too."""
+
+
+def dump(
+    value: Any,
+    filename: str | os.PathLike[str] | Any,
+    compress: Any = 0,
+    protocol: int | None = None,
+) -> list[str] | None:
+    """Write a value into one file, as `joblib.dump` does, or to a URL.
+
+    Parameters
+    ----------
+    value
+        Anything that can be pickled.
+    filename
+        A path, a file object, or an fsspec URL such as `s3://bucket/model.pkl.gz`. At a URL the object is
+        whole or absent; credentials come from fsspec's configuration and the environment.
+    compress
+        joblib's forms: a level, True, a method, or a method and a level; without one, the name's extension
+        chooses. `("blosc2", level)` or a name that ends in `.b2` writes a blob.
+    protocol
+        The protocol of the pickle; a blob's is always 5.
+
+    Returns
+    -------
+    list of str or None
+        The name that was given; None for a file object.
+
+    Raises
+    ------
+    StorageError
+        If what is behind a URL cannot be written.
+    SettingsError
+        If the URL or the level of a blob has no meaning.
+    BlobError
+        If the value cannot become a blob.
+
+    Examples
+    --------
+    >>> dump([1, 2], "memory://models/numbers.pkl.gz")
+    ['memory://models/numbers.pkl.gz']
+    >>> load("memory://models/numbers.pkl.gz")
+    [1, 2]
+    """
+    import joblib
+
+    target = os.fspath(filename) if isinstance(filename, os.PathLike) else filename
+    url = _Url.of(filename)
+    blob = _means_blob(target, compress)
+    if blob and not isinstance(target, str) and not hasattr(target, "write"):
+        compress, blob = 0, False  # joblib says what is wrong with the name
+    if not blob and url is None:
+        written: list[str] | None = joblib.dump(value, filename, compress=compress, protocol=protocol)
+        return written
+    if blob and url is None and not isinstance(target, str):
+        for part in _encoded(value, compress):
+            target.write(part)
+        return None
+    if url is None:
+        with _whole(Path(target)) as temporary, temporary.open("wb") as file:
+            file.writelines(_encoded(value, compress))
+    elif blob:
+        url.put(_encoded(value, compress))
+    else:
+        with url.failures("write"), url.written() as temporary:
+            joblib.dump(value, str(temporary), compress=compress, protocol=protocol)
+    return [target]
+
+
+def load(
+    filename: str | os.PathLike[str] | Any,
+    mmap_mode: str | None = None,
+    ensure_native_byte_order: bool | Literal["auto"] = "auto",
+) -> Any:
+    """Read a value back that `dump` or `joblib.dump` wrote; a blob is known by its first bytes.
+
+    A pickle can run any code when it is loaded: load only what comes from people whom you trust.
+
+    Parameters
+    ----------
+    filename
+        A path, a file object, or an fsspec URL.
+    mmap_mode
+        As joblib's, for files that are not compressed; with a blob or a remote URL it is ignored with joblib's
+        warning.
+    ensure_native_byte_order
+        As joblib's; the arrays of a blob keep the byte order that they were dumped with.
+
+    Raises
+    ------
+    ObjectNotFound
+        If nothing lies at a URL; it is a `FileNotFoundError` too.
+    StorageError
+        If a URL cannot be read.
+    CorruptBlob
+        If any byte of a blob is not as it was written. Nothing of it was unpickled then.
+    """
+    import joblib
+
+    if mmap_mode is not None and ensure_native_byte_order not in {False, "auto"}:
+        # joblib refuses the two together, before it opens anything.
+        return joblib.load(filename, mmap_mode, ensure_native_byte_order)
+    url = _Url.of(filename)
+    target = filename if url is None else url.opened()
+    reader = _blob_reader(target, url)
+    if reader is not None:
+        if mmap_mode is not None:
+            shown = url.shown if url else getattr(filename, "name", filename)
+            warnings.warn(
+                f'mmap_mode "{mmap_mode}" is not compatible with compressed file {shown}. '
+                f'"{mmap_mode}" flag will be ignored.',
+                stacklevel=2,
+            )
+        with _without_secrets(url):
+            return reader.value()
+    with _without_secrets(url):
+        if isinstance(target, io.BufferedReader) and url is not None and target.peek(2)[:2] == _OLD_MAGIC:
+            return _load_old(target, mmap_mode, ensure_native_byte_order)
+        return joblib.load(target, mmap_mode=mmap_mode, ensure_native_byte_order=ensure_native_byte_order)
+
+
+def _means_blob(target: Any, compress: Any) -> bool:
+    if isinstance(compress, tuple):
+        return len(compress) == 2 and compress[0] == _METHOD
+    if isinstance(compress, str):
+        return compress == _METHOD
+    # As with joblib's extensions: a method that is named counts more than the name.
+    return isinstance(target, str) and target.endswith(_EXTENSION)
+
+
+def _encoded(value: object, compress: Any) -> Iterator[bytes | memoryview]:
+    """Return the parts of a blob of the value."""
+    if isinstance(compress, tuple):
+        setting: Compress = compress[1]
+    elif isinstance(compress, str) or (compress == 0 and not isinstance(compress, float)):
+        # Nothing was asked for but a blob: what suits the data, as joblib's extensions mean a default level.
+        setting = None
+    else:
+        setting = compress
+    # No call made it: an empty key is that of no call, so a blob that strays into a store answers none.
+    metadata = Metadata(
+        key="",
+        function="cachestore.dump",
+        code_version="",
+        code_parts={},
+        arguments={},
+        started_at=datetime.now(UTC),
+        seconds=0.0,
+        creator="",
+        python=platform.python_version(),
+    )
+    return iter(encode(value, metadata, compress=setting).parts)
+
+
+@dataclass(frozen=True, slots=True)
+class _Url:
+    """Names one object: a store's location, and its name in there; or a local file."""
+
+    text: str
+    location: str
+    name: str
+    path: Path | None
+
+    @classmethod
+    def of(cls, filename: Any) -> _Url | None:
+        """Return the URL that a text is, or None for anything else: a `Path` is always a path."""
+        match = _URL.fullmatch(filename) if isinstance(filename, str) else None
+        if match is None:
+            return None
+        scheme, rest = match[1], match[2]
+        folder, _, name = rest.rpartition("/")
+        shown = without_password(filename)
+        if name in {"", ".", ".."} or "\0" in name:
+            raise SettingsError(f"{shown!r} names no file. Write a URL such as s3://bucket/model.pkl.")
+        if "?" in filename and scheme.lower() not in _LOCAL:
+            raise SettingsError(
+                f"{shown!r} had a question mark, and what follows one may be secret. Give a plain URL, and "
+                "options in fsspec's own configuration."
+            )
+        path = Path(rest).expanduser() if scheme.lower() in _LOCAL else None
+        return cls(filename, f"{scheme}://{folder}", name, path)
+
+    @property
+    def shown(self) -> str:
+        """The URL without secrets."""
+        return without_password(self.text) or ""
+
+    def store(self) -> ObjectStore:
+        """Open the store that the object is in."""
+        return open_store(self.location)
+
+    def opened(self) -> Path | io.BufferedReader:
+        """Return what joblib reads it from: a local file's path, or a file across the network."""
+        if self.path is not None:
+            return self.path
+        return io.BufferedReader(_RemoteFile(self.store(), self.name, self.shown), buffer_size=_PIECE)
+
+    def put(self, parts: Iterator[bytes | memoryview]) -> None:
+        """Store the parts, whole or not at all."""
+        if self.path is None:
+            with _without_secrets(self):
+                self.store().put(self.name, parts)
+            return
+        with self.failures("write"), _whole(self.path) as temporary, temporary.open("wb") as file:
+            file.writelines(parts)
+
+    @contextmanager
+    def written(self) -> Iterator[Path]:
+        """Give a local file to write, of a name that ends alike; it is put whole when it is complete."""
+        import tempfile
+
+        if self.path is not None:
+            with _whole(self.path) as temporary:
+                yield temporary
+            return
+        store = self.store()  # a URL that means nothing is refused before the work
+        with tempfile.TemporaryDirectory(prefix="cachestore-") as folder:
+            temporary = Path(folder, f"value{self.name[-32:]}")
+            yield temporary
+            with temporary.open("rb") as file, _without_secrets(self):
+                store.put(self.name, iter(lambda: file.read(_PIECE), b""))
+
+    @contextmanager
+    def failures(self, verb: str) -> Iterator[None]:
+        """Turn the errors of local files into ours, which name the URL."""
+        try:
+            yield
+        except StorageError:  # one of them is an OSError as well
+            raise
+        except FileNotFoundError as error:
+            kind = _NoSuchFile if verb == "read" else StorageError
+            raise kind(f"Cannot {verb} {self.shown}: there is no such file or directory.") from error
+        except OSError as error:
+            raise StorageError(
+                f"Cannot {verb} {self.shown}: {error.strerror or error}. Look at the place and its rights."
+            ) from error
+
+
+@contextmanager
+def _without_secrets(url: _Url | None) -> Iterator[None]:
+    """Let errors of a store out without the password that a URL holds, whoever quoted it."""
+    try:
+        yield
+    except StorageError as error:
+        if url is None:
+            raise
+        text = str(error).replace(url.text, url.shown)
+        password = urlsplit(url.text).password
+        if password:
+            text = text.replace(password, "***")
+        # Causes are text of others, who may have quoted the password: they stay behind with it.
+        cause = None if password else error
+        if isinstance(error, ObjectNotFound):
+            raise _NoSuchFile(text) from cause
+        raise StorageError(text, transient=error.transient) from cause
+
+
+@contextmanager
+def _whole(final: Path) -> Iterator[Path]:
+    """Give a file beside the final one that takes its place when it is complete, and else goes away."""
+    import tempfile
+
+    # A folder rather than a file: the name's end, by which joblib chooses the compressor, stays as it is.
+    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=final.parent) as folder:
+        temporary = Path(folder, final.name)
+        yield temporary
+        with temporary.open("rb") as file:
+            os.fsync(file.fileno())
+        temporary.replace(final)
+
+
+def _blob_reader(target: Any, url: _Url | None) -> BlobReader | None:
+    """Return a reader of the blob that lies there, or None where something else does."""
+    if url is not None and url.path is None:
+        with _without_secrets(url):
+            if target.peek(len(_MAGIC))[: len(_MAGIC)] != _MAGIC:
+                return None
+            return BlobReader.open(_BlobSource(target.raw.store, url.name))
+    if hasattr(target, "read"):
+        return _checked(_Bytes(target.read())) if _first_bytes(target) == _MAGIC else None
+    if url is not None:
+        with url.failures("read"):
+            os.stat(target)  # noqa: PTH116 - what is missing is an error of ours
+    # Whatever is no regular file can be read once only, or not at all: by joblib.
+    if isinstance(target, int) or not os.path.isfile(target):  # noqa: PTH113 - bytes are names as well
+        return None
+    with open(target, "rb") as file:  # noqa: PTH123 - as joblib opens it, with the same errors
+        first, size = file.read(len(_MAGIC)), os.fstat(file.fileno()).st_size
+    if first != _MAGIC:
+        return None
+    path = Path(os.fsdecode(target))
+    reader = BlobReader.open(_BlobSource(LocalStore(path.parent), path.name))
+    return _of_size(reader, size)
+
+
+def _first_bytes(file: Any) -> Any:
+    """Return the first bytes of a file object, which stays where it is; nothing where that cannot be."""
+    if hasattr(file, "peek"):
+        return file.peek(len(_MAGIC))[: len(_MAGIC)]
+    try:
+        start = file.tell()
+        first = file.read(len(_MAGIC))
+        file.seek(start)
+    except (AttributeError, OSError):
+        return b""
+    return first
+
+
+def _checked(source: _Bytes) -> BlobReader:
+    return _of_size(BlobReader.open(source), len(source.data))
+
+
+def _of_size(reader: BlobReader, size: int) -> BlobReader:
+    # What lies between the parts that a reader asks for would else go unseen.
+    if reader.size != size:
+        raise CorruptBlob(f"The blob has {size} bytes and declares {reader.size}. Dump the value again.")
+    return reader
+
+
+@dataclass(frozen=True, slots=True)
+class _Bytes:
+    """Is a blob in memory, as a reader wants it."""
+
+    data: bytes
+
+    def suffix(self, length: int) -> bytes:
+        return self.data[-length:]
+
+    def range(self, start: int, stop: int) -> bytes:
+        return self.data[start:stop]
+
+
+class _RemoteFile(io.RawIOBase):
+    """Reads an object of a store from start to end, a range at a time, so that it is never in memory whole."""
+
+    def __init__(self, store: ObjectStore, path: str, name: str) -> None:
+        super().__init__()
+        self.store = store
+        self.name = name  # joblib's warnings say it
+        self._path = path
+        self._position = 0
+        self._end: int | None = None
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_END:
+            raise io.UnsupportedOperation("the end of a remote file is not known before it is read")
+        self._position = offset + (self._position if whence == os.SEEK_CUR else 0)
+        return self._position
+
+    def readinto(self, buffer: Any) -> int:
+        if self._position == self._end:
+            return 0
+        wanted = min(len(buffer), _WINDOW)
+        data = self.store.get_range(self._path, self._position, self._position + wanted)
+        buffer[: len(data)] = data
+        self._position += len(data)
+        if len(data) < wanted:
+            self._end = self._position
+        return len(data)
+
+
+def _load_old(file: io.BufferedReader, mmap_mode: Any, ensure_native_byte_order: Any) -> Any:
+    """Load a compressed file of joblib before 0.10, which reads these by name."""
+    import tempfile
+
+    import joblib
+
+    with tempfile.NamedTemporaryFile(prefix="cachestore-") as copy:
+        while piece := file.read(_PIECE):
+            copy.write(piece)
+        copy.flush()
+        return joblib.load(copy.name, mmap_mode=mmap_mode, ensure_native_byte_order=ensure_native_byte_order)
