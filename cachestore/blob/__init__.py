@@ -5,9 +5,9 @@ May import `errors` and `settings`; blosc2, numpy and cloudpickle only where a v
 Never touches a store, a clock or an index, and never unpickles what has not been checked to the last byte.
 """
 
-from cachestore.blob.codecs import choose_codec
+from cachestore.blob.codecs import Place, codec_chooser
 from cachestore.blob.metadata import Metadata, Parent
 from cachestore.blob.reader import BlobReader, Source
 from cachestore.blob.writer import Encoded, encode
 
-__all__ = ["BlobReader", "Encoded", "Metadata", "Parent", "Source", "choose_codec", "encode"]
+__all__ = ["BlobReader", "Encoded", "Metadata", "Parent", "Place", "Source", "codec_chooser", "encode"]

@@ -24,7 +24,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import Any, Literal, TypeVar
 
-from cachestore.blob import BlobReader, Metadata, Parent, encode
+from cachestore.blob import BlobReader, Metadata, Parent, Place, encode
 from cachestore.cache.acceptance import Acceptance
 from cachestore.cache.entries import KnownCall, entry_of
 from cachestore.cache.store_file import read_store_id, write_store_id
@@ -293,7 +293,8 @@ class Cache:
             summaries=dict(summaries or {}),
         )
         try:
-            encoded = encode(value, metadata, compress=self.settings.compress)
+            place: Place = "far" if self.store.remote else "near"
+            encoded = encode(value, metadata, compress=self.settings.compress, place=place)
         except BlobError as error:
             self.trouble.tell(
                 f"value of {call.function}", f"A result of {call.function} is not stored.", error
@@ -301,7 +302,7 @@ class Cache:
             return None
         try:
             self._mark_store(call, function)
-            self.store.put(blob_path(call.key), encoded.parts)
+            self.store.put(blob_path(call.key), encoded)
         except StorageError as error:
             self._tell_store(error)
             return None
@@ -346,7 +347,7 @@ class Cache:
 
     def open_blob(self, key: str) -> BlobReader:
         """Open the blob of a key, its digests not yet checked but those of its metadata."""
-        return BlobReader.open(_BlobSource(self.store, blob_path(key)), key=key)
+        return BlobReader.open(self.store.open(blob_path(key)), key=key)
 
     def merge_uses(self) -> None:
         """Take in the uses that other processes noted; adopt the orphans among them, forget what is gone.
@@ -451,20 +452,6 @@ class Cache:
         self.trouble.tell(
             f"blob {key}", f"The entry {key[:12]} cannot be used; it is computed again and replaced.", error
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _BlobSource:
-    """Is one object of a store, as a blob reader wants it."""
-
-    store: ObjectStore
-    path: str
-
-    def suffix(self, length: int) -> bytes:
-        return self.store.get_suffix(self.path, length)
-
-    def range(self, start: int, stop: int) -> bytes:
-        return self.store.get_range(self.path, start, stop)
 
 
 def _value_digest(value: object) -> str | None:

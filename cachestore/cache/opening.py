@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
-from cachestore.blob import choose_codec
+from cachestore.blob import codec_chooser
 from cachestore.cache.cache import Cache
 from cachestore.cache.store_file import read_store_id
 from cachestore.errors import SettingsError, StorageError
@@ -140,7 +140,7 @@ def reopen_cache(public: Settings) -> Cache:
 
 def _open(settings: Settings) -> Cache:
     assert settings.location is not None
-    choose_codec(
+    codec_chooser(
         settings.compress
     )  # what has no meaning is refused now, not when a result waits to be stored
     store = open_store(settings.location, storage_options=settings.storage_options, timeout=settings.timeout)

@@ -7,7 +7,7 @@ import os
 import platform
 import re
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from cachestore.blob import BlobReader, Metadata, encode
+from cachestore.blob import BlobReader, Encoded, Metadata, encode
 from cachestore.blob.header import pack_header
-from cachestore.cache.cache import _BlobSource
 from cachestore.errors import CorruptBlob, ObjectNotFound, SettingsError, StorageError
 from cachestore.settings.settings import Compress, without_password
-from cachestore.storage import LocalStore, ObjectStore, open_store
+from cachestore.storage import HeldObject, LocalStore, ObjectStore, open_store
 
 # The first bytes of every blob, whichever format it has.
 _MAGIC: Final = pack_header()[:8]
@@ -168,8 +167,8 @@ def _means_blob(target: Any, compress: Any) -> bool:
     return isinstance(target, str) and target.endswith(_EXTENSION)
 
 
-def _encoded(value: object, compress: Any) -> Iterator[bytes | memoryview]:
-    """Return the parts of a blob of the value."""
+def _encoded(value: object, compress: Any) -> Encoded:
+    """Return a blob of the value."""
     if isinstance(compress, tuple):
         setting: Compress = compress[1]
     elif isinstance(compress, str) or (compress == 0 and not isinstance(compress, float)):
@@ -189,7 +188,7 @@ def _encoded(value: object, compress: Any) -> Iterator[bytes | memoryview]:
         creator="",
         python=platform.python_version(),
     )
-    return iter(encode(value, metadata, compress=setting).parts)
+    return encode(value, metadata, compress=setting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +234,7 @@ class _Url:
             return self.path
         return io.BufferedReader(_RemoteFile(self.store(), self.name, self.shown), buffer_size=_PIECE)
 
-    def put(self, parts: Iterator[bytes | memoryview]) -> None:
+    def put(self, parts: Iterable[bytes | memoryview]) -> None:
         """Store the parts, whole or not at all."""
         if self.path is None:
             with _without_secrets(self):
@@ -315,9 +314,9 @@ def _blob_reader(target: Any, url: _Url | None) -> BlobReader | None:
         with _without_secrets(url):
             if target.peek(len(_MAGIC))[: len(_MAGIC)] != _MAGIC:
                 return None
-            return BlobReader.open(_BlobSource(target.raw.store, url.name))
+            return BlobReader.open(target.raw.store.open(url.name))
     if hasattr(target, "read"):
-        return _checked(_Bytes(target.read())) if _first_bytes(target) == _MAGIC else None
+        return _checked(target.read()) if _first_bytes(target) == _MAGIC else None
     if url is not None:
         with url.failures("read"):
             os.stat(target)  # noqa: PTH116 - what is missing is an error of ours
@@ -329,7 +328,7 @@ def _blob_reader(target: Any, url: _Url | None) -> BlobReader | None:
     if first != _MAGIC:
         return None
     path = Path(os.fsdecode(target))
-    reader = BlobReader.open(_BlobSource(LocalStore(path.parent), path.name))
+    reader = BlobReader.open(LocalStore(path.parent).open(path.name))
     return _of_size(reader, size)
 
 
@@ -346,8 +345,8 @@ def _first_bytes(file: Any) -> Any:
     return first
 
 
-def _checked(source: _Bytes) -> BlobReader:
-    return _of_size(BlobReader.open(source), len(source.data))
+def _checked(data: bytes) -> BlobReader:
+    return _of_size(BlobReader.open(HeldObject(data)), len(data))
 
 
 def _of_size(reader: BlobReader, size: int) -> BlobReader:
@@ -355,19 +354,6 @@ def _of_size(reader: BlobReader, size: int) -> BlobReader:
     if reader.size != size:
         raise CorruptBlob(f"The blob has {size} bytes and declares {reader.size}. Dump the value again.")
     return reader
-
-
-@dataclass(frozen=True, slots=True)
-class _Bytes:
-    """Is a blob in memory, as a reader wants it."""
-
-    data: bytes
-
-    def suffix(self, length: int) -> bytes:
-        return self.data[-length:]
-
-    def range(self, start: int, stop: int) -> bytes:
-        return self.data[start:stop]
 
 
 class _RemoteFile(io.RawIOBase):

@@ -25,6 +25,7 @@ from cachestore.storage.paths import (
     version_path,
 )
 from cachestore.storage.probe import ConditionalPut, probe_conditional_put, remove_probes
+from cachestore.storage.stored_object import HeldObject, StoredObject
 
 __all__ = [
     "ACCEPTED",
@@ -34,9 +35,11 @@ __all__ = [
     "STORE_FILE",
     "VERSIONS",
     "ConditionalPut",
+    "HeldObject",
     "LocalStore",
     "ObjectInfo",
     "ObjectStore",
+    "StoredObject",
     "accepted_path",
     "blob_path",
     "is_temporary",

@@ -19,6 +19,7 @@ from cachestore.storage.deadline import allowance, remaining
 from cachestore.storage.failures import AlreadyThere, BeyondTheEnd, failure
 from cachestore.storage.object_store import ObjectInfo
 from cachestore.storage.paths import checked_path, temporary_path
+from cachestore.storage.stored_object import RangedObject, StoredObject
 
 _log = logging.getLogger(__name__)
 
@@ -119,6 +120,10 @@ class FsspecStore:
     def close(self) -> None:
         """Let go of the filesystem; the next operation makes another."""
         self._made = None
+
+    def open(self, path: str) -> StoredObject:
+        """Return the object, to be read in pieces; the first of them says whether it is there."""
+        return RangedObject(self, path)
 
     def get(self, path: str) -> bytes:
         """Return the whole object."""

@@ -16,6 +16,7 @@ from cachestore.storage.breaker import Breaker
 from cachestore.storage.deadline import allowance, deadline
 from cachestore.storage.object_store import ObjectInfo, ObjectStore
 from cachestore.storage.paths import STORE_FILE
+from cachestore.storage.stored_object import RangedObject, StoredObject
 
 _log = logging.getLogger(__name__)
 
@@ -76,6 +77,10 @@ class GuardedStore:
     def close(self) -> None:
         """Close the inner store."""
         self._inner.close()
+
+    def open(self, path: str) -> StoredObject:
+        """Return the object, to be read in pieces; the first of them says whether it is there."""
+        return RangedObject(self, path)
 
     def get(self, path: str) -> bytes:
         """Return the whole object."""

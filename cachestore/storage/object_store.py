@@ -8,6 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Protocol
 
+from cachestore.storage.stored_object import StoredObject
+
 
 @dataclass(frozen=True, slots=True)
 class ObjectInfo:
@@ -43,6 +45,17 @@ class ObjectStore(Protocol):
     @property
     def remote(self) -> bool:
         """Whether operations cross a network."""
+
+    def open(self, path: str) -> StoredObject:
+        """Open the object, to be read in pieces.
+
+        Raises
+        ------
+        ObjectNotFound
+            If it is a file and there is none; elsewhere the first piece that is asked for says so.
+        StorageError
+            If the file cannot be opened.
+        """
 
     def get(self, path: str) -> bytes:
         """Return the whole object.

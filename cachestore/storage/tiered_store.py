@@ -11,6 +11,7 @@ from pathlib import Path
 from cachestore.storage.near_directory import NearDirectory, Tell
 from cachestore.storage.object_store import ObjectInfo, ObjectStore
 from cachestore.storage.paths import BLOBS, key_of
+from cachestore.storage.stored_object import RangedObject, StoredObject
 from cachestore.storage.waiting import Waiting
 
 # A reader has the last MiB when it asks for the rest, from 0 on. Asking for so much more shows whether the rest
@@ -101,6 +102,11 @@ class TieredStore:
             If the far store does not take something.
         """
         self._waiting.flush()
+
+    def open(self, path: str) -> StoredObject:
+        """Open the near copy; where there is none, each piece is asked for."""
+        near = self._near.read(path, lambda near: near.open(path)) if key_of(path) else None
+        return near or RangedObject(self, path)
 
     def get(self, path: str) -> bytes:
         """Return the whole object."""
