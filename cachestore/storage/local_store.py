@@ -8,7 +8,7 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -47,6 +47,7 @@ class LocalStore:
     """
 
     remote = False
+    at_once = 1
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self._root = Path(root).absolute()
@@ -120,6 +121,10 @@ class LocalStore:
         if folder:
             checked_path(folder)
         return self._walk(folder, prefix)
+
+    def sweep_unfinished(self, older_than: timedelta) -> int:
+        """Do nothing: what is unfinished is a temporary file, and listed."""
+        return 0
 
     def _walk(self, folder: str, prefix: str) -> Iterator[ObjectInfo]:
         folders = [folder]
