@@ -9,7 +9,7 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -49,6 +49,7 @@ class LocalStore:
     """
 
     remote = False
+    at_once = 1
 
     def __init__(self, root: str | os.PathLike[str]) -> None:
         self._root = Path(root).absolute()
@@ -130,6 +131,10 @@ class LocalStore:
         if folder:
             checked_path(folder)
         return self._walk(folder, prefix)
+
+    def sweep_unfinished(self, older_than: timedelta) -> int:
+        """Do nothing: what is unfinished is a temporary file, and listed."""
+        return 0
 
     def _walk(self, folder: str, prefix: str) -> Iterator[ObjectInfo]:
         folders = [folder]

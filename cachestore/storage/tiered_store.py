@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from itertools import chain
 from pathlib import Path
 
@@ -83,6 +84,15 @@ class TieredStore:
     def remote(self) -> bool:
         """Whether the far store is across a network."""
         return self._far.remote
+
+    @property
+    def at_once(self) -> int:
+        """How many requests to the far store are worth having under way."""
+        return self._far.at_once
+
+    def sweep_unfinished(self, older_than: timedelta) -> int:
+        """Remove what unfinished puts left in the far store where no listing shows it."""
+        return self._far.sweep_unfinished(older_than)
 
     def directory(self) -> Path | None:
         """Return the far store's directory."""
