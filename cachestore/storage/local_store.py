@@ -36,6 +36,9 @@ class LocalStore:
     ----------
     root
         The directory; made absolute, for the process may change its own later.
+    durable
+        Whether a put waits until what it wrote is on the disk. Without, a machine that loses its power may lose it,
+        or keep a damaged file; a process that dies does no harm either way.
 
     Examples
     --------
@@ -48,8 +51,9 @@ class LocalStore:
 
     remote = False
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    def __init__(self, root: str | os.PathLike[str], *, durable: bool = True) -> None:
         self._root = Path(root).absolute()
+        self._durable = durable
         self._marked = False
 
     @property
@@ -60,6 +64,15 @@ class LocalStore:
     def directory(self) -> Path:
         """Return the directory that holds the store."""
         return self._root
+
+    def fetch(self, path: str, size: int) -> None:
+        """Do nothing: all is here."""
+
+    def distrust(self, path: str) -> None:
+        """Do nothing: there is no copy that could be damaged."""
+
+    def flush(self) -> None:
+        """Do nothing: a put returns when it is done."""
 
     def close(self) -> None:
         """Do nothing: no file stays open between two operations."""
@@ -89,9 +102,9 @@ class LocalStore:
             final = self._absolute(path)
             with self._opened_beside(final) as (temporary, stream):
                 yield stream
-                _sync(stream)
+                self._sync(stream)
                 temporary.replace(final)
-            _sync_directory(final.parent)
+            self._sync_folder(final.parent)
 
     def create(self, path: str, data: bytes) -> bool:
         """Store `data` at `path` unless something is there."""
@@ -99,13 +112,13 @@ class LocalStore:
             final = self._absolute(path)
             with self._opened_beside(final) as (temporary, stream):
                 stream.write(data)
-                _sync(stream)
+                self._sync(stream)
                 try:
                     # A link, unlike a rename, fails where there is something; and what it links is whole.
                     final.hardlink_to(temporary)
                 except FileExistsError:
                     return False
-            _sync_directory(final.parent)
+            self._sync_folder(final.parent)
             return True
 
     def delete(self, paths: Iterable[str]) -> None:
@@ -168,6 +181,15 @@ class LocalStore:
         finally:
             with suppress(OSError):
                 temporary.unlink()
+
+    def _sync(self, stream: BinaryIO) -> None:
+        stream.flush()
+        if self._durable:
+            os.fsync(stream.fileno())
+
+    def _sync_folder(self, folder: Path) -> None:
+        if self._durable:
+            _sync_directory(folder)
 
     def _mark(self) -> None:
         """Make the directory, and keep it out of the user's git repository."""
@@ -242,11 +264,6 @@ def _scan(root: Path, folder: str) -> list[tuple[str, ObjectInfo | None]]:
                     modified = datetime.fromtimestamp(status.st_mtime, UTC)
                     found.append((path, ObjectInfo(path, status.st_size, modified)))
     return found
-
-
-def _sync(stream: BinaryIO) -> None:
-    stream.flush()
-    os.fsync(stream.fileno())
 
 
 def _open_new(path: Path) -> int:
