@@ -209,16 +209,20 @@ class LocalStore:
         # A set-group-id bit says that the place is a team's. Elsewhere the umask alone decides.
         shared = location if location.st_mode & stat.S_ISGID else None
         for new in reversed(missing):
-            _make_directory(new, shared)
+            self._make_directory(new, shared)
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder of the store, and those above it that are missing."""
         location = self._root.stat()
         try:
-            _make_directory(folder, location)
+            self._make_directory(folder, location)
         except FileNotFoundError:
             self._make_folder(folder.parent)
-            _make_directory(folder, location)
+            self._make_directory(folder, location)
+
+    def _make_directory(self, folder: Path, location: os.stat_result | None) -> None:
+        _make_directory(folder, location)
+        self._sync_folder(folder.parent)
 
     @contextmanager
     def _failures(self, verb: str, path: str) -> Iterator[None]:
@@ -281,7 +285,6 @@ def _make_directory(folder: Path, location: os.stat_result | None) -> None:
     if location is not None:
         with _opened_directory(folder) as directory:
             _adopt_group(directory, location)
-    _sync_directory(folder.parent)
 
 
 def _adopt_group(new: int, location: os.stat_result) -> None:
