@@ -121,6 +121,15 @@ class LocalStore:
             self._sync_folder(final.parent)
             return True
 
+    def make_folder(self, path: str) -> Path:
+        """Make a folder below the directory, open to whom the objects are open, and return where it is."""
+        with self._failures("write", path):
+            folder = self._absolute(path)
+            if not self._marked or not self._root.exists():
+                self._mark()
+            self._make_folder(folder)
+            return folder
+
     def delete(self, paths: Iterable[str]) -> None:
         """Remove the objects; absent ones are no error."""
         for path in paths:

@@ -179,11 +179,10 @@ class Waiting:
     def _claim(self) -> Path:
         """Return this process's folder, which is made at the first put."""
         if self._folder is None or not self._folder.is_dir():
-            self._root.mkdir(parents=True, exist_ok=True)
+            self._store.make_folder(_FOLDER)
             # Else somebody might take the new folder for one of the dead before it is locked.
             with _locked(self._root):
-                folder = self._root / os.urandom(8).hex()
-                folder.mkdir()
+                folder = self._store.make_folder(f"{_FOLDER}/{os.urandom(8).hex()}")
                 self._held[folder] = _lock_at_once(folder)
             self._folder = folder
             self._adopt()
