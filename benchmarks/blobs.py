@@ -88,7 +88,9 @@ def seconds(work: Callable[[], object]) -> float:
 class Way:
     """Dumps and loads one value in one way, and keeps what it measured."""
 
-    def __init__(self, name: str, folder: Path, dump: Callable[[object, Path], object], load: Callable[[Path], object]):
+    def __init__(
+        self, name: str, folder: Path, dump: Callable[[object, Path], object], load: Callable[[Path], object]
+    ):
         self.name = name
         self.file = folder / name.replace(" ", "-")
         self._dump, self._load = dump, load
@@ -170,7 +172,9 @@ def share_of_blosc2(name: str, array: np.ndarray, *, pairs: int) -> None:
     for _ in range(pairs):
         theirs_out.append(seconds(lambda: packed.get_slice(out=np.empty_like(array))))
         ours_out.append(seconds(lambda: BlobReader.open(blob).value()))
-    print(f"{name:28} of blosc2 alone: encoding {ratio(theirs_in, ours_in)}, decoding {ratio(theirs_out, ours_out)}")
+    print(
+        f"{name:28} of blosc2 alone: encoding {ratio(theirs_in, ours_in)}, decoding {ratio(theirs_out, ours_out)}"
+    )
 
 
 class Held:

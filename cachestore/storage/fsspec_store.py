@@ -131,6 +131,15 @@ class FsspecStore:
         """Return None: what lies behind a URL is no directory of this machine."""
         return None
 
+    def fetch(self, path: str, size: int) -> None:
+        """Do nothing: there is no copy to be made."""
+
+    def distrust(self, path: str) -> None:
+        """Do nothing: there is no copy that could be damaged."""
+
+    def flush(self) -> None:
+        """Do nothing: a put returns when it is done."""
+
     def close(self) -> None:
         """Let go of the filesystem; the next operation makes another."""
         self._made = None

@@ -68,6 +68,18 @@ class GuardedStore:
         """Return the inner store's directory."""
         return self._inner.directory()
 
+    def fetch(self, path: str, size: int) -> None:
+        """Tell the inner store."""
+        self._guard(lambda: self._inner.fetch(path, size))
+
+    def distrust(self, path: str) -> None:
+        """Tell the inner store."""
+        self._inner.distrust(path)
+
+    def flush(self) -> None:
+        """Wait for the inner store."""
+        self._inner.flush()
+
     def close(self) -> None:
         """Close the inner store."""
         self._inner.close()

@@ -151,6 +151,29 @@ class ObjectStore(Protocol):
             If the store does not answer, or refuses.
         """
 
+    def fetch(self, path: str, size: int) -> None:
+        """Learn that an object of `size` bytes will be read whole; a store with near copies makes one.
+
+        Raises
+        ------
+        ObjectNotFound
+            If there is none.
+        StorageError
+            If the store does not answer, or refuses.
+        """
+
+    def distrust(self, path: str) -> None:
+        """Learn that what was read here is damaged; a near copy of it goes, and the next read asks further away."""
+
+    def flush(self) -> None:
+        """Wait until all that was put is where others find it; only a store that writes behind has to.
+
+        Raises
+        ------
+        StorageError
+            If something cannot be put there.
+        """
+
     def directory(self) -> Path | None:
         """Return the local directory that holds the store, when there is one."""
 
