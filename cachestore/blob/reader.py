@@ -89,6 +89,21 @@ class BlobReader:
             )
         return reader
 
+    @property
+    def key(self) -> str:
+        """The key of the call that made the value."""
+        return self.metadata.key
+
+    @property
+    def seconds(self) -> float:
+        """How long computing took."""
+        return self.metadata.seconds
+
+    @property
+    def value_digest(self) -> str | None:
+        """The digest of the value, where it has one."""
+        return self.metadata.value_digest
+
     def value(self) -> object:
         """Return the value.
 

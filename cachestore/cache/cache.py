@@ -53,12 +53,45 @@ _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
 class Hit:
-    """Is the answer of a cache that has the value."""
+    """Is the answer of a cache that has the value.
 
-    value: object
-    metadata: Metadata
+    Attributes
+    ----------
+    value
+        What was stored.
+    """
+
+    __slots__ = ("_reader", "value")
+
+    def __init__(self, reader: BlobReader) -> None:
+        self.value = reader.value()
+        # Most are asked for nothing but the value: what the blob says besides is read by whoever asks.
+        self._reader = reader
+
+    @property
+    def key(self) -> str:
+        """The key of the entry: in an accepted version of the code another one than that of the call."""
+        return self._reader.key
+
+    @property
+    def value_digest(self) -> str | None:
+        """The digest of the value, where it has one."""
+        return self._reader.value_digest
+
+    @property
+    def seconds(self) -> float:
+        """How long computing took."""
+        return self._reader.seconds
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the blob says of itself."""
+        return self._reader.metadata
+
+    def __repr__(self) -> str:
+        """Show the value."""
+        return f"Hit({self.value!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,14 +260,14 @@ class Cache:
             Never an error: an ill store is a miss, and is told once.
         """
         started = time.perf_counter()
-        found = self._read(key, lambda reader: Hit(reader.value(), reader.metadata), accept)
+        found = self._read(key, Hit, accept)
         if isinstance(found, Hit):
             # Loading took time too: what a hit saves is counted net.
-            saved = found.metadata.seconds - (time.perf_counter() - started)
+            saved = found.seconds - (time.perf_counter() - started)
             if self.index.private and not self._named:
                 self._named = True
                 self._name_index()
-            self.index.touch(Touch(key=key, user=self.user, at=_now(), seconds_saved=saved))
+            self.index.touch(Touch(key, self.user, time.time(), saved))
         return found
 
     def peek(self, key: str, *, accept: Callable[[Metadata], bool] | None = None) -> Metadata | Miss:

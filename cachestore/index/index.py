@@ -50,7 +50,7 @@ class Index:
         # The buffer must not know the index, so that it outlives it: what it holds leaves when the index is
         # collected, or at exit.
         weakref.finalize(self, self._buffer.flush_quietly)
-        self._exits_noted_in = 0
+        self._exit_noted = False
         # Code versions whose parts this process has noted: they are the largest part of a miss.
         self._versions_noted: set[str] = set()
         _live.add(self)
@@ -258,19 +258,20 @@ class Index:
             return rows.read(connection, what)
 
     def _note(self, note: Note) -> None:
-        if self._exits_noted_in != os.getpid():
+        if not self._exit_noted:
             self._note_exit()
         self._buffer.add(note)
 
     def _note_exit(self) -> None:
         # A process that multiprocessing forked ends without running what was to run at exit, but for this.
-        self._exits_noted_in = os.getpid()
+        self._exit_noted = True
         multiprocessing = sys.modules.get("multiprocessing.util")
         if multiprocessing is not None:
             known = weakref.ref(self._buffer)
             multiprocessing.Finalize(None, _flush, args=(known,), exitpriority=0)
 
     def _after_fork(self) -> None:
+        self._exit_noted = False
         self._buffer.after_fork()
         self._place.after_fork()
 

@@ -142,11 +142,11 @@ class Spool:
 
 
 def _line(note: Note) -> str:
-    at = (note.at - _EPOCH) // _MICROSECOND
     line: list[object]
     if isinstance(note, Touch):
-        line = [note.key, note.user, at, note.seconds_saved, note.hits]
+        line = [note.key, note.user, round(note.at * 1e6), note.seconds_saved, note.hits]
     else:
+        at = (note.at - _EPOCH) // _MICROSECOND
         line = [_MISS, note.key, note.user, at, note.function, note.code_version, note.call_digest]
         line += [note.outcome, dict(note.arguments), note.code_parts and dict(note.code_parts), note.times]
     return json.dumps(line) + "\n"
@@ -160,7 +160,8 @@ def _touch(key: str, user: str, at: int, seconds_saved: float, hits: int) -> Tou
     _refuse_unwritable(key, user)
     if not math.isfinite(seconds_saved):
         raise ValueError(f"{seconds_saved} seconds")
-    return Touch(key, user, _EPOCH + at * _MICROSECOND, float(seconds_saved), int(hits))
+    # By way of a time, for one that there is not would be refused by the database.
+    return Touch(key, user, (_EPOCH + at * _MICROSECOND).timestamp(), float(seconds_saved), int(hits))
 
 
 def _missed(

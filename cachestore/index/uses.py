@@ -85,7 +85,7 @@ def _add_uses(connection: sa.Connection, touches: list[Touch]) -> None:
                 "user": touch.user,
                 "hits": touch.hits,
                 "seconds_saved": touch.seconds_saved,
-                "last_used_at": touch.at,
+                "last_used_at": touch.last_used_at,
             }
             for touch in touches
         ],
@@ -122,7 +122,7 @@ def _add_to_entries(connection: sa.Connection, touches: list[Touch]) -> None:
                 "touched": touch.key,
                 "more_hits": touch.hits,
                 "more_seconds": touch.seconds_saved,
-                "at": touch.at,
+                "at": touch.last_used_at,
             }
             for touch in touches
         ],

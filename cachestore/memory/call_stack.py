@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
-from cachestore.cache import Parent
+from cachestore.cache import Hit, Metadata, Parent
 
 _computing: ContextVar[tuple[dict[str, Parent], ...]] = ContextVar("cachestore_computing", default=())
 
@@ -22,8 +22,8 @@ def computing() -> Iterator[dict[str, Parent]]:
         _computing.reset(token)
 
 
-def note(parent: Parent) -> None:
+def note(used: Hit | Metadata) -> None:
     """Say that the call being computed, if there is one, used an entry."""
     stack = _computing.get()
     if stack:
-        stack[-1][parent.key] = parent
+        stack[-1][used.key] = Parent(used.key, used.value_digest)
