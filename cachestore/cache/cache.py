@@ -15,21 +15,17 @@ The index is bookkeeping: a hit never waits for SQL, and losing the index loses 
 from __future__ import annotations
 
 import logging
-import platform
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from cachestore.blob import BlobReader, Metadata, Parent, encode
-from cachestore.cache.acceptance import Acceptance
-from cachestore.cache.entries import KnownCall, entry_of
 from cachestore.cache.store_file import read_store_id, write_store_id
 from cachestore.cache.trouble import Trouble
-from cachestore.cache.versions import keep_version
 from cachestore.errors import (
     BlobError,
     CachestoreError,
@@ -40,10 +36,14 @@ from cachestore.errors import (
     SchemaMismatch,
     StorageError,
 )
-from cachestore.index import Entry, Evicted, Index, Missed, Touch
+from cachestore.index import Index, Touch
 from cachestore.keys import CallKey, Rules, digest
 from cachestore.settings import Settings
 from cachestore.storage import STORE_FILE, ObjectStore, blob_path
+
+if TYPE_CHECKING:
+    from cachestore.cache.acceptance import Acceptance
+    from cachestore.index import Entry
 
 # Digesting an array costs next to nothing beside writing it; walking a small value costs more than it tells.
 _DIGESTED_FROM = 64 * 1024
@@ -124,7 +124,6 @@ class Cache:
         self.index = index
         self.settings = settings
         self.trouble = Trouble()
-        self.acceptance = Acceptance(store)
         self._name_index = name_index
         self._named = False
         self._merged = False
@@ -144,6 +143,13 @@ class Cache:
     def rules(self) -> Rules:
         """How code is looked at by whoever makes keys for this cache."""
         return Rules.of(self.settings)
+
+    @cached_property
+    def acceptance(self) -> Acceptance:
+        """Which code versions answer for which; asked at a miss."""
+        from cachestore.cache.acceptance import Acceptance
+
+        return Acceptance(self.store)
 
     @cached_property
     def user(self) -> str:
@@ -227,6 +233,9 @@ class Cache:
             if missed.reason == "unavailable" or not self._name_index():
                 return
             self._named = True
+        from cachestore.cache.entries import KnownCall
+        from cachestore.index import Missed
+
         known = KnownCall.of(call)
         self.index.miss(
             Missed(
@@ -310,6 +319,10 @@ class Cache:
         Metadata or None
             What was stored of the value besides itself; None where it could not be stored, which is told once.
         """
+        import platform
+
+        from cachestore.cache.entries import entry_of
+
         metadata = Metadata(
             key=call.key,
             function=call.function,
@@ -358,6 +371,8 @@ class Cache:
         IndexUnavailable, SchemaMismatch, StorageError
             If they cannot be removed; then they are kept.
         """
+        from cachestore.index import Evicted
+
         keys = list(keys)
         reasons, now = reasons or {}, _now()
         evicted = [Evicted(key, self.user, now, command, reasons.get(key, "")) for key in keys]
@@ -394,6 +409,8 @@ class Cache:
 
     def adopt(self, keys: Iterable[str]) -> list[str]:
         """Give rows to blobs that have none; return the keys that have no blob."""
+        from cachestore.cache.entries import entry_of
+
         adopted, gone = [], []
         for key in keys:
             try:
@@ -443,6 +460,8 @@ class Cache:
             write_store_id(self.store)
             self._versions = set()
         if call.code_version not in self._versions:
+            from cachestore.cache.versions import keep_version
+
             keep_version(self.store, call, function, sources=self.settings.keep_sources, rules=self.rules)
             self._versions.add(call.code_version)
 

@@ -8,8 +8,10 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-from cachestore.index.missed import Note, added
+if TYPE_CHECKING:
+    from cachestore.index.missed import Note
 
 logger = logging.getLogger(__name__)
 
@@ -120,11 +122,12 @@ class NoteBuffer:
 
 def _keep(kept: dict[tuple[str, ...], Note], notes: Iterable[Note]) -> None:
     for note in notes:
-        seen = kept.get(note.subject)
+        subject = note.subject
+        seen = kept.get(subject)
         if seen is not None:
-            kept[note.subject] = added(seen, note)
+            kept[subject] = seen.plus(note)  # type: ignore[arg-type]  # of one subject, so of one kind
         elif len(kept) < _MOST_KEPT:
-            kept[note.subject] = note
+            kept[subject] = note
 
 
 def _flush_regularly(known: weakref.ref[NoteBuffer], wake: threading.Event) -> None:

@@ -1,10 +1,9 @@
-"""What the index says of a blob, and one use of it."""
+"""What the index says of a blob."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from typing import NamedTuple
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -65,45 +64,6 @@ class Entry:
         """Refuse times that say different things on different machines."""
         for name in ("created_at", "last_used_at", "expires_at"):
             require_aware(name, getattr(self, name))
-
-
-class Touch(NamedTuple):
-    """Notes that `user` used an entry `hits` times, the last time `at`, and what that saved.
-
-    One is made at each hit, so it is a tuple, and `at` is what `time.time` says: seconds since 1970, in UTC.
-    """
-
-    key: str
-    user: str
-    at: float
-    seconds_saved: float
-    hits: int = 1
-
-    @property
-    def last_used_at(self) -> datetime:
-        """The time as the tables have it."""
-        return datetime.fromtimestamp(self.at, UTC)
-
-    @property
-    def subject(self) -> tuple[str, ...]:
-        """What notes that can be added up have in common."""
-        return self.key, self.user
-
-    def plus(self, other: Touch) -> Touch:
-        """Return both uses as one; they are of the same key by the same user.
-
-        Examples
-        --------
-        >>> Touch("4be1", "ana", 1.7e9, 2.0).plus(Touch("4be1", "ana", 1.6e9, 2.0))
-        Touch(key='4be1', user='ana', at=1700000000.0, seconds_saved=4.0, hits=2)
-        """
-        return Touch(
-            self.key,
-            self.user,
-            max(self.at, other.at),
-            self.seconds_saved + other.seconds_saved,
-            self.hits + other.hits,
-        )
 
 
 def require_aware(name: str, time: datetime | None) -> None:

@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING
 
 from cachestore.errors import IndexUnavailable
 from cachestore.index.buffer import NoteBuffer
-from cachestore.index.entry import Entry, Touch
-from cachestore.index.evicted import Evicted
 from cachestore.index.history import History
-from cachestore.index.missed import Missed, Note
 from cachestore.index.place import Place, placed, reading
-from cachestore.index.selection import Selection, begins
-from cachestore.index.statistics import Statistics, gather
 
+# A hit needs none of these, and making a dataclass takes as long as ten hits.
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+    from cachestore.index.entry import Entry
+    from cachestore.index.evicted import Evicted
+    from cachestore.index.missed import Missed, Note
+    from cachestore.index.selection import Selection
+    from cachestore.index.statistics import Statistics
+    from cachestore.index.touch import Touch
 
 
 class Index:
@@ -165,6 +168,7 @@ class Index:
         IndexUnavailable, SchemaMismatch
             If the index cannot be read.
         """
+        from cachestore.index.selection import begins
         from cachestore.index.tables import entries
 
         return self._read(entries.select().where(begins(entries.c.key, prefix)).order_by(entries.c.key))
@@ -216,6 +220,8 @@ class Index:
         IndexUnavailable, SchemaMismatch
             If the index cannot be read.
         """
+        from cachestore.index.statistics import Statistics, gather
+
         with reading(self._place) as connection:
             return Statistics() if connection is None else gather(connection)
 
@@ -249,6 +255,7 @@ class Index:
 
     def _read(self, what: Selection | sa.Select[tuple[object, ...]]) -> list[Entry]:
         from cachestore.index import rows
+        from cachestore.index.selection import Selection
 
         with reading(self._place) as connection:
             if connection is None:

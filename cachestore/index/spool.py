@@ -17,11 +17,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cachestore.index.entry import Touch
 from cachestore.index.files import locked, make_folder, share
-from cachestore.index.missed import Missed, Note
+from cachestore.index.touch import Touch
+
+if TYPE_CHECKING:
+    from cachestore.index.missed import Missed, Note
 
 logger = logging.getLogger(__name__)
 
@@ -176,6 +178,8 @@ def _missed(
     code_parts: dict[str, str] | None,
     times: int,
 ) -> Missed:
+    from cachestore.index.missed import Missed
+
     mappings = (arguments, code_parts or {})
     _refuse_unwritable(key, user, function, code_version, call_digest, outcome)
     for mapping in mappings:

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 
-from cachestore.index.entry import Touch
 from cachestore.index.tables import entries, orphans, uses
+from cachestore.index.touch import Touch
 from cachestore.index.upsert import batches, larger, upsert
 
 
