@@ -15,21 +15,17 @@ The index is bookkeeping: a hit never waits for SQL, and losing the index loses 
 from __future__ import annotations
 
 import logging
-import platform
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from cachestore.blob import BlobReader, Metadata, Parent, Place, encode
-from cachestore.cache.acceptance import Acceptance
-from cachestore.cache.entries import KnownCall, entry_of
+from cachestore.blob import BlobReader, Parent, Place
 from cachestore.cache.store_file import read_store_id, write_store_id
 from cachestore.cache.trouble import Trouble
-from cachestore.cache.versions import keep_version
 from cachestore.errors import (
     BlobError,
     CachestoreError,
@@ -40,10 +36,15 @@ from cachestore.errors import (
     SchemaMismatch,
     StorageError,
 )
-from cachestore.index import Entry, Evicted, Index, Missed, Touch
+from cachestore.index import Index, Touch
 from cachestore.keys import CallKey, Rules, digest
 from cachestore.settings import Settings
 from cachestore.storage import STORE_FILE, ObjectStore, blob_path
+
+if TYPE_CHECKING:
+    from cachestore.blob import Metadata
+    from cachestore.cache.acceptance import Acceptance
+    from cachestore.index import Entry
 
 # Digesting an array costs next to nothing beside writing it; walking a small value costs more than it tells.
 _DIGESTED_FROM = 64 * 1024
@@ -55,12 +56,46 @@ _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True)
 class Hit:
-    """Is the answer of a cache that has the value."""
+    """Is the answer of a cache that has the value.
 
-    value: object
-    metadata: Metadata
+    Attributes
+    ----------
+    value
+        What was stored.
+    """
+
+    __slots__ = ("_reader", "value")
+
+    def __init__(self, reader: BlobReader) -> None:
+        self.value = reader.value()
+        reader.close()  # people hold many hits, and a file may be open for each
+        # Most are asked for nothing but the value: what the blob says besides is read by whoever asks.
+        self._reader = reader
+
+    @property
+    def key(self) -> str:
+        """The key of the entry: in an accepted version of the code another one than that of the call."""
+        return self._reader.key
+
+    @property
+    def value_digest(self) -> str | None:
+        """The digest of the value, where it has one."""
+        return self._reader.value_digest
+
+    @property
+    def seconds(self) -> float:
+        """How long computing took."""
+        return self._reader.seconds
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the blob says of itself."""
+        return self._reader.metadata
+
+    def __repr__(self) -> str:
+        """Show the value."""
+        return f"Hit({self.value!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +136,6 @@ class Cache:
         self.index = index
         self.settings = settings
         self.trouble = trouble or Trouble()
-        self.acceptance = Acceptance(store)
         self._name_index = name_index
         self._named = False
         self._merged = False
@@ -121,6 +155,13 @@ class Cache:
     def rules(self) -> Rules:
         """How code is looked at by whoever makes keys for this cache."""
         return Rules.of(self.settings)
+
+    @cached_property
+    def acceptance(self) -> Acceptance:
+        """Which code versions answer for which; asked at a miss."""
+        from cachestore.cache.acceptance import Acceptance
+
+        return Acceptance(self.store)
 
     @cached_property
     def user(self) -> str:
@@ -175,7 +216,7 @@ class Cache:
     ) -> Metadata | Miss:
         """Look a call up as `look_up` does, without loading the value and without counting a use."""
         found = self.peek(call.key, accept=accept)
-        if isinstance(found, Metadata):
+        if not isinstance(found, Miss):
             return found
         return self._answer_missed(call, found, refusal, counts, lambda key: self.peek(key, accept=accept))
 
@@ -204,6 +245,9 @@ class Cache:
             if missed.reason == "unavailable" or not self._name_index():
                 return
             self._named = True
+        from cachestore.cache.entries import KnownCall
+        from cachestore.index import Missed
+
         known = KnownCall.of(call)
         self.index.miss(
             Missed(
@@ -237,14 +281,14 @@ class Cache:
             Never an error: an ill store is a miss, and is told once.
         """
         started = time.perf_counter()
-        found = self._read(key, lambda reader: Hit(self._load(reader), reader.metadata), accept)
+        found = self._read(key, self._hit, accept)
         if isinstance(found, Hit):
             # Loading took time too: what a hit saves is counted net.
-            saved = found.metadata.seconds - (time.perf_counter() - started)
+            saved = found.seconds - (time.perf_counter() - started)
             if self.index.private and not self._named:
                 self._named = True
                 self._name_index()
-            self.index.touch(Touch(key=key, user=self.user, at=_now(), seconds_saved=saved))
+            self.index.touch(Touch(key, self.user, time.time(), saved))
         return found
 
     def peek(self, key: str, *, accept: Callable[[Metadata], bool] | None = None) -> Metadata | Miss:
@@ -287,6 +331,11 @@ class Cache:
         Metadata or None
             What was stored of the value besides itself; None where it could not be stored, which is told once.
         """
+        import platform
+
+        from cachestore.blob import Metadata, encode
+        from cachestore.cache.entries import entry_of
+
         metadata = Metadata(
             key=call.key,
             function=call.function,
@@ -336,6 +385,8 @@ class Cache:
         IndexUnavailable, SchemaMismatch, StorageError
             If they cannot be removed; then they are kept.
         """
+        from cachestore.index import Evicted
+
         keys = list(keys)
         reasons, now = reasons or {}, _now()
         evicted = [Evicted(key, self.user, now, command, reasons.get(key, "")) for key in keys]
@@ -372,6 +423,8 @@ class Cache:
 
     def adopt(self, keys: Iterable[str]) -> list[str]:
         """Give rows to blobs that have none; return the keys that have no blob."""
+        from cachestore.cache.entries import entry_of
+
         adopted, gone = [], []
         for key in keys:
             try:
@@ -432,6 +485,8 @@ class Cache:
             write_store_id(self.store)
             self._versions = set()
         if call.code_version not in self._versions:
+            from cachestore.cache.versions import keep_version
+
             keep_version(self.store, call, function, sources=self.settings.keep_sources, rules=self.rules)
             self._versions.add(call.code_version)
 
@@ -468,10 +523,10 @@ class Cache:
                 return Miss("unreadable")
         return Miss("corrupt")
 
-    def _load(self, reader: BlobReader) -> object:
-        if reader.size > _COMES_WHOLE:
-            self.store.fetch(blob_path(reader.metadata.key), reader.size)
-        return reader.value()
+    def _hit(self, reader: BlobReader) -> Hit:
+        if reader.size > _COMES_WHOLE and reader.key is not None:
+            self.store.fetch(blob_path(reader.key), reader.size)
+        return Hit(reader)
 
     def _tell_store(self, error: CachestoreError) -> None:
         self.trouble.tell("store", "The store is ill: results are computed, and not shared.", error)
