@@ -8,6 +8,16 @@ Never touches a store, a clock or an index, and never unpickles what has not bee
 from cachestore.blob.codecs import choose_codec
 from cachestore.blob.metadata import Metadata, Parent
 from cachestore.blob.reader import BlobReader, Source
+from cachestore.blob.serializers import register_serializer
 from cachestore.blob.writer import Encoded, encode
 
-__all__ = ["BlobReader", "Encoded", "Metadata", "Parent", "Source", "choose_codec", "encode"]
+__all__ = [
+    "BlobReader",
+    "Encoded",
+    "Metadata",
+    "Parent",
+    "Source",
+    "choose_codec",
+    "encode",
+    "register_serializer",
+]
