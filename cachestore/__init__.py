@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from cachestore.cache import register_serializer as register_serializer
     from cachestore.cache.persistence import dump as dump
     from cachestore.cache.persistence import load as load
     from cachestore.errors import BlobError as BlobError
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from cachestore.parallel import register as register
 
 _HOMES = {
+    "cachestore.cache": ("register_serializer",),
     "cachestore.cache.persistence": ("dump", "load"),
     "cachestore.errors": (
         "BlobError",

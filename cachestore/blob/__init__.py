@@ -14,12 +14,28 @@ from cachestore.blob.reader import BlobReader, Source
 
 if TYPE_CHECKING:
     from cachestore.blob.metadata import Metadata
+    from cachestore.blob.serializers import register_serializer
     from cachestore.blob.writer import Encoded, encode
 
-__all__ = ["BlobReader", "Encoded", "Metadata", "Parent", "Place", "Source", "codec_chooser", "encode"]
+__all__ = [
+    "BlobReader",
+    "Encoded",
+    "Metadata",
+    "Parent",
+    "Place",
+    "Source",
+    "codec_chooser",
+    "encode",
+    "register_serializer",
+]
 
 # What a hit does not need is imported when it is first named.
-_HOMES = {"Encoded": "writer", "Metadata": "metadata", "encode": "writer"}
+_HOMES = {
+    "Encoded": "writer",
+    "Metadata": "metadata",
+    "encode": "writer",
+    "register_serializer": "serializers",
+}
 
 
 def __getattr__(name: str) -> object:

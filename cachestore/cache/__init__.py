@@ -16,7 +16,7 @@ from cachestore.cache.opening import absolute, keeping_near, located, open_cache
 from cachestore.keys import CallKey
 
 if TYPE_CHECKING:
-    from cachestore.blob import Metadata
+    from cachestore.blob import Metadata, register_serializer
 
 __all__ = [
     "Cache",
@@ -31,12 +31,13 @@ __all__ = [
     "open_cache",
     "open_settled",
     "opened",
+    "register_serializer",
 ]
 
 
 def __getattr__(name: str) -> object:
-    if name != "Metadata":
+    if name not in ("Metadata", "register_serializer"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from cachestore.blob import Metadata  # a hit does without
+    from cachestore import blob  # a hit does without these
 
-    return Metadata
+    return getattr(blob, name)

@@ -39,6 +39,7 @@ from cachestore.errors import (
 from cachestore.index import Index, Touch
 from cachestore.keys import CallKey, Rules, digest
 from cachestore.settings import Settings
+from cachestore.settings.settings import LoadPolicy
 from cachestore.storage import STORE_FILE, ObjectStore, blob_path
 
 if TYPE_CHECKING:
@@ -67,8 +68,8 @@ class Hit:
 
     __slots__ = ("_reader", "value")
 
-    def __init__(self, reader: BlobReader) -> None:
-        self.value = reader.value()
+    def __init__(self, reader: BlobReader, policy: LoadPolicy) -> None:
+        self.value = reader.value(policy=policy)
         reader.close()  # people hold many hits, and a file may be open for each
         # Most are asked for nothing but the value: what the blob says besides is read by whoever asks.
         self._reader = reader
@@ -526,7 +527,7 @@ class Cache:
     def _hit(self, reader: BlobReader) -> Hit:
         if reader.size > _COMES_WHOLE and reader.key is not None:
             self.store.fetch(blob_path(reader.key), reader.size)
-        return Hit(reader)
+        return Hit(reader, self.settings.load_policy)
 
     def _tell_store(self, error: CachestoreError) -> None:
         self.trouble.tell("store", "The store is ill: results are computed, and not shared.", error)
