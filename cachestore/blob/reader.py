@@ -11,6 +11,7 @@ from blake3 import blake3
 from cachestore.blob.bodies import LoadPolicy, value_of
 from cachestore.blob.codecs import RAW, check_chunk, decompress_chunk
 from cachestore.blob.header import HEADER_LENGTH, Trailer
+from cachestore.blob.small import small_blob
 from cachestore.blob.table import BUFFER, Chunk, Frame, Table
 from cachestore.errors import BlobError, CorruptBlob
 from cachestore.in_order import in_order
@@ -62,12 +63,18 @@ class BlobReader:
         Its length in bytes.
     """
 
-    def __init__(self, source: Source, tail: memoryview, trailer: Trailer) -> None:
+    def __init__(self, source: Source, tail: bytes) -> None:
+        self._small = small_blob(tail)
+        if self._small is not None:
+            self.size = len(tail)
+            self._head, self._raw_metadata, _, body = self._small
+            self._raw_size = body.nbytes
+            return
         self._source = source
-        self._tail = tail
-        self._tail_start = trailer.total_length - len(tail)
-        self._trailer = trailer
-        self.size = trailer.total_length
+        self._tail = memoryview(tail)
+        self._trailer = Trailer.parse(self._tail)
+        self.size = self._trailer.total_length
+        self._tail_start = self.size - len(tail)
         self._table = self._read_table()
         self._raw_metadata = self._read_metadata()
         self._head = self._table.head
@@ -92,13 +99,12 @@ class BlobReader:
             If a later cachestore wrote it.
         """
         length = source.suffix_length
-        tail = memoryview(source.suffix(length))
-        trailer = Trailer.parse(tail)
-        if len(tail) < length and len(tail) != trailer.total_length:
+        tail = source.suffix(length)
+        reader = cls(source, tail)
+        if len(tail) < length and len(tail) != reader.size:
             raise CorruptBlob(
-                f"The blob has {len(tail)} bytes and declares {trailer.total_length}. Recompute the value."
+                f"The blob has {len(tail)} bytes and declares {reader.size}. Recompute the value."
             )
-        reader = cls(source, tail, trailer)
         if key is not None and reader.key != key:
             raise CorruptBlob(
                 f"The blob asked for with key {key} holds the value of key {reader.key}. "
@@ -155,9 +161,9 @@ class BlobReader:
         BlobError
             If the value does not fit into memory, cannot be unpickled here, or shall not be.
         """
+        if self._small is not None:
+            return value_of(self._small.kind, self._small.body, (), policy=policy)
         frames = self._table.frames
-        if not self._tail_start and len(frames) == 1 and len(frames[0].chunks) == 1:
-            return self._small_value(frames[0], frames[0].chunks[0], policy)
         contents = [_Content(frame) for frame in frames]
         self._read(map(_allocated, _windows(contents)), self._take)
         *buffers, body = [content.raw for content in contents]
@@ -165,7 +171,9 @@ class BlobReader:
 
     def close(self) -> None:
         """Let go of the source and of what came from it; only what the blob says of itself stays at hand."""
-        del self._source, self._tail, self._table
+        if self._small is None:
+            del self._source, self._tail, self._table
+        self._small = None
 
     def verify(self) -> None:
         """Check every digest, and neither decompress nor unpickle anything.
@@ -178,20 +186,9 @@ class BlobReader:
         CorruptBlob
             If any byte is not as it was written.
         """
-        self._read(_windows([_Content(frame) for frame in self._table.frames]), self._check)
+        if self._small is None:
+            self._read(_windows([_Content(frame) for frame in self._table.frames]), self._check)
         self.metadata  # noqa: B018 - reads and checks them
-
-    def _small_value(self, frame: Frame, chunk: Chunk, policy: LoadPolicy) -> object:
-        """Return the value of a blob that is at hand and has a body of one chunk: most have."""
-        self._check_gap(0, self._tail[: chunk.offset])
-        stored = self._tail[chunk.offset : chunk.offset + chunk.stored_size]
-        _check_digest(chunk, stored)
-        check_chunk(chunk.codec, stored, chunk.raw_size)
-        if chunk.codec != RAW:
-            raw = memoryview(bytearray(chunk.raw_size))
-            decompress_chunk(chunk.codec, stored, raw)
-            stored = raw
-        return value_of(frame.kind, stored, (), policy=policy)
 
     def _read(self, windows: Iterable[_Window], work: Callable[[_Window], None]) -> None:
         outstanding = -(-self._tail_start // _WINDOW)  # what is at hand already is not worth a thread
