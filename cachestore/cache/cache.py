@@ -18,7 +18,7 @@ import logging
 import platform
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -43,7 +43,7 @@ from cachestore.errors import (
 from cachestore.index import Entry, Evicted, Index, Missed, Touch
 from cachestore.keys import CallKey, Rules, digest
 from cachestore.settings import Settings
-from cachestore.storage import STORE_FILE, ObjectStore, blob_path
+from cachestore.storage import STORE_FILE, ObjectStore, blob_path, each
 
 # Digesting an array costs next to nothing beside writing it; walking a small value costs more than it tells.
 _DIGESTED_FROM = 64 * 1024
@@ -51,6 +51,7 @@ _DIGESTED_FROM = 64 * 1024
 _logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,6 +238,25 @@ class Cache:
             self.index.touch(Touch(key=key, user=self.user, at=_now(), seconds_saved=saved))
         return found
 
+    def get_many(self, keys: Iterable[str]) -> Iterator[Hit | Miss]:
+        """Look keys up and load their values, as many at a time as the store is worth; answers in order.
+
+        Each answer is as that of `get`. Keys are taken as answers are.
+        """
+        return self.ask_each(self.get, keys)
+
+    def ask_each(
+        self, ask: Callable[[_Item], _T], items: Iterable[_Item], *, callers: int = 1
+    ) -> Iterator[_T]:
+        """Give what `ask` finds in this cache for each item, in order, as many at a time as the store is worth.
+
+        Parameters
+        ----------
+        callers
+            How many do so at the same time: each takes its share.
+        """
+        return each(ask, items, at_once=max(1, self.store.at_once // callers))
+
     def peek(self, key: str, *, accept: Callable[[Metadata], bool] | None = None) -> Metadata | Miss:
         """Look a key up without loading its value and without counting a use."""
         return self._read(key, lambda reader: reader.metadata, accept)
@@ -361,18 +381,18 @@ class Cache:
 
     def adopt(self, keys: Iterable[str]) -> list[str]:
         """Give rows to blobs that have none; return the keys that have no blob."""
-        adopted, gone = [], []
-        for key in keys:
+
+        def read(key: str) -> Entry | str | None:
             try:
-                metadata, size = self.read_metadata(key)
+                return entry_of(*self.read_metadata(key))
             except ObjectNotFound:
-                gone.append(key)
+                return key
             except (StorageError, BlobError):
-                continue  # looked at again the next time
-            else:
-                adopted.append(entry_of(metadata, size))
-        self.index.record(adopted)
-        return gone
+                return None  # looked at again the next time
+
+        found = [*each(read, keys, at_once=self.store.at_once)]
+        self.index.record(entry for entry in found if isinstance(entry, Entry))
+        return [key for key in found if isinstance(key, str)]
 
     def store_id(self) -> str | None:
         """Read the random id of the store; None before its first put."""

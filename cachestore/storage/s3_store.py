@@ -99,7 +99,7 @@ class S3Store(FsspecStore):
             else:
                 self._delete_batch(batch)
 
-    def sweep_unfinished(self, older_than: timedelta) -> int:
+    def sweep_unfinished(self, older_than: timedelta, *, act: bool = True) -> int:
         """Abort the uploads of writers that were killed, which cost space and are in no listing."""
         _, root = self._bucket()
         page: dict[str, Any] = {"Prefix": root}
@@ -109,8 +109,9 @@ class S3Store(FsspecStore):
             for found in answer.get("Uploads", []):
                 # Some servers name those of other prefixes as well.
                 if found["Key"].startswith(root) and found["Initiated"].astimezone(UTC) < young:
-                    self._abort(found["Key"], found["UploadId"])
                     swept += 1
+                    if act:
+                        self._abort(found["Key"], found["UploadId"])
             if not answer.get("IsTruncated"):
                 return swept
             page["KeyMarker"] = answer["NextKeyMarker"]
@@ -126,7 +127,7 @@ class S3Store(FsspecStore):
         def send(numbered: tuple[int, bytes]) -> dict[str, Any]:
             number, part = numbered
             sent = ask("upload_part", UploadId=upload, PartNumber=number, body=part)
-            return {"PartNumber": number, "ETag": sent["ETag"]}
+            return {"PartNumber": number, "ETag": sent.get("ETag", "")}
 
         def counted() -> Iterator[tuple[int, bytes]]:
             nonlocal size
