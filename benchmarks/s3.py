@@ -91,7 +91,7 @@ def small(location: str, near: str, far: str) -> None:
         alone = seconds(lambda: [cache.get(key) for key in keys[:200]]) * SMALL / 200
         for _ in range(ROUNDS):
             found: list[object] = []
-            together = seconds(lambda: found.extend(cache.get_many(keys)))
+            together = seconds(lambda found=found: found.extend(cache.get_many(keys)))
             assert all(isinstance(hit, Hit) for hit in found)
             print(
                 f"{SMALL} small hits, 30 ms away: {alone:.1f} s alone, {together:.2f} s together, "

@@ -189,12 +189,12 @@ def test_a_server_that_hangs_at_any_moment_is_found_out(moto_server, s3_store_ur
 
 def test_who_makes_the_parts_may_take_longer_than_the_timeout(moto_server, s3_store_url):
     location, options = s3_store_url(moto_server)
-    store = open_store(location, storage_options=options, timeout=0.5)
+    store = open_store(location, storage_options=options, timeout=2.0)
 
     def parts():
         for _ in range(3):
             yield PART * b"x"
-            time.sleep(0.7)
+            time.sleep(2.2)
 
     store.put("marks/a", parts())
     assert len(store.get("marks/a")) == 3 * PART
