@@ -26,7 +26,7 @@ PART = 8 * 2**20
 # Two parts and a little: an upload, though a short one.
 SIZE = 2 * PART + 1024
 
-# Forked for each kill once its client is made: what takes long is not to be killed.
+# A writer is forked for each kill, and says that it is one once its client is made, which takes longest.
 WRITERS = """
 import os, sys
 from cachestore.storage import open_store
@@ -39,6 +39,7 @@ for line in sys.stdin:
     if not writer:
         store = open_store(location, storage_options=options)
         letter = line.strip().encode()
+        list(store.list(""))
         os.write(1, b"%d\\n" % os.getpid())
         while True:
             store.put(path, [letter * (size // 4)] * 4)
@@ -62,7 +63,7 @@ def test_a_killed_upload_leaves_the_old_object_or_the_new_one(seaweedfs, s3_stor
             for number in range(KILLS):
                 print(chr(ord("a") + number % 26), file=writers.stdin)
                 writer = int(writers.stdout.readline())
-                time.sleep(chance.random() * 0.8)
+                time.sleep(chance.random() * 0.5)
                 os.kill(writer, signal.SIGKILL)
                 assert writers.stdout.readline() == "dead\n"
                 _check(store)
