@@ -1,4 +1,4 @@
-"""Work on many items at once, a bounded number at a time, and hand the results on in order."""
+"""Work on many items at once, a bounded number of them, and hand the results on in order."""
 
 from __future__ import annotations
 
@@ -6,24 +6,25 @@ from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import TypeVar
 
-T = TypeVar("T")
-R = TypeVar("R")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
-def in_order(work: Callable[[T], R], items: Iterable[T], *, at_once: int) -> Generator[R]:
-    """Iterate over `work(item)` of each item, worked on by `at_once` threads.
+def in_order(work: Callable[[Item], Result], items: Iterable[Item], *, at_once: int) -> Generator[Result]:
+    """Iterate over what `work` returns for each item, worked on by `at_once` threads.
 
-    Items are taken as results are: no more than two for each thread are ever between the two. The first error is
-    raised in its turn; what has not begun by then does not begin. No thread outlives the iteration.
+    At most one item more than threads is under way, or waits with a result that was not yet taken. The first error is
+    raised in its turn and ends it: work that has not begun is dropped. When this ends, by an error or because
+    nobody asks for more, nothing is still under way and no thread is left.
 
     Parameters
     ----------
     work
-        Is called in any of the threads.
+        Called in other threads, each time in a copy of the caller's context; in the caller's own where `at_once` is 1.
     items
-        Is iterated over by the thread that asks for the results.
+        May be endless: they are taken in the caller's thread, as results are.
     at_once
-        1 works in that thread itself.
+        How many are worked on at the same time.
 
     Examples
     --------
@@ -33,20 +34,22 @@ def in_order(work: Callable[[T], R], items: Iterable[T], *, at_once: int) -> Gen
     if at_once == 1:
         yield from map(work, items)
         return
+    # A hit in a local store needs none of this.
     from concurrent.futures import Future, ThreadPoolExecutor
+    from contextvars import copy_context
 
-    begun: deque[Future[R]] = deque()
-    with ThreadPoolExecutor(at_once, thread_name_prefix="cachestore") as threads:
-        try:
-            for item in items:
-                begun.append(threads.submit(work, item))
-                if len(begun) >= 2 * at_once:
-                    yield begun.popleft().result()
-            while begun:
-                yield begun.popleft().result()
-        finally:
-            for future in begun:
-                future.cancel()
+    under_way: deque[Future[Result]] = deque()
+    threads = ThreadPoolExecutor(at_once, thread_name_prefix="cachestore")
+    try:
+        for item in items:
+            under_way.append(threads.submit(copy_context().run, work, item))
+            # Those in front that are done are given at once, else the window is full of them.
+            while under_way and (len(under_way) > at_once or under_way[0].done()):
+                yield under_way.popleft().result()
+        while under_way:
+            yield under_way.popleft().result()
+    finally:
+        threads.shutdown(wait=True, cancel_futures=True)
 
 
 def processors() -> int:

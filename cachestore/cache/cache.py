@@ -17,7 +17,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -36,6 +36,7 @@ from cachestore.errors import (
     SchemaMismatch,
     StorageError,
 )
+from cachestore.in_order import in_order
 from cachestore.index import Index, Touch
 from cachestore.keys import CallKey, Rules, digest
 from cachestore.settings import Settings
@@ -55,6 +56,7 @@ _COMES_WHOLE = 2**20
 _logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+_Item = TypeVar("_Item")
 
 
 class Hit:
@@ -292,6 +294,25 @@ class Cache:
             self.index.touch(Touch(key, self.user, time.time(), saved))
         return found
 
+    def get_many(self, keys: Iterable[str]) -> Iterator[Hit | Miss]:
+        """Look keys up and load their values, as many at a time as the store is worth; answers in order.
+
+        Each answer is as that of `get`. Keys are taken as answers are.
+        """
+        return self.ask_each(self.get, keys)
+
+    def ask_each(
+        self, ask: Callable[[_Item], _T], items: Iterable[_Item], *, callers: int = 1
+    ) -> Iterator[_T]:
+        """Give what `ask` finds in this cache for each item, in order, as many at a time as the store is worth.
+
+        Parameters
+        ----------
+        callers
+            How many do so at the same time: each takes its share.
+        """
+        return in_order(ask, items, at_once=max(1, self.store.at_once // callers))
+
     def peek(self, key: str, *, accept: Callable[[Metadata], bool] | None = None) -> Metadata | Miss:
         """Look a key up without loading its value and without counting a use."""
         return self._read(key, lambda reader: reader.metadata, accept)
@@ -425,19 +446,19 @@ class Cache:
     def adopt(self, keys: Iterable[str]) -> list[str]:
         """Give rows to blobs that have none; return the keys that have no blob."""
         from cachestore.cache.entries import entry_of
+        from cachestore.index import Entry
 
-        adopted, gone = [], []
-        for key in keys:
+        def read(key: str) -> Entry | str | None:
             try:
-                metadata, size = self.read_metadata(key)
+                return entry_of(*self.read_metadata(key))
             except ObjectNotFound:
-                gone.append(key)
+                return key
             except (StorageError, BlobError):
-                continue  # looked at again the next time
-            else:
-                adopted.append(entry_of(metadata, size))
-        self.index.record(adopted)
-        return gone
+                return None  # looked at again the next time
+
+        found = [*in_order(read, keys, at_once=self.store.at_once)]
+        self.index.record(entry for entry in found if isinstance(entry, Entry))
+        return [key for key in found if isinstance(key, str)]
 
     def store_id(self) -> str | None:
         """Read the random id of the store; None before its first put."""

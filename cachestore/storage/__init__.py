@@ -9,7 +9,6 @@ Never knows what the bytes mean, never asks `exists()`, never lets another libra
 """
 
 from cachestore.storage.local_store import LocalStore
-from cachestore.storage.many import each
 from cachestore.storage.object_store import ObjectInfo, ObjectStore
 from cachestore.storage.opening import open_store, with_near
 from cachestore.storage.paths import (
@@ -44,7 +43,6 @@ __all__ = [
     "StoredObject",
     "accepted_path",
     "blob_path",
-    "each",
     "is_temporary",
     "key_of",
     "open_store",

@@ -17,7 +17,7 @@ from typing import Any
 
 from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.settings.settings import without_password
-from cachestore.storage.deadline import allowance, expect, remaining
+from cachestore.storage.deadline import allowance, expect, remaining, uncounted
 from cachestore.storage.failures import AlreadyThere, BeyondTheEnd, failure
 from cachestore.storage.gathering import gathered
 from cachestore.storage.object_store import ObjectInfo
@@ -123,7 +123,7 @@ class FsspecStore:
         """How many requests are worth having under way."""
         return 16 if self._can.remote else 1
 
-    def sweep_unfinished(self, older_than: timedelta) -> int:
+    def sweep_unfinished(self, older_than: timedelta, *, act: bool = True) -> int:
         """Do nothing: what is unfinished is in the listing, or the server's own to remove."""
         return 0
 
@@ -306,7 +306,8 @@ class FsspecStore:
         made = self._made
         if made is not None and made[0] == os.getpid():
             return made[1], made[2]
-        with _making:
+        # Packages are imported, options read: a slow machine is no slow store.
+        with uncounted(), _making:
             if self._made is not made and self._made is not None:
                 return self._made[1], self._made[2]
             if made is not None:

@@ -137,9 +137,9 @@ class GuardedStore:
         first, rest = self._guard(begin, extra=_LISTING)
         return chain(first, rest)
 
-    def sweep_unfinished(self, older_than: timedelta) -> int:
+    def sweep_unfinished(self, older_than: timedelta, *, act: bool = True) -> int:
         """Remove what puts that died have left where no listing shows it."""
-        return self._watch(lambda: self._inner.sweep_unfinished(older_than))
+        return self._watch(lambda: self._inner.sweep_unfinished(older_than, act=act))
 
     def _guard(self, operation: Callable[[], T], *, extra: float = 0.0) -> T:
         """Do one operation: one deadline, few tries."""

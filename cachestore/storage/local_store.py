@@ -154,7 +154,7 @@ class LocalStore:
             checked_path(folder)
         return self._walk(folder, prefix)
 
-    def sweep_unfinished(self, older_than: timedelta) -> int:
+    def sweep_unfinished(self, older_than: timedelta, *, act: bool = True) -> int:
         """Do nothing: what is unfinished is a temporary file, and listed."""
         return 0
 

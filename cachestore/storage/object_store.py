@@ -142,8 +142,15 @@ class ObjectStore(Protocol):
             If the store does not answer, or refuses.
         """
 
-    def sweep_unfinished(self, older_than: timedelta) -> int:
-        """Remove what unfinished puts left behind where no listing shows it, and return how many they were.
+    def sweep_unfinished(self, older_than: timedelta, *, act: bool = True) -> int:
+        """Remove what unfinished puts left behind where no listing shows it, and return how many they are.
+
+        Parameters
+        ----------
+        older_than
+            By the store's clock; younger ones may be under way.
+        act
+            False only counts them.
 
         Raises
         ------

@@ -12,11 +12,11 @@ from itertools import chain, islice
 from typing import Any, TypeVar
 
 from cachestore.errors import ObjectNotFound, SettingsError, StorageError
+from cachestore.in_order import in_order
 from cachestore.storage.deadline import deadline
 from cachestore.storage.failures import AlreadyThere, BeyondTheEnd
 from cachestore.storage.fsspec_store import FsspecStore, modified_of
 from cachestore.storage.gathering import gathered
-from cachestore.storage.many import each
 from cachestore.storage.object_store import ObjectInfo
 from cachestore.storage.paths import checked_path
 from cachestore.storage.tries import tried
@@ -99,7 +99,7 @@ class S3Store(FsspecStore):
             else:
                 self._delete_batch(batch)
 
-    def sweep_unfinished(self, older_than: timedelta) -> int:
+    def sweep_unfinished(self, older_than: timedelta, *, act: bool = True) -> int:
         """Abort the uploads of writers that were killed, which cost space and are in no listing."""
         _, root = self._bucket()
         page: dict[str, Any] = {"Prefix": root}
@@ -109,8 +109,9 @@ class S3Store(FsspecStore):
             for found in answer.get("Uploads", []):
                 # Some servers name those of other prefixes as well.
                 if found["Key"].startswith(root) and found["Initiated"].astimezone(UTC) < young:
-                    self._abort(found["Key"], found["UploadId"])
                     swept += 1
+                    if act:
+                        self._abort(found["Key"], found["UploadId"])
             if not answer.get("IsTruncated"):
                 return swept
             page["KeyMarker"] = answer["NextKeyMarker"]
@@ -126,7 +127,7 @@ class S3Store(FsspecStore):
         def send(numbered: tuple[int, bytes]) -> dict[str, Any]:
             number, part = numbered
             sent = ask("upload_part", UploadId=upload, PartNumber=number, body=part)
-            return {"PartNumber": number, "ETag": sent["ETag"]}
+            return {"PartNumber": number, "ETag": sent.get("ETag", "")}
 
         def counted() -> Iterator[tuple[int, bytes]]:
             nonlocal size
@@ -135,7 +136,7 @@ class S3Store(FsspecStore):
                 yield number, part
 
         try:
-            sent = list(each(send, counted(), at_once=_PARTS_AT_ONCE))
+            sent = list(in_order(send, counted(), at_once=_PARTS_AT_ONCE))
             try:
                 ask("complete_multipart_upload", UploadId=upload, MultipartUpload={"Parts": sent})
             except ObjectNotFound:

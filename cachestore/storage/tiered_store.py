@@ -90,9 +90,9 @@ class TieredStore:
         """How many requests to the far store are worth having under way."""
         return self._far.at_once
 
-    def sweep_unfinished(self, older_than: timedelta) -> int:
+    def sweep_unfinished(self, older_than: timedelta, *, act: bool = True) -> int:
         """Remove what unfinished puts left in the far store where no listing shows it."""
-        return self._far.sweep_unfinished(older_than)
+        return self._far.sweep_unfinished(older_than, act=act)
 
     def directory(self) -> Path | None:
         """Return the far store's directory."""

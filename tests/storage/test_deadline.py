@@ -1,9 +1,10 @@
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 
-from cachestore.storage.deadline import allowance, deadline, expect, moved, remaining
+from cachestore.storage.deadline import allowance, deadline, expect, moved, remaining, uncounted
 
 
 def test_without_a_deadline_the_wish_counts():
@@ -70,3 +71,12 @@ def test_one_that_has_passed_stays_so():
         moved(2**30)
         expect(2**30)
         assert remaining(5.0) <= 0.0
+
+
+def test_work_of_this_machine_does_not_count():
+    with deadline(0.05):
+        with uncounted():
+            until = time.monotonic() + 0.1
+            while time.monotonic() < until:
+                pass
+        assert 0.0 < remaining(5.0) <= 0.05
