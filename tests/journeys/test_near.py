@@ -333,7 +333,7 @@ def test_kills_lose_entries_and_nothing_else(place, environ, tmp_path, far_blobs
 SHARED = """
 import os, sys
 os.umask(0o077)
-import ctypes.util, getpass, pprint, random, uuid, cachestore
+import ctypes.util, getpass, pprint, random, uuid, blosc2, cachestore
 # Python itself may lie where only root gets: what is imported late is imported now.
 from cachestore import Memory
 location = os.environ["CACHESTORE_LOCATION"]
