@@ -70,7 +70,7 @@ def gets_of_blobs(proxy):
     return [
         path
         for method, path in proxy.requests
-        if method == "GET" and "/blobs/" in path and "-warm/" not in path
+        if method == "GET" and "/blobs/" in path and "-warm-" not in path
     ]
 
 
@@ -338,7 +338,7 @@ import ctypes.util, getpass, pprint, random, uuid, blosc2, cachestore
 from cachestore import Memory
 location = os.environ["CACHESTORE_LOCATION"]
 options = {"storage_options": __import__("json").loads(os.environ["CACHESTORE_STORAGE_OPTIONS"])}
-warm = Memory(location + "-warm", verbose=0, near=sys.argv[2] + "-warm", backend_options=options)
+warm = Memory(f"{location}-warm-{os.getpid()}", verbose=0, near=sys.argv[2] + "-warm", backend_options=options)
 for _ in range(2):
     warm.eval(random.Random(0).randbytes, 3_000_000)
 warm.store_backend.close()
