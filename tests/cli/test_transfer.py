@@ -37,7 +37,7 @@ def test_what_was_pushed_can_be_explained_there(run, store, keys, team):
     run("push", team, "--location", store)
     for location in (store, team):
         shown = json.loads(run("show", keys[0], "--location", location, "--json").stdout)
-        assert shown["metadata"]["creator"] == "ana"
+        assert shown["blob"]["creator"] == "ana"
     here, there = (run("why", keys[0], "--location", location) for location in (store, team))
     assert (there.exit_code, there.stdout) == (here.exit_code, here.stdout)
 
