@@ -88,7 +88,7 @@ def forget_open_caches():
     opening._opened.clear()
 
 
-@pytest.mark.parametrize("size", [100, 5 * 2**20 + 3])
+@pytest.mark.parametrize("size", [100, 5 * 2**20 + 3, 36 * 2**20])
 def test_a_hit_comes_from_near_once_it_was_here(place, remember, tmp_path, size):
     proxy = place[2]
     elsewhere = remember(near=False).cache(work)
