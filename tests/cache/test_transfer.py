@@ -184,7 +184,7 @@ def test_a_sound_one_is_never_overwritten_and_a_damaged_one_is(laptop, team):
     moved(laptop, team)
     sound, damaged, *_ = sorted(keys_in(team))
     metadata, _ = team.read_metadata(sound)
-    other = encode([17], replace(metadata, creator="ben"), compress=None)
+    other = encode([17], replace(metadata, creator="benjamin"), compress=None)
     team.store.put(blob_path(sound), list(other.parts))
     theirs = team.store.get(blob_path(sound))
     team.store.put(blob_path(damaged), [b"cut off"])

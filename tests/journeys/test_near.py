@@ -283,7 +283,9 @@ def test_commands_look_at_the_store_and_not_at_copies_of_it(python, command, env
     assert len(near_blobs(tmp_path)) == 3
     far = remember(near=False).store_backend.store
     damaged = near_blobs(tmp_path)[0].name
-    far.put(f"blobs/{damaged[:2]}/{damaged}", [b"garbage"])
+    content = bytearray(near_blobs(tmp_path)[0].read_bytes())
+    content[1000] ^= 0xFF
+    far.put(f"blobs/{damaged[:2]}/{damaged}", [content])
     verified = command("verify", "--json", environ=environ)
     assert verified.returncode == 1
     assert [finding["key"] for finding in json.loads(verified.stdout)["damaged"]] == [damaged]
