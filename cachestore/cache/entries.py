@@ -59,4 +59,5 @@ def entry_of(metadata: Metadata, stored_size: int) -> Entry:
         value_digest=metadata.value_digest,
         parents=tuple(parent.key for parent in metadata.parents),
         call_digest=KnownCall.of(metadata).versionless,
+        expires_at=metadata.expires_at,
     )

@@ -17,9 +17,10 @@ from urllib.parse import urlsplit
 
 from cachestore.blob import BlobReader, Encoded, Metadata, encode
 from cachestore.blob.header import pack_header
+from cachestore.cache.meter import Meter
 from cachestore.errors import CorruptBlob, ObjectNotFound, SettingsError, StorageError
 from cachestore.settings.settings import Compress, without_password
-from cachestore.storage import HeldObject, LocalStore, ObjectStore, open_store
+from cachestore.storage import HeldObject, LocalStore, ObjectStore, RangedObject, StoredObject, open_store
 
 # The first bytes of every blob, whichever format it has.
 _MAGIC: Final = pack_header()[:8]
@@ -95,14 +96,15 @@ def dump(
         for part in _encoded(value, compress):
             target.write(part)
         return None
-    if url is None:
-        with _whole(Path(target)) as temporary, temporary.open("wb") as file:
-            file.writelines(_encoded(value, compress))
-    elif blob:
-        url.put(_encoded(value, compress))
-    else:
-        with url.failures("write"), url.written() as temporary:
-            joblib.dump(value, str(temporary), compress=compress, protocol=protocol)
+    with Meter(f"dump {url.shown if url else target}") as meter:
+        if url is None:
+            with _whole(Path(target)) as temporary, temporary.open("wb") as file:
+                file.writelines(meter.passing(_encoded(value, compress)))
+        elif blob:
+            url.put(meter.passing(_encoded(value, compress)))
+        else:
+            with url.failures("write"), url.written(meter) as temporary:
+                joblib.dump(value, str(temporary), compress=compress, protocol=protocol)
     return [target]
 
 
@@ -140,7 +142,20 @@ def load(
         # joblib refuses the two together, before it opens anything.
         return joblib.load(filename, mmap_mode, ensure_native_byte_order)
     url = _Url.of(filename)
-    target = filename if url is None else url.opened()
+    with Meter(f"load {url.shown if url else filename}") as meter:
+        return _load(filename, url, mmap_mode, ensure_native_byte_order, meter)
+
+
+def _load(
+    filename: Any,
+    url: _Url | None,
+    mmap_mode: str | None,
+    ensure_native_byte_order: bool | Literal["auto"],
+    meter: Meter,
+) -> Any:
+    import joblib
+
+    target = filename if url is None else url.opened(meter)
     reader = _blob_reader(target, url)
     if reader is not None:
         if mmap_mode is not None:
@@ -148,7 +163,7 @@ def load(
             warnings.warn(
                 f'mmap_mode "{mmap_mode}" is not compatible with compressed file {shown}. '
                 f'"{mmap_mode}" flag will be ignored.',
-                stacklevel=2,
+                stacklevel=3,
             )
         with _without_secrets(url):
             return reader.value()
@@ -228,11 +243,12 @@ class _Url:
         """Open the store that the object is in."""
         return open_store(self.location)
 
-    def opened(self) -> Path | io.BufferedReader:
+    def opened(self, meter: Meter) -> Path | io.BufferedReader:
         """Return what joblib reads it from: a local file's path, or a file across the network."""
         if self.path is not None:
             return self.path
-        return io.BufferedReader(_RemoteFile(self.store(), self.name, self.shown), buffer_size=_PIECE)
+        store = _MeteredStore(self.store(), meter)
+        return io.BufferedReader(_RemoteFile(store, self.name, self.shown), buffer_size=_PIECE)
 
     def put(self, parts: Iterable[bytes | memoryview]) -> None:
         """Store the parts, whole or not at all."""
@@ -244,7 +260,7 @@ class _Url:
             file.writelines(parts)
 
     @contextmanager
-    def written(self) -> Iterator[Path]:
+    def written(self, meter: Meter) -> Iterator[Path]:
         """Give a local file to write, of a name that ends alike; it is put whole when it is complete."""
         import tempfile
 
@@ -257,7 +273,7 @@ class _Url:
             temporary = Path(folder, f"value{self.name[-32:]}")
             yield temporary
             with temporary.open("rb") as file, _without_secrets(self):
-                store.put(self.name, iter(lambda: file.read(_PIECE), b""))
+                store.put(self.name, meter.passing(iter(lambda: file.read(_PIECE), b"")))
 
     @contextmanager
     def failures(self, verb: str) -> Iterator[None]:
@@ -303,8 +319,7 @@ def _whole(final: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=final.parent) as folder:
         temporary = Path(folder, final.name)
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        # Whole or not at all if the process dies; as joblib's files it is not synced to the disk.
         temporary.replace(final)
 
 
@@ -356,10 +371,34 @@ def _of_size(reader: BlobReader, size: int) -> BlobReader:
     return reader
 
 
+class _MeteredStore:
+    """Is a store that objects are read from, and counts what is read."""
+
+    def __init__(self, store: ObjectStore, meter: Meter) -> None:
+        self._store = store
+        self._meter = meter
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+    def open(self, path: str) -> StoredObject:
+        return RangedObject(self, path)
+
+    def get_suffix(self, path: str, length: int) -> bytes:
+        return self._counted(self._store.get_suffix(path, length))
+
+    def get_range(self, path: str, start: int, stop: int) -> bytes:
+        return self._counted(self._store.get_range(path, start, stop))
+
+    def _counted(self, data: bytes) -> bytes:
+        self._meter.add(len(data))
+        return data
+
+
 class _RemoteFile(io.RawIOBase):
     """Reads an object of a store from start to end, a range at a time, so that it is never in memory whole."""
 
-    def __init__(self, store: ObjectStore, path: str, name: str) -> None:
+    def __init__(self, store: Any, path: str, name: str) -> None:
         super().__init__()
         self.store = store
         self.name = name  # joblib's warnings say it

@@ -17,9 +17,12 @@ from cachestore.cli.gc import gc
 from cachestore.cli.ls import ls
 from cachestore.cli.migrate import migrate
 from cachestore.cli.program import Program
+from cachestore.cli.pull import pull
+from cachestore.cli.push import push
 from cachestore.cli.rebuild import rebuild
 from cachestore.cli.show import show
 from cachestore.cli.stats import stats
+from cachestore.cli.sync import sync
 from cachestore.cli.verify import verify
 from cachestore.cli.why import why
 
@@ -28,7 +31,7 @@ __all__ = ["main"]
 
 @click.group(
     cls=Program,
-    commands=[stats, ls, show, why, accept, gc, verify, rebuild, doctor, migrate, config],
+    commands=[stats, ls, show, why, accept, gc, verify, rebuild, push, pull, sync, doctor, migrate, config],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="cachestore")

@@ -63,7 +63,7 @@ def gc(
     from cachestore.cache.eviction import Limits
 
     limits = Limits(older_than=older_than, max_size=max_size, max_entries=max_entries, function=function)
-    with target.existing_cache() as cache:
+    with target.existing_cache(near=True) as cache:
         if not private_index:
             gc.refuse_private(cache)
         plan = gc.plan(cache, limits)

@@ -45,15 +45,45 @@ class Target:
         return settings, origins
 
     @contextmanager
-    def existing_cache(self) -> Iterator[Cache]:
-        """Open the cache, which must be there: looking at a place leaves nothing behind."""
+    def existing_cache(self, *, near: bool = False) -> Iterator[Cache]:
+        """Open the cache, which must be there: looking at a place leaves nothing behind.
+
+        A command looks at the store itself, not at copies of it; one that removes entries removes copies too.
+        """
         from cachestore.cache.opening import open_existing
 
-        cache = open_existing(self.settings()[0])
-        try:
+        settings = self.settings()[0]
+        with _closed_then(open_existing(settings if near else replace(settings, near=False))) as cache:
             yield cache
-        finally:
-            cache.close()
+
+    @contextmanager
+    def cache(self) -> Iterator[Cache]:
+        """Open the cache, where nothing need be yet."""
+        from cachestore.cache import open_cache
+
+        with _closed_then(open_cache(replace(self.settings()[0], near=False))) as cache:
+            yield cache
+
+    @contextmanager
+    def other_cache(self, location: str, index: str | None, *, existing: bool = False) -> Iterator[Cache]:
+        """Open the cache at another place; where the settings name that place, as they say."""
+        from cachestore.cache import located, open_cache
+        from cachestore.cache.opening import open_existing
+
+        found, _ = find_settings()
+        assert found.location is not None  # it has a default
+        found = replace(found, location=located(found.location), near=False)
+        settings = found.at(located(location), index=index)
+        with _closed_then(open_existing(settings) if existing else open_cache(settings)) as cache:
+            yield cache
+
+
+@contextmanager
+def _closed_then(cache: Cache) -> Iterator[Cache]:
+    try:
+        yield cache
+    finally:
+        cache.close()
 
 
 def on_cache(command: Callable[..., None]) -> Callable[..., None]:

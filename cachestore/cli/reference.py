@@ -27,7 +27,8 @@ command takes any beginning that only one key has.
 | exit code | means |
 |---|---|
 | 0 | done |
-| 1 | something is wrong: `verify` or `show` found a damaged blob, `rebuild` could not read one; `doctor` found a \
+| 1 | something is wrong: `verify` or `show` found a damaged blob, `rebuild` could not read one; `push`, `pull` or \
+`sync` could not move an entry; `doctor` found a \
 fault; `why` knows nothing |
 | 2 | wrong usage, or it cannot be done: one paragraph on stderr says why and what to do |
 | 130 | interrupted with Ctrl-C |

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Literal, get_args
@@ -84,6 +85,19 @@ def matches(column: sa.ColumnElement[str], pattern: str, dialect: str) -> sa.Col
     """Return the condition that a function's name is like a pattern, whole or after a dot."""
     whole = _matches(column, pattern, dialect)
     return whole if "." in pattern else whole | _matches(column, f"*.{pattern}", dialect)
+
+
+def is_like(function: str, pattern: str) -> bool:
+    """Tell of one name what `matches` says of a column.
+
+    Examples
+    --------
+    >>> is_like("team.tables.features_wide", "features*"), is_like("team.features", "tables.*")
+    (True, False)
+    """
+    wanted = "".join({"*": ".*", "?": "."}.get(character, re.escape(character)) for character in pattern)
+    prefix = "" if "." in pattern else r"(?:.*\.)?"
+    return re.fullmatch(prefix + wanted, function, re.DOTALL) is not None
 
 
 def begins(column: sa.ColumnElement[str], prefix: str) -> sa.ColumnElement[bool]:

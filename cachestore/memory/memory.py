@@ -240,7 +240,7 @@ class Memory:
             _logger.warning("Cleared the whole cache at %s", self.store_backend.location)
 
     def flush(self) -> None:
-        """Wait until all results are where others find them; with write-behind they may be on their way.
+        """Wait until all that this process stored is where others find it; with write-behind it may be on its way.
 
         Raises
         ------

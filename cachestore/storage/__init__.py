@@ -26,7 +26,7 @@ from cachestore.storage.paths import (
     version_path,
 )
 from cachestore.storage.probe import ConditionalPut, probe_conditional_put, remove_probes
-from cachestore.storage.stored_object import HeldObject, StoredObject
+from cachestore.storage.stored_object import HeldObject, RangedObject, StoredObject
 
 __all__ = [
     "ACCEPTED",
@@ -40,6 +40,7 @@ __all__ = [
     "LocalStore",
     "ObjectInfo",
     "ObjectStore",
+    "RangedObject",
     "StoredObject",
     "accepted_path",
     "blob_path",

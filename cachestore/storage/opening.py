@@ -110,7 +110,7 @@ def with_near(
         As of `TieredStore`.
     """
     if not far.remote:
-        _log.debug("%s is near: no copies of it are kept in %s", far.url, near)
+        _log.info("%s is near already: no copies of it are kept in %s.", far.url, near)
         return far
     from cachestore.storage.address import address_of
     from cachestore.storage.tiered_store import TieredStore

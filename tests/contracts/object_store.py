@@ -256,6 +256,22 @@ class ObjectStoreContract:
             with pytest.raises(ValueError, match="names no object"):
                 work()
 
+    def test_what_a_store_may_learn_changes_nothing(self, store):
+        """`fetch` and `distrust` are about copies, of which a store need not have any."""
+        data = os.urandom(3 * 2**20)
+        for path in (blob_path(KEY), "marks/a"):
+            store.put(path, [data])
+            for learn in (
+                lambda path=path: store.fetch(path, len(data)),
+                lambda path=path: store.distrust(path),
+            ):
+                store.flush()
+                learn()
+                assert store.get(path) == data
+                assert store.get_range(path, 5, 2**21) == data[5 : 2**21]
+        store.distrust(blob_path("cd" + KEY[2:]))
+        assert len(list(store.list(""))) == 2
+
     def test_two_openings_are_one_store(self, store, reopen):
         store.put("marks/a", [b"1"])
         other = reopen()

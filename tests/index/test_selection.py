@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cachestore.errors import SettingsError
 from cachestore.index import Selection
+from cachestore.index.selection import is_like
 from tests.contracts.index import NOON, entry
 from tests.index.test_index import open_at
 
@@ -44,6 +45,7 @@ def test_patterns_are_those_of_the_shell(pattern: str) -> None:
     expected = sorted(name for name in NAMES if any(fnmatchcase(name, shape) for shape in patterns))
     selected = INDEX.select(Selection(function=pattern, sort="function"))
     assert [found.function for found in selected] == expected
+    assert sorted(name for name in NAMES if is_like(name, pattern)) == expected
 
 
 @given(

@@ -7,6 +7,7 @@ import signal
 import stat
 import subprocess
 import sys
+import tempfile
 import time
 from pathlib import Path
 
@@ -70,7 +71,7 @@ def gets_of_blobs(proxy):
     return [
         path
         for method, path in proxy.requests
-        if method == "GET" and "/blobs/" in path and "-warm/" not in path
+        if method == "GET" and "/blobs/" in path and "-warm-" not in path
     ]
 
 
@@ -87,7 +88,7 @@ def forget_open_caches():
     opening._opened.clear()
 
 
-@pytest.mark.parametrize("size", [100, 5 * 2**20 + 3])
+@pytest.mark.parametrize("size", [100, 5 * 2**20 + 3, 36 * 2**20])
 def test_a_hit_comes_from_near_once_it_was_here(place, remember, tmp_path, size):
     proxy = place[2]
     elsewhere = remember(near=False).cache(work)
@@ -277,6 +278,24 @@ def far_blobs(place):
     return count
 
 
+def test_commands_look_at_the_store_and_not_at_copies_of_it(python, command, environ, remember, tmp_path):
+    python(WORK + "assert all(right(number) for number in range(3))", environ=environ)
+    assert len(near_blobs(tmp_path)) == 3
+    far = remember(near=False).store_backend.store
+    damaged = near_blobs(tmp_path)[0].name
+    content = bytearray(near_blobs(tmp_path)[0].read_bytes())
+    content[1000] ^= 0xFF
+    far.put(f"blobs/{damaged[:2]}/{damaged}", [content])
+    verified = command("verify", "--json", environ=environ)
+    assert verified.returncode == 1
+    assert [finding["key"] for finding in json.loads(verified.stdout)["damaged"]] == [damaged]
+    # What it removes is gone from this machine too.
+    collected = command("gc", "--max-entries", "0", "--yes", "--private-index", environ=environ)
+    assert collected.returncode == 0, collected.stderr
+    assert near_blobs(tmp_path) == []
+    assert list(far.list("blobs/")) == []
+
+
 END = {
     "normal": "",
     "error": "raise SystemExit(3)",
@@ -333,12 +352,12 @@ def test_kills_lose_entries_and_nothing_else(place, environ, tmp_path, far_blobs
 SHARED = """
 import os, sys
 os.umask(0o077)
-import ctypes.util, getpass, pprint, random, uuid, cachestore
+import ctypes.util, getpass, pprint, random, uuid, blosc2, cachestore
 # Python itself may lie where only root gets: what is imported late is imported now.
 from cachestore import Memory
 location = os.environ["CACHESTORE_LOCATION"]
 options = {"storage_options": __import__("json").loads(os.environ["CACHESTORE_STORAGE_OPTIONS"])}
-warm = Memory(location + "-warm", verbose=0, near=sys.argv[2] + "-warm", backend_options=options)
+warm = Memory(f"{location}-warm-{os.getpid()}", verbose=0, near=sys.argv[2] + "-warm", backend_options=options)
 for _ in range(2):
     warm.eval(random.Random(0).randbytes, 3_000_000)
 warm.store_backend.close()
@@ -359,29 +378,34 @@ print(computed)
 """
 
 
+@pytest.fixture
+def open_to_all():
+    """A directory that everybody may enter: pytest closes its own to all but its user at every start."""
+    with tempfile.TemporaryDirectory(prefix="cachestore-") as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root is several people")
 @pytest.mark.parametrize("write_behind", ["false", "true"])
-def test_two_people_of_a_group_share_a_near_directory(place, environ, tmp_path, far_blobs, write_behind):
-    near = tmp_path / "near"
+def test_two_people_of_a_group_share_a_near_directory(place, environ, open_to_all, far_blobs, write_behind):
+    near = open_to_all / "near"
     near.mkdir()
     os.chown(near, -1, 4242)
     near.chmod(0o2770)
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.name.startswith(("test_", "popen-", "pytest-")):
-            folder.chmod(folder.stat().st_mode | 0o011)
-    script = tmp_path / "script.py"
+    script = open_to_all / "script.py"
     script.write_text(SHARED)
     proxy = place[2]
 
     def run(user, *numbers):
-        home = tmp_path / f"home-{user}"
+        home = open_to_all / f"home-{user}"
         home.mkdir(exist_ok=True)
         os.chown(home, user, 4242)
         ran = subprocess.run(
             [sys.executable, str(script), str(user), str(home), *map(str, numbers)],
             env={
                 **os.environ, **environ, "CACHESTORE_WRITE_BEHIND": write_behind, "HOME": str(home),
-                "PYTHONPATH": str(REPOSITORY),
+                "CACHESTORE_NEAR": str(near), "PYTHONPATH": str(REPOSITORY),
             },
             cwd=home, capture_output=True, text=True, timeout=100, check=False,
         )  # fmt: skip

@@ -1,0 +1,347 @@
+"""Entries brought from one store to another: what will be moved is a plan that can be printed; then it is moved.
+
+A blob passes through a temporary file, where every digest is checked, before the first byte is put: what does not
+verify arrives nowhere. Blob, then row, as at every put. What is there already stays as it is and is not moved again,
+so whoever is interrupted begins anew and moves the rest. With an entry goes what is written of its code version. Uses
+belong to an index, and accepted versions, which may be revoked, to a store: they stay.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TypeVar
+
+from cachestore.blob import BlobReader
+from cachestore.cache.cache import Cache
+from cachestore.cache.entries import entry_of
+from cachestore.cache.finding import Finding
+from cachestore.cache.store_file import write_store_id
+from cachestore.cache.versions import read_version
+from cachestore.errors import BlobError, CorruptBlob, ObjectNotFound, SettingsError, StorageError
+from cachestore.in_order import in_order
+from cachestore.index import Entry, Selection
+from cachestore.index.selection import is_like
+from cachestore.storage import BLOBS, LocalStore, blob_path, key_of, version_path
+
+_AT_ONCE = 4
+_PIECE = 8 * 2**20
+# Rows that are written together: after a kill, so many blobs at most wait for the next time to be listed.
+_BATCH = 100
+
+_T = TypeVar("_T")
+_R = TypeVar("_R")
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Says which entries are to be moved; without arguments all.
+
+    Parameters
+    ----------
+    function
+        A pattern of the function's name, or of its end after a dot: `features*`.
+    creator
+        Who computed them.
+    newer_than
+        Only what was computed in this time before now.
+    smaller_than
+        Only blobs of fewer bytes.
+    keys
+        Beginnings of keys.
+    """
+
+    function: str | None = None
+    creator: str | None = None
+    newer_than: timedelta | None = None
+    smaller_than: int | None = None
+    keys: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot be a key at once."""
+        for key in self.keys:
+            if not key or len(key) > 64 or not set(key) <= set("0123456789abcdef"):
+                raise SettingsError(
+                    f"{key!r} is no key: a key is 64 hexadecimal digits, of which the first few are enough. "
+                    "`cachestore ls` lists them."
+                )
+
+    def takes_blob(self, key: str, size: int) -> bool:
+        """Tell whether a blob may be wanted, as far as a listing of the store says."""
+        return (not self.keys or key.startswith(self.keys)) and (
+            self.smaller_than is None or size < self.smaller_than
+        )
+
+    def takes(self, entry: Entry, now: datetime) -> bool:
+        """Tell whether an entry is wanted."""
+        return (
+            (self.function is None or is_like(entry.function, self.function))
+            and (self.creator is None or entry.creator == self.creator)
+            and (self.newer_than is None or now - entry.created_at <= self.newer_than)
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Says what a transfer will do.
+
+    Attributes
+    ----------
+    moves
+        Entries that go, as they are where they come from.
+    unlisted
+        Keys of blobs that are there already, and get the row that they lack.
+    versions
+        Code versions of which something is to be written there.
+    present
+        How many wanted entries are there already.
+    expired
+        How many stay because they have expired.
+    unreadable
+        Blobs that are not moved because they do not say what they are.
+    """
+
+    moves: tuple[Entry, ...] = ()
+    unlisted: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
+    present: int = 0
+    expired: int = 0
+    unreadable: tuple[Finding, ...] = ()
+
+    @property
+    def size(self) -> int:
+        """How many bytes will be moved."""
+        return sum(entry.stored_size for entry in self.moves)
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to do."""
+        return not (self.moves or self.unlisted)
+
+
+@dataclass(frozen=True, slots=True)
+class Moved:
+    """Says what a transfer did: the keys of what arrived, how many bytes that are, and what could not be moved."""
+
+    keys: tuple[str, ...] = ()
+    size: int = 0
+    failed: tuple[Finding, ...] = ()
+
+
+def plan(source: Cache, destination: Cache, wanted: Wanted, *, now: datetime | None = None) -> Plan:
+    """Decide which entries of a store go to another one.
+
+    What has no row in either index is asked for itself: a private index knows only what its user made.
+
+    Raises
+    ------
+    SettingsError
+        If both are the same store.
+    IndexUnavailable, SchemaMismatch, StorageError
+        If an index or a store cannot be read.
+    """
+    now = datetime.now(UTC) if now is None else now
+    _refuse_same(source, destination)
+    here, there = _blobs(source), _blobs(destination)
+    listed = {entry.key: entry for entry in destination.index.select(Selection())}
+    rows = {entry.key: entry for entry in source.index.select(Selection())}
+    keys = [key for key, size in here.items() if wanted.takes_blob(key, size)]
+
+    def look(key: str) -> tuple[Entry | Finding | None, bool]:
+        """Say what a blob is, and whether a sound one is there already."""
+        found = rows.get(key) or listed.get(key) or _read_entry(source, key)
+        # One of another size was computed by somebody else, or was cut off.
+        return found, key in there and (there[key] == here[key] or _lies_sound(destination, key))
+
+    moves, unlisted, unreadable = [], [], []
+    versions: set[str] = set()
+    present = expired = 0
+    for key, (found, arrived) in zip(keys, in_order(look, keys, at_once=_AT_ONCE), strict=True):
+        if isinstance(found, Finding):
+            unreadable.append(found)
+        elif found is None or not wanted.takes(found, now):
+            continue
+        elif found.expires_at is not None and found.expires_at <= now:
+            expired += 1
+        elif arrived:
+            present += 1
+            if key not in listed:
+                unlisted.append(key)
+                versions.add(found.code_version)
+        else:
+            moves.append(found)
+            versions.add(found.code_version)
+    # The small ones first: if it is interrupted, most of the entries are there.
+    moves.sort(key=lambda entry: (entry.stored_size, entry.key))
+    return Plan(
+        moves=tuple(moves),
+        unlisted=tuple(unlisted),
+        versions=tuple(sorted(versions)),
+        present=present,
+        expired=expired,
+        unreadable=tuple(unreadable),
+    )
+
+
+def carry_out(
+    source: Cache,
+    destination: Cache,
+    decided: Plan,
+    *,
+    progress: Callable[[int, int], object] = lambda done, total: None,
+) -> Moved:
+    """Move what a plan names, and say what could not be moved.
+
+    Killed at any point it leaves blobs without a row at worst, which the next transfer lists.
+
+    Parameters
+    ----------
+    progress
+        Told how many of how many entries are done.
+
+    Raises
+    ------
+    IndexUnavailable, SchemaMismatch, StorageError
+        If the destination cannot be written at all.
+    """
+    if decided.empty:
+        return Moved()
+    write_store_id(destination.store)
+    keep_versions(source, destination, decided.versions)
+    failed: list[Finding] = []
+    arrived: list[Entry] = []
+    lying = in_order(lambda key: _read_entry(destination, key), decided.unlisted, at_once=_AT_ONCE)
+    rows = [found for found in lying if isinstance(found, Entry)]
+    moves = decided.moves
+    outcomes = in_order(lambda entry: _move(source, destination, entry.key), moves, at_once=_AT_ONCE)
+    try:
+        for done, outcome in enumerate(outcomes, start=1):
+            if isinstance(outcome, Finding):
+                failed.append(outcome)
+            else:
+                arrived.append(outcome)
+                rows.append(outcome)
+            if len(rows) >= _BATCH:
+                destination.index.record(rows)
+                rows = []
+            progress(done, len(moves))
+    finally:
+        # Ctrl-C too leaves what has arrived listed.
+        destination.index.record(rows)
+    destination.store.flush()
+    return Moved(
+        keys=tuple(entry.key for entry in arrived),
+        size=sum(entry.stored_size for entry in arrived),
+        failed=tuple(failed),
+    )
+
+
+def keep_versions(source: Cache, destination: Cache, code_versions: Iterable[str]) -> None:
+    """Bring what is written of code versions: their parts and sources, by which a change is explained.
+
+    Raises
+    ------
+    IndexUnavailable, SchemaMismatch, StorageError
+        If they cannot be read or written.
+    """
+    known = {}
+    for version in code_versions:
+        described = read_version(source.store, version)
+        if described is None:
+            continue  # bookkeeping: without it, less can be said
+        known[version] = described.function, described.parts
+        if read_version(destination.store, version) is None:
+            destination.store.create(version_path(version), source.store.get(version_path(version)))
+    destination.index.history.keep_versions(known)
+
+
+def _refuse_same(source: Cache, destination: Cache) -> None:
+    identifier = source.store_id()
+    if identifier is not None and identifier == destination.store_id():
+        raise SettingsError(
+            f"{source.location} and {destination.location} are one store. Name another one to move entries to or from."
+        )
+
+
+def _blobs(cache: Cache) -> dict[str, int]:
+    return {key: info.size for info in cache.store.list(BLOBS) if (key := key_of(info.path)) is not None}
+
+
+def _read_entry(cache: Cache, key: str) -> Entry | Finding | None:
+    try:
+        return entry_of(*cache.read_metadata(key))
+    except ObjectNotFound:
+        return None  # removed while we look
+    except (BlobError, StorageError) as error:
+        return Finding(key, str(error))
+
+
+def _lies_sound(cache: Cache, key: str) -> bool:
+    """Tell whether a blob is there that is sound as far as its end says, or of a later cachestore."""
+    try:
+        cache.open_blob(key)
+    except (ObjectNotFound, CorruptBlob):
+        return False
+    except BlobError:
+        return True
+    return True
+
+
+def _move(source: Cache, destination: Cache, key: str) -> Entry | Finding:
+    """Move one blob; return the row that it gets."""
+    try:
+        if _lies_sound(destination, key):
+            # Somebody else was faster: theirs stays.
+            return entry_of(*destination.read_metadata(key))
+        with tempfile.TemporaryDirectory(prefix="cachestore-") as folder:
+            copy = Path(folder, "blob")
+            with copy.open("wb") as file:
+                file.writelines(_pieces(source, key))
+            reader = _verified(copy, key)
+            destination.store.put(blob_path(key), _Pieces(copy))
+            return entry_of(reader.metadata, reader.size)
+    except ObjectNotFound:
+        return Finding(key, f"Its blob is gone from {source.location}: somebody has removed it.")
+    except (BlobError, StorageError) as error:
+        return Finding(key, str(error))
+    except OSError as error:
+        return Finding(
+            key,
+            f"It cannot be held in {tempfile.gettempdir()}: {error.strerror}. Free some space there, or name "
+            "another directory for temporary files in TMPDIR.",
+        )
+
+
+def _pieces(cache: Cache, key: str) -> Iterator[bytes]:
+    """Yield an object, piece after piece."""
+    start = 0
+    while True:
+        piece = cache.store.get_range(blob_path(key), start, start + _PIECE)
+        yield piece
+        if len(piece) < _PIECE:
+            return
+        start += _PIECE
+
+
+def _verified(copy: Path, key: str) -> BlobReader:
+    reader = BlobReader.open(LocalStore(copy.parent).open(copy.name), key=key)
+    reader.verify()
+    # A reader fetches the end of an object and what that names: bytes put in between are only seen by the size.
+    if reader.size != copy.stat().st_size:
+        raise CorruptBlob(f"The object has {copy.stat().st_size} bytes, and its blob {reader.size}.")
+    return reader
+
+
+@dataclass(frozen=True, slots=True)
+class _Pieces:
+    """Is a file as the parts of a put, which may be asked for again."""
+
+    file: Path
+
+    def __iter__(self) -> Iterator[bytes]:
+        with self.file.open("rb") as stream:
+            while piece := stream.read(_PIECE):
+                yield piece
