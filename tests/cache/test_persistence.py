@@ -412,11 +412,11 @@ class TestBlobs:
 
 class TestFailures:
     def test_a_disk_that_fails_at_the_end(self, tmp_path, monkeypatch):
-        def fails(_):
+        def fails(*_):
             raise OSError(28, "No space left on device")
 
         cachestore.dump([1], tmp_path / "x.b2")
-        monkeypatch.setattr(os, "fsync", fails)
+        monkeypatch.setattr(Path, "replace", fails)
         with pytest.raises(OSError, match="No space left"):
             cachestore.dump([2], tmp_path / "x.b2")
         with pytest.raises(StorageError, match="No space left"):

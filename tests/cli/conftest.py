@@ -110,7 +110,7 @@ def damage(store):
     def change(key):
         path = store / "blobs" / key[:2] / key
         content = bytearray(path.read_bytes())
-        content[40] ^= 0xFF
+        content[70] ^= 0xFF
         path.write_bytes(content)
 
     return change
