@@ -5,9 +5,40 @@ May import `errors` and `settings`; blosc2, numpy and cloudpickle only where a v
 Never touches a store, a clock or an index, and never unpickles what has not been checked to the last byte.
 """
 
-from cachestore.blob.codecs import choose_codec
-from cachestore.blob.metadata import Metadata, Parent
-from cachestore.blob.reader import BlobReader, Source
-from cachestore.blob.writer import Encoded, encode
+from importlib import import_module
+from typing import TYPE_CHECKING
 
-__all__ = ["BlobReader", "Encoded", "Metadata", "Parent", "Source", "choose_codec", "encode"]
+from cachestore.blob.codecs import Place, codec_chooser
+from cachestore.blob.parent import Parent
+from cachestore.blob.reader import BlobReader, Source
+
+if TYPE_CHECKING:
+    from cachestore.blob.metadata import Metadata
+    from cachestore.blob.serializers import register_serializer
+    from cachestore.blob.writer import Encoded, encode
+
+__all__ = [
+    "BlobReader",
+    "Encoded",
+    "Metadata",
+    "Parent",
+    "Place",
+    "Source",
+    "codec_chooser",
+    "encode",
+    "register_serializer",
+]
+
+# What a hit does not need is imported when it is first named.
+_HOMES = {
+    "Encoded": "writer",
+    "Metadata": "metadata",
+    "encode": "writer",
+    "register_serializer": "serializers",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -1,9 +1,10 @@
-"""How a chunk is stored: as it is, or compressed by blosc2; and which of the two pays."""
+"""How a chunk is stored: as it is, or compressed by blosc2; and what pays for which data."""
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 from cachestore.blob.table import CHUNK_LIMIT
 from cachestore.errors import CorruptBlob, SettingsError
@@ -12,17 +13,25 @@ from cachestore.settings.settings import Compress
 RAW: Final = 0
 BLOSC2: Final = 1
 
+Place = Literal["near", "far"]
+
 # Frames below this stay raw: importing blosc2 costs more than it would save.
 SMALL: Final = 16 * 2**10
 
-# A compressed chunk has to be at least this much smaller: else reading it costs more than it saves.
+# What is compressed has to be at least this much smaller: else reading it costs more than it saves.
 _WORTH_WHILE: Final = 0.95
+
+# What is looked at of a large frame before its codec is chosen: pieces from all over it.
+_SAMPLES: Final = 8
+_SAMPLE: Final = 32 * 2**10
 
 # Of joblib's codecs those that blosc2 lacks are answered by the one that compresses alike.
 _CODECS: Final = {
     "lz4": "LZ4", "lz4hc": "LZ4HC", "zstd": "ZSTD", "zlib": "ZLIB", "blosclz": "BLOSCLZ",
-    "gzip": "ZLIB", "bz2": "ZSTD", "lzma": "ZSTD", "xz": "ZSTD",
+    "gzip": "ZLIB", "bz2": "ZSTD", "lzma": "ZSTD", "xz": "ZSTD", "blosc2": "ZSTD",
 }  # fmt: skip
+_FILTERS: Final = {"noshuffle": "NOFILTER", "shuffle": "SHUFFLE", "bitshuffle": "BITSHUFFLE"}
+_PREFIX: Final = "blosc2:"
 _DEFAULT_LEVEL: Final = 3  # joblib's
 _MAX_LEVEL: Final = 9
 _MAX_TYPE_SIZE: Final = 255
@@ -41,23 +50,31 @@ _BLOSC2_SPECIALS: Final = frozenset({0x00, 0x10, 0x20, 0x30})  # no, zeros, NaN,
 
 
 class Codec(NamedTuple):
-    """Names a codec of blosc2 and how hard it shall try."""
+    """Names a codec of blosc2, how hard it shall try, and how bytes are put in order before it."""
 
     name: str
     level: int
+    filter: str = "SHUFFLE"
 
 
-_FAST: Final = Codec("LZ4", 5)
+# Answers which codec a frame is to be tried with, by its bytes and the size of its items.
+Chooser = Callable[[memoryview, int], Codec | None]
+
+_NEAR: Final = (Codec("LZ4", 5),)
+_FAR: Final = (Codec("ZSTD", 1), Codec("ZSTD", 1, "BITSHUFFLE"))
 
 
-def choose_codec(compress: Compress) -> Codec | None:
-    """Return the codec that the setting `compress` asks for, or None for none.
+def codec_chooser(compress: Compress, *, place: Place = "near") -> Chooser:
+    """Return what chooses the codec of each frame, as the setting `compress` asks.
 
     Parameters
     ----------
     compress
-        None looks at the data and is quick; False or 0 stores them as they are; True or a level from 1 to 9
-        asks for a good ratio (zstd); a name, or a name and a level, asks for that codec.
+        None looks at the data; False or 0 stores them as they are; True or a level from 1 to 9 asks for a good
+        ratio (zstd); a name, or a name and a level, asks for that codec, and a third part (`"noshuffle"`,
+        `"shuffle"`, `"bitshuffle"`) says how the bytes are put in order.
+    place
+        Near, time counts and None takes lz4; far, bytes count and it takes zstd.
 
     Raises
     ------
@@ -66,44 +83,90 @@ def choose_codec(compress: Compress) -> Codec | None:
 
     Examples
     --------
-    >>> choose_codec(None)
-    Codec(name='LZ4', level=5)
-    >>> choose_codec(("gzip", 9))
-    Codec(name='ZLIB', level=9)
+    >>> choose = codec_chooser(("blosc2:zstd", 5, "bitshuffle"))
+    >>> choose(memoryview(bytes(100_000)), 8)
+    Codec(name='ZSTD', level=5, filter='BITSHUFFLE')
     """
     if compress is None:
-        return _FAST
+        candidates = _NEAR if place == "near" else _FAR
+        return lambda raw, item_size: _best(candidates, raw, item_size)
+    codec = _asked_for(compress)
+    return lambda raw, item_size: codec if raw.nbytes >= SMALL else None
+
+
+def _asked_for(compress: Compress) -> Codec | None:
     if isinstance(compress, bool):
-        compress = _DEFAULT_LEVEL if compress else 0
-    if isinstance(compress, int):
-        name, level = "zstd", compress
+        given: tuple[Any, ...] = ("zstd", _DEFAULT_LEVEL if compress else 0)
+    elif isinstance(compress, int):
+        given = ("zstd", compress)
     elif isinstance(compress, str):
-        name, level = compress, _DEFAULT_LEVEL
-    elif isinstance(compress, tuple) and len(compress) == 2:
-        name, level = compress
+        given = (compress,)
     else:
-        name, level = "", 0
-    if type(name) is not str or name not in _CODECS or type(level) is not int or not 0 <= level <= _MAX_LEVEL:
+        given = compress if isinstance(compress, tuple) else ()
+    complete: list[Any] = [*given, *("", _DEFAULT_LEVEL, "shuffle")[len(given) :]]
+    name, level, order, *rest = complete
+    codec = _CODECS.get(name.removeprefix(_PREFIX)) if isinstance(name, str) else None
+    filter_name = _FILTERS.get(order) if isinstance(order, str) else None
+    if codec is None or filter_name is None or type(level) is not int or not 0 <= level <= _MAX_LEVEL or rest:
         raise SettingsError(
             f"compress is {compress!r}. Give True, False, a level from 0 to {_MAX_LEVEL}, a codec "
-            f"({', '.join(_CODECS)}), or a codec and a level: ('zstd', 5)."
+            f"({', '.join(_CODECS)}), or a codec, a level and an order of bytes ({', '.join(_FILTERS)}): "
+            "('zstd', 5), ('blosc2:zstd', 5, 'bitshuffle')."
         )
-    return Codec(_CODECS[name], level) if level else None
+    return Codec(codec, level, filter_name) if level else None
+
+
+def _best(candidates: Sequence[Codec], raw: memoryview, item_size: int) -> Codec | None:
+    """Return the candidate that makes samples of `raw` smallest, or None where none pays."""
+    if raw.nbytes < SMALL:
+        return None
+    samples = _samples(raw, item_size)
+    best, least = None, _WORTH_WHILE * sum(sample.nbytes for sample in samples)
+    for codec in candidates:
+        size = sum(len(_compressed(sample, codec, item_size)) for sample in samples)
+        if size <= least:
+            best, least = codec, size
+    return best
+
+
+def _samples(raw: memoryview, item_size: int) -> list[memoryview]:
+    if raw.nbytes <= _SAMPLES * _SAMPLE:
+        return [raw]
+    # At whole items, else the bytes of different places in an item would be shuffled together.
+    step = raw.nbytes // _SAMPLES // _shuffled(item_size) * _shuffled(item_size)
+    return [raw[start : start + _SAMPLE] for start in range(0, raw.nbytes - _SAMPLE, step)]
 
 
 def compress_chunk(raw: memoryview, *, codec: Codec, item_size: int) -> bytes | None:
     """Compress one chunk, or return None when it would not get much smaller."""
-    import blosc2
+    stored = _compressed(raw, codec, item_size)
+    return stored if len(stored) <= _WORTH_WHILE * len(raw) else None
 
+
+def _compressed(raw: memoryview, codec: Codec, item_size: int) -> bytes:
+    blosc2 = _blosc2()
     stored: bytes = blosc2.compress2(
         raw,
         codec=blosc2.Codec[codec.name],
         clevel=codec.level,
-        typesize=item_size if item_size <= _MAX_TYPE_SIZE else 1,
-        filters=[blosc2.Filter.SHUFFLE],
+        typesize=_shuffled(item_size),
+        filters=[blosc2.Filter[codec.filter]],
         nthreads=1,
     )
-    return stored if len(stored) <= _WORTH_WHILE * len(raw) else None
+    return stored
+
+
+def _shuffled(item_size: int) -> int:
+    """Return by how many bytes blosc2 can shuffle items of this size."""
+    return item_size if item_size <= _MAX_TYPE_SIZE else 1
+
+
+def _blosc2() -> Any:
+    import blosc2
+
+    # Else threads wait for each other. Each call has a context and memory of its own, so nothing is shared.
+    blosc2.set_releasegil(True)
+    return blosc2
 
 
 def check_chunk(codec: int, stored: memoryview, raw_size: int) -> None:
@@ -161,11 +224,9 @@ def decompress_chunk(codec: int, stored: memoryview, out: memoryview) -> None:
     if codec == RAW:
         out[:] = stored
         return
-    import blosc2
-
     # blosc2 writes as many bytes as the chunk's own header declares, whatever the length of `out`: this is
     # safe only because check_chunk() has compared the two.
     try:
-        blosc2.decompress2(stored, dst=out, nthreads=1)
+        _blosc2().decompress2(stored, dst=out, nthreads=1)
     except (ValueError, RuntimeError) as error:
         raise CorruptBlob(f"blosc2 cannot decompress a chunk: {error}. Recompute the value.") from error

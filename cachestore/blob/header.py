@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from functools import cache
 from struct import Struct
-from typing import Final
+from typing import Final, NamedTuple
+from zlib import crc32
 
 from blake3 import blake3
 
-from cachestore.errors import CorruptBlob, NewerBlob
+from cachestore.errors import BlobError, CorruptBlob, NewerBlob
 
-FORMAT: Final = 0
+FORMAT: Final = 1
 
 # The first byte is no text, and the line ends are spoilt by any transfer that "repairs" them.
 _MAGIC: Final = b"\x93CSB\r\n\x1a\n"
@@ -18,10 +19,10 @@ _END_MAGIC: Final = b"\n\x1a\r\nBSC\x93"
 
 _HEADER: Final = Struct("<8sIIII")  # magic, format, must understand, may ignore, zero
 _TRAILER: Final = Struct("<32s5QIIII")  # without its check and the end magic
-_CHECK_LENGTH: Final = 8
+_CHECK: Final = Struct("<II8s")  # CRC-32 of the fields before, zero, end magic
 
 HEADER_LENGTH: Final = _HEADER.size
-TRAILER_LENGTH: Final = _TRAILER.size + _CHECK_LENGTH + len(_END_MAGIC)
+TRAILER_LENGTH: Final = _TRAILER.size + _CHECK.size
 
 # What a reader holds in memory before it knows whether a blob is sound.
 METADATA_LIMIT: Final = 16 * 2**20
@@ -36,8 +37,13 @@ def pack_header(format_number: int = FORMAT, must_understand: int = 0, may_ignor
     return _HEADER.pack(_MAGIC, format_number, must_understand, may_ignore, 0)
 
 
-@dataclass(frozen=True, slots=True)
-class Trailer:
+@cache
+def _header_and_digest(format_number: int, must_understand: int, may_ignore: int) -> tuple[bytes, bytes]:
+    header = pack_header(format_number, must_understand, may_ignore)
+    return header, blake3(header).digest()
+
+
+class Trailer(NamedTuple):
     """Says where the metadata and the table of a blob lie, and what it takes to read it.
 
     Parameters
@@ -67,16 +73,12 @@ class Trailer:
 
     def pack(self) -> bytes:
         """Return the last bytes of a blob."""
-        fields = _TRAILER.pack(
-            self.table_digest, self.metadata_offset, self.metadata_length, self.table_offset,
-            self.table_length, self.total_length, self.format, self.must_understand, self.may_ignore,
-            self.appendix_length,
-        )  # fmt: skip
-        return fields + blake3(fields).digest(_CHECK_LENGTH) + _END_MAGIC
+        fields = _TRAILER.pack(*self)
+        return fields + _CHECK.pack(crc32(fields), 0, _END_MAGIC)
 
-    def header(self) -> bytes:
-        """Return the header that a blob with this trailer starts with."""
-        return pack_header(self.format, self.must_understand, self.may_ignore)
+    def header(self) -> tuple[bytes, bytes]:
+        """Return the header that a blob with this trailer starts with, and its digest."""
+        return _header_and_digest(self.format, self.must_understand, self.may_ignore)
 
     @classmethod
     def parse(cls, tail: memoryview) -> Trailer:
@@ -93,39 +95,45 @@ class Trailer:
             If these bytes do not end in a trailer, or its numbers do not add up.
         NewerBlob
             If the blob has a later format, or a feature that must be understood and is not.
+        BlobError
+            If it has an earlier format.
         """
         if len(tail) < HEADER_LENGTH + TRAILER_LENGTH:
             raise CorruptBlob(
                 f"The object has {len(tail)} bytes, fewer than the smallest blob. It was cut off, or is "
                 "no blob; recompute the value."
             )
-        raw = bytes(tail[-TRAILER_LENGTH:])
-        if raw[-len(_END_MAGIC) :] != _END_MAGIC:
+        raw = tail[-TRAILER_LENGTH:]
+        *check, end_magic = _CHECK.unpack_from(raw, _TRAILER.size)
+        if end_magic != _END_MAGIC:
             raise CorruptBlob(
-                f"The object ends in {raw[-len(_END_MAGIC) :]!r} instead of a blob's end mark. "
+                f"The object ends in {end_magic!r} instead of a blob's end mark. "
                 "It was cut off, or is no blob; recompute the value."
             )
-        fields = raw[: _TRAILER.size]
         # Before any of its numbers is believed: else a flipped bit would read as "written by a later one".
-        if blake3(fields).digest(_CHECK_LENGTH) != raw[_TRAILER.size : _TRAILER.size + _CHECK_LENGTH]:
+        if check != [crc32(raw[: _TRAILER.size]), 0]:
             raise CorruptBlob("The blob's trailer is damaged: its check does not match. Recompute the value.")
-        trailer = cls(*_TRAILER.unpack(fields))
-        trailer._refuse_newer()
+        trailer = cls._make(_TRAILER.unpack_from(raw))
+        if trailer.format != FORMAT or trailer.must_understand & ~_UNDERSTOOD:
+            trailer._refuse_others()
         trailer._check_sums(len(tail))
         return trailer
 
-    def _refuse_newer(self) -> None:
+    def _refuse_others(self) -> None:
+        if self.format < FORMAT:
+            raise BlobError(
+                f"The blob has format {self.format}, of before the first release, which is not read any more. "
+                "Recompute the value."
+            )
         if self.format > FORMAT:
             raise NewerBlob(
                 f"The blob has format {self.format}, and this cachestore reads formats up to {FORMAT}. "
                 "A later cachestore wrote it; upgrade."
             )
-        unknown = self.must_understand & ~_UNDERSTOOD
-        if unknown:
-            raise NewerBlob(
-                f"The blob uses features {unknown:#010x}, which this cachestore does not understand. "
-                "A later cachestore wrote it; upgrade."
-            )
+        raise NewerBlob(
+            f"The blob uses features {self.must_understand & ~_UNDERSTOOD:#010x}, which this cachestore does not "
+            "understand. A later cachestore wrote it; upgrade."
+        )
 
     def _check_sums(self, available: int) -> None:
         # The sections touch each other and fill the blob: no byte escapes a digest, and nothing overlaps.
@@ -143,12 +151,8 @@ class Trailer:
                 f"{self.table_offset}+{self.table_length}, appendix of {self.appendix_length}, "
                 f"{self.total_length} bytes in all, {available} bytes at hand. Recompute the value."
             )
-        for name, length, limit in (
-            ("metadata", self.metadata_length, METADATA_LIMIT),
-            ("table", self.table_length, TABLE_LIMIT),
-        ):
-            if length > limit:
-                raise CorruptBlob(
-                    f"The blob declares {length} bytes of {name}; at most {limit} are allowed. "
-                    "Recompute the value."
-                )
+        if self.metadata_length > METADATA_LIMIT or self.table_length > TABLE_LIMIT:
+            raise CorruptBlob(
+                f"The blob declares {self.metadata_length} bytes of metadata and {self.table_length} of table; at "
+                f"most {METADATA_LIMIT} and {TABLE_LIMIT} are allowed. Recompute the value."
+            )

@@ -6,28 +6,17 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from cachestore.blob.parent import Parent
+from cachestore.blob.table import NEVER, NO_DIGEST, Head
 from cachestore.errors import CorruptBlob
 
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND: Final = timedelta(microseconds=1)
+
 _TO_JSON: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-
-
-@dataclass(frozen=True, slots=True)
-class Parent:
-    """Names an entry whose value went into another one.
-
-    Parameters
-    ----------
-    key
-        The parent's key.
-    value_digest
-        The digest of the value that was used; None when it has none.
-    """
-
-    key: str
-    value_digest: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,35 +81,47 @@ class Metadata:
             if time is not None and time.tzinfo is None:
                 raise ValueError(f"{name} is {time!r}, without a time zone. Give an aware time.")
 
+    def to_head(self, *, header_digest: bytes, metadata_digest: bytes) -> Head:
+        """Return what the table says of these metadata: what a hit needs at once.
+
+        Raises
+        ------
+        ValueError
+            If the key or the value digest are not 64 hexadecimal digits.
+        """
+        return Head(
+            header_digest=header_digest,
+            metadata_digest=metadata_digest,
+            key=_raw_digest("key", self.key),
+            value_digest=_raw_digest("value_digest", self.value_digest or ""),
+            seconds=self.seconds,
+            expires=NEVER if self.expires_at is None else (self.expires_at - _EPOCH) // _MICROSECOND,
+            epoch=self.epoch,
+        )
+
     def to_json(self) -> bytes:
-        """Return the metadata section of a blob."""
-        expires_at = self.expires_at
+        """Return the metadata section of a blob: whatever the table does not say."""
         return _TO_JSON(
             {
-                "key": self.key,
                 "function": self.function,
                 "code_version": self.code_version,
                 "code_parts": dict(self.code_parts),
                 "arguments": dict(self.arguments),
                 "started_at": self.started_at.astimezone(UTC).isoformat(),
-                "seconds": self.seconds,
                 "creator": self.creator,
                 "python": self.python,
                 "packages": dict(self.packages),
                 "parents": [[parent.key, parent.value_digest] for parent in self.parents],
-                "value_digest": self.value_digest,
                 "kind": self.kind,
                 "raw_size": self.raw_size,
-                "expires_at": None if expires_at is None else expires_at.astimezone(UTC).isoformat(),
-                "epoch": self.epoch,
                 "drew_random": self.drew_random,
                 "summaries": dict(self.summaries),
             }
         ).encode("ascii")
 
     @classmethod
-    def from_json(cls, raw: bytes) -> Metadata:
-        """Read the metadata section of a blob.
+    def read(cls, raw: bytes, head: Head) -> Metadata:
+        """Read the metadata section of a blob, and what the head of its table says.
 
         Members that are not known are passed over: a later cachestore may say more.
 
@@ -132,12 +133,26 @@ class Metadata:
         try:
             members = json.loads(raw)
             values: dict[str, Any] = {name: read(members[name]) for name, read in _MEMBERS.items()}
-            return cls(**values)
-        # RecursionError: JSON may be nested deeper than the stack; OverflowError: a time before year 1.
+            return cls(
+                **values,
+                key=head.key_text,
+                value_digest=head.value_digest_text,
+                seconds=_seconds(head.seconds),
+                expires_at=None if head.expires == NEVER else _EPOCH + head.expires * _MICROSECOND,
+                epoch=head.epoch,
+            )
+        # RecursionError: JSON may be nested deeper than the stack; OverflowError: a time outside of all years.
         except (ValueError, KeyError, TypeError, RecursionError, OverflowError) as error:
             raise CorruptBlob(
                 f"The blob's metadata cannot be read: {type(error).__name__}: {error}. Recompute the value."
             ) from error
+
+
+def _raw_digest(name: str, text: str) -> bytes:
+    raw = bytes.fromhex(text)
+    if len(raw) not in (0, len(NO_DIGEST)):
+        raise ValueError(f"{name} is {text!r}. Give 64 hexadecimal digits.")
+    return raw or NO_DIGEST
 
 
 def _text(value: Any) -> str:
@@ -183,10 +198,6 @@ def _time(value: Any) -> datetime:
     return time.astimezone(UTC)
 
 
-def _optional_time(value: Any) -> datetime | None:
-    return None if value is None else _time(value)
-
-
 def _parents(value: Any) -> tuple[Parent, ...]:
     if type(value) is not list:
         raise TypeError(f"{value!r} should be an array")
@@ -194,22 +205,17 @@ def _parents(value: Any) -> tuple[Parent, ...]:
 
 
 _MEMBERS: Final = {
-    "key": _text,
     "function": _text,
     "code_version": _text,
     "code_parts": _texts,
     "arguments": _texts,
     "started_at": _time,
-    "seconds": _seconds,
     "creator": _text,
     "python": _text,
     "packages": _texts,
     "parents": _parents,
-    "value_digest": _optional_text,
     "kind": _text,
     "raw_size": _count,
-    "expires_at": _optional_time,
-    "epoch": _count,
     "drew_random": _boolean,
     "summaries": _texts,
 }

@@ -2,34 +2,54 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from itertools import chain, repeat
-from typing import Final, Protocol
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cached_property
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
 
 from blake3 import blake3
 
+from cachestore.blob.bodies import LoadPolicy, value_of
 from cachestore.blob.codecs import RAW, check_chunk, decompress_chunk
 from cachestore.blob.header import HEADER_LENGTH, Trailer
-from cachestore.blob.metadata import Metadata
-from cachestore.blob.pickling import unpickle_value
-from cachestore.blob.table import Chunk, Frame, FrameKind, Table
+from cachestore.blob.small import small_blob
+from cachestore.blob.table import BUFFER, Chunk, Frame, Table
 from cachestore.errors import BlobError, CorruptBlob
+from cachestore.in_order import in_order
 
-# The first request: small blobs come whole, and of the others the part that says what else to ask for.
-_SUFFIX: Final = 2**20
+if TYPE_CHECKING:
+    from cachestore.blob.metadata import Metadata
 
-# Later requests: large enough for a remote store, small beside the value.
-_WINDOW: Final = 32 * 2**20
+# What is fetched, checked and decompressed by one thread at a time: large enough for a remote store, and small
+# enough that some of them in memory at once are little beside a large value.
+_WINDOW: Final = 4 * 2**20
 
 
 class Source(Protocol):
-    """Is where a reader gets the bytes of one object from."""
+    """Is where a reader gets the bytes of one object from; safe to use from several threads.
+
+    Parameters
+    ----------
+    suffix_length
+        How many bytes to ask for first: small blobs come whole, and of others the part that says what else to ask
+        for.
+    at_once
+        How many ranges are worth asking for at once.
+    """
+
+    @property
+    def suffix_length(self) -> int: ...
+
+    @property
+    def at_once(self) -> int: ...
 
     def suffix(self, length: int) -> bytes:
         """Return the last `length` bytes, or the whole object when it is shorter."""
 
     def range(self, start: int, stop: int) -> bytes:
-        """Return the bytes from `start` to before `stop`."""
+        """Return the bytes from `start` to before `stop`, fewer where the object ends."""
+
+    def read_into(self, start: int, outs: Sequence[memoryview]) -> int:
+        """Fill `outs`, one after the other, with the bytes from `start` on; return how many there were."""
 
 
 class BlobReader:
@@ -39,27 +59,30 @@ class BlobReader:
 
     Parameters
     ----------
-    metadata
-        What the blob says of itself.
     size
         Its length in bytes.
     """
 
-    metadata: Metadata
-    size: int
-
-    def __init__(self, source: Source, tail: memoryview, trailer: Trailer) -> None:
+    def __init__(self, source: Source, tail: bytes) -> None:
+        self._small = small_blob(tail)
+        if self._small is not None:
+            self.size = len(tail)
+            self._head, self._raw_metadata, _, body = self._small
+            self._raw_size = body.nbytes
+            return
         self._source = source
-        self._tail = tail
-        self._tail_start = trailer.total_length - len(tail)
-        self._trailer = trailer
-        self.size = trailer.total_length
+        self._tail = memoryview(tail)
+        self._trailer = Trailer.parse(self._tail)
+        self.size = self._trailer.total_length
+        self._tail_start = self.size - len(tail)
         self._table = self._read_table()
-        self.metadata = self._read_metadata()
+        self._raw_metadata = self._read_metadata()
+        self._head = self._table.head
+        self._raw_size = self._table.raw_size
 
     @classmethod
     def open(cls, source: Source, *, key: str | None = None) -> BlobReader:
-        """Read what a blob says of itself, in one request unless that is more than 1 MiB.
+        """Read what a blob says of itself, in one request unless that is long.
 
         Parameters
         ----------
@@ -75,75 +98,159 @@ class BlobReader:
         NewerBlob
             If a later cachestore wrote it.
         """
-        tail = memoryview(source.suffix(_SUFFIX))
-        trailer = Trailer.parse(tail)
-        if len(tail) < _SUFFIX and len(tail) != trailer.total_length:
+        length = source.suffix_length
+        tail = source.suffix(length)
+        reader = cls(source, tail)
+        if len(tail) < length and len(tail) != reader.size:
             raise CorruptBlob(
-                f"The blob has {len(tail)} bytes and declares {trailer.total_length}. Recompute the value."
+                f"The blob has {len(tail)} bytes and declares {reader.size}. Recompute the value."
             )
-        reader = cls(source, tail, trailer)
-        if key is not None and reader.metadata.key != key:
+        if key is not None and reader.key != key:
             raise CorruptBlob(
-                f"The blob asked for with key {key} holds the value of key {reader.metadata.key}. "
+                f"The blob asked for with key {key} holds the value of key {reader.key}. "
                 "It was put in the wrong place; recompute the value."
             )
         return reader
 
-    def value(self) -> object:
+    @property
+    def key(self) -> str:
+        """The key it was stored under; empty where it has none."""
+        return self._head.key_text
+
+    @property
+    def value_digest(self) -> str | None:
+        """The digest of its value, where it has one."""
+        return self._head.value_digest_text
+
+    @property
+    def seconds(self) -> float:
+        """How long the computation of the value took."""
+        return self._head.seconds
+
+    @cached_property
+    def metadata(self) -> Metadata:
+        """All that the blob says of itself.
+
+        Raises
+        ------
+        CorruptBlob
+            If they cannot be understood, or do not agree with the table.
+        """
+        from cachestore.blob.metadata import Metadata  # which a hit need not know
+
+        metadata = Metadata.read(self._raw_metadata, self._head)
+        if metadata.raw_size != self._raw_size:
+            raise CorruptBlob(
+                f"The blob's metadata speak of {metadata.raw_size} raw bytes, "
+                f"its table of {self._raw_size}. Recompute the value."
+            )
+        return metadata
+
+    def value(self, *, policy: LoadPolicy = "any") -> object:
         """Return the value.
+
+        Parameters
+        ----------
+        policy
+            `data` refuses to unpickle.
 
         Raises
         ------
         CorruptBlob
             If any byte is not as it was written.
         BlobError
-            If the value does not fit into memory, or cannot be unpickled here.
+            If the value does not fit into memory, cannot be unpickled here, or shall not be.
         """
-        contents = [_Content(frame) for frame in self._table.frames]
-        targets = chain.from_iterable(repeat(content, len(content.frame.chunks)) for content in contents)
-        for content, (chunk, stored) in zip(targets, self._stored(), strict=True):
-            check_chunk(chunk.codec, stored, chunk.raw_size)
-            content.take(chunk, stored)
-        body, *buffers = [content.raw for content in contents]
-        return unpickle_value(body, buffers)
+        if self._small is not None:
+            return value_of(self._small.kind, self._small.body, (), policy=policy)
+        frames = self._table.frames
+        contents = [_Content(frame) for frame in frames]
+        self._read(map(_allocated, _windows(contents)), self._take)
+        *buffers, body = [content.raw for content in contents]
+        return value_of(frames[-1].kind, body, buffers, policy=policy)
+
+    def close(self) -> None:
+        """Let go of the source and of what came from it; only what the blob says of itself stays at hand."""
+        if self._small is None:
+            del self._source, self._tail, self._table
+        self._small = None
 
     def verify(self) -> None:
         """Check every digest, and neither decompress nor unpickle anything.
 
-        A source does not tell how long its object is. Of an object over 1 MiB, bytes inserted just before the
-        last 1 MiB are never read: who knows its length compares it with `size`.
+        A source does not tell how long its object is. Of an object longer than the first request, bytes inserted
+        just before its last ones are never read: who knows its length compares it with `size`.
 
         Raises
         ------
         CorruptBlob
             If any byte is not as it was written.
         """
-        for chunk, stored in self._stored():
-            check_chunk(chunk.codec, stored, chunk.raw_size)
+        if self._small is None:
+            self._read(_windows([_Content(frame) for frame in self._table.frames]), self._check)
+        self.metadata  # noqa: B018 - reads and checks them
 
-    def _stored(self) -> Iterator[tuple[Chunk, memoryview]]:
-        """Yield each chunk with its stored bytes, whose digests are right."""
-        chunks = [chunk for frame in self._table.frames for chunk in frame.chunks]
-        start = 0
-        for window in _windows(chunks):
-            stop = window[-1].offset + window[-1].stored_size
-            data = self._bytes(start, stop)
-            if not start:  # the header comes with the first chunks, not in a request of its own
-                self._check_header(data[:HEADER_LENGTH])
-            views = [data[chunk.offset - start :][: chunk.stored_size] for chunk in window]
-            for chunk, stored in zip(window, views, strict=True):
-                if blake3(stored).digest() != chunk.digest:
-                    raise CorruptBlob(
-                        f"The blob is damaged in the {chunk.stored_size} bytes at {chunk.offset}: "
-                        "their digest does not match. Recompute the value."
-                    )
-            yield from zip(window, views, strict=True)
-            start = stop
+    def _read(self, windows: Iterable[_Window], work: Callable[[_Window], None]) -> None:
+        outstanding = -(-self._tail_start // _WINDOW)  # what is at hand already is not worth a thread
+        for _ in in_order(work, windows, at_once=max(1, min(self._source.at_once, outstanding))):
+            pass
+
+    def _take(self, window: _Window) -> None:
+        """Put the raw bytes of a window where they belong."""
+        if window.stop <= self._tail_start and all(piece.chunk.codec == RAW for piece in window.pieces):
+            self._take_raw(window)
+            return
+        for piece, stored in self._checked(window):
+            piece.content.take(piece, stored)
+
+    def _take_raw(self, window: _Window) -> None:
+        """Read bytes that were not compressed right to where they belong, and check them there."""
+        gaps, outs = [], []
+        end = window.start
+        for piece in window.pieces:
+            gaps.append((end, memoryview(bytearray(piece.chunk.offset - end))))
+            outs += [gaps[-1][1], piece.out]
+            end = piece.stop
+        count = self._source.read_into(window.start, outs)
+        if count != end - window.start:
+            raise _ends_early(window.start, end, count)
+        for start, gap in gaps:
+            self._check_gap(start, gap)
+        for piece in window.pieces:
+            _check_digest(piece.chunk, piece.out)
+            check_chunk(RAW, piece.out, piece.chunk.raw_size)
+
+    def _check(self, window: _Window) -> None:
+        for _ in self._checked(window):
+            pass
+
+    def _checked(self, window: _Window) -> Iterator[tuple[_Piece, memoryview]]:
+        """Yield the pieces of a window with their stored bytes, whose digests are right."""
+        start, end = window.start, window.start
+        data = self._bytes(start, window.stop)
+        for piece in window.pieces:
+            chunk = piece.chunk
+            self._check_gap(end, data[end - start : chunk.offset - start])
+            stored = data[chunk.offset - start : piece.stop - start]
+            _check_digest(chunk, stored)
+            check_chunk(chunk.codec, stored, chunk.raw_size)
+            yield piece, stored
+            end = piece.stop
+        if not window.pieces:
+            self._check_gap(start, data)
+
+    def _check_gap(self, start: int, gap: memoryview) -> None:
+        """Check what stands between frames, and before the first one."""
+        if start == 0:
+            self._check_header(gap[:HEADER_LENGTH])
+            gap = gap[HEADER_LENGTH:]
+        if bytes(gap).strip(b"\0"):
+            raise CorruptBlob(f"Bytes behind byte {start} of the blob should be 0. Recompute the value.")
 
     def _check_header(self, header: memoryview) -> None:
-        # The digest says that the header is the one that was written, the comparison that it agrees with the
-        # trailer, whose format and features have been looked at already.
-        if header != self._trailer.header() or blake3(header).digest() != self._table.header_digest:
+        # The comparison says that it agrees with the trailer, whose format and features have been looked at
+        # already, and the digest that it is the one that was written.
+        if (bytes(header), self._table.head.header_digest) != self._trailer.header():
             raise CorruptBlob(
                 f"The blob begins with {bytes(header)!r}, which is no header of it. Recompute the value."
             )
@@ -155,20 +262,14 @@ class BlobReader:
             raise CorruptBlob("The blob's table is damaged: its digest does not match. Recompute the value.")
         return Table.parse(raw, start=HEADER_LENGTH, stop=trailer.metadata_offset)
 
-    def _read_metadata(self) -> Metadata:
+    def _read_metadata(self) -> bytes:
         trailer = self._trailer
         raw = self._bytes(trailer.metadata_offset, trailer.table_offset)
-        if blake3(raw).digest() != self._table.metadata_digest:
+        if blake3(raw).digest() != self._table.head.metadata_digest:
             raise CorruptBlob(
                 "The blob's metadata are damaged: their digest does not match. Recompute the value."
             )
-        metadata = Metadata.from_json(bytes(raw))
-        if metadata.raw_size != self._table.raw_size:
-            raise CorruptBlob(
-                f"The blob's metadata speak of {metadata.raw_size} raw bytes, "
-                f"its table of {self._table.raw_size}. Recompute the value."
-            )
-        return metadata
+        return bytes(raw)
 
     def _bytes(self, start: int, stop: int) -> memoryview:
         """Return these bytes of the blob, asking the source only for what did not come with the tail."""
@@ -178,10 +279,7 @@ class BlobReader:
         wanted = min(stop, tail_start)
         fetched = self._source.range(start, wanted)
         if len(fetched) != wanted - start:
-            raise CorruptBlob(
-                f"The blob ends early: bytes {start} to {wanted} were asked for, and {len(fetched)} came. "
-                "Recompute the value."
-            )
+            raise _ends_early(start, wanted, len(fetched))
         if stop > tail_start:
             fetched = b"".join((fetched, self._tail[: stop - tail_start]))
         return memoryview(fetched)
@@ -193,43 +291,91 @@ class _Content:
     def __init__(self, frame: Frame) -> None:
         self.frame = frame
         self.raw = memoryview(b"")
-        self._filled = 0
 
-    def take(self, chunk: Chunk, stored: memoryview) -> None:
-        """Add the next chunk, which has been checked."""
-        if self.frame.kind == FrameKind.PICKLE and len(self.frame.chunks) == 1 and chunk.codec == RAW:
-            self.raw = stored  # only the unpickler reads it, so it need not be copied
+    def allocate(self) -> None:
+        """Get memory for the whole frame, unless it is a body that will do as it is stored."""
+        chunks = self.frame.chunks
+        if self.raw or (self.frame.kind != BUFFER and len(chunks) == 1 and chunks[0].codec == RAW):
             return
-        if not self._filled:
-            self.raw = _allocate(self.frame)
-        stop = self._filled + chunk.raw_size
-        decompress_chunk(chunk.codec, stored, self.raw[self._filled : stop])
-        self._filled = stop
+        try:
+            self.raw = self._memory()
+        except MemoryError as error:
+            raise BlobError(
+                f"The value does not fit into memory: {self.frame.raw_size} bytes are not to be had."
+            ) from error
 
-
-def _allocate(frame: Frame) -> memoryview:
-    try:
-        if frame.kind == FrameKind.PICKLE:
-            return memoryview(bytearray(frame.raw_size))
+    def _memory(self) -> memoryview:
+        if self.frame.kind != BUFFER:
+            return memoryview(bytearray(self.frame.raw_size))
         # Arrays will live in this memory: writable, aligned, and not filled with zeros first.
         import numpy
 
-        return numpy.empty(frame.raw_size, numpy.uint8).data
-    except MemoryError as error:
-        raise BlobError(
-            f"The value does not fit into memory: {frame.raw_size} bytes are not to be had."
-        ) from error
+        return numpy.empty(self.frame.raw_size, numpy.uint8).data
+
+    def take(self, piece: _Piece, stored: memoryview) -> None:
+        """Add a chunk, which has been checked."""
+        if self.raw:
+            decompress_chunk(piece.chunk.codec, stored, piece.out)
+        else:
+            self.raw = stored  # only what reads the body reads it, so it need not be copied
 
 
-def _windows(chunks: Iterable[Chunk]) -> Iterator[list[Chunk]]:
+class _Piece(NamedTuple):
+    chunk: Chunk
+    content: _Content
+    begin: int  # of its raw bytes among those of the frame
+
+    @property
+    def stop(self) -> int:
+        return self.chunk.offset + self.chunk.stored_size
+
+    @property
+    def out(self) -> memoryview:
+        """Where its raw bytes belong."""
+        return self.content.raw[self.begin : self.begin + self.chunk.raw_size]
+
+
+class _Window(NamedTuple):
+    start: int
+    pieces: Sequence[_Piece]
+
+    @property
+    def stop(self) -> int:
+        return self.pieces[-1].stop if self.pieces else HEADER_LENGTH
+
+
+def _allocated(window: _Window) -> _Window:
+    """Return a window whose frames have their memory."""
+    for piece in window.pieces:
+        piece.content.allocate()
+    return window
+
+
+def _windows(contents: Iterable[_Content]) -> Iterator[_Window]:
     """Group chunks that follow each other, so that a group can be asked for at once and held in memory."""
-    window: list[Chunk] = []
-    size = 0
-    for chunk in chunks:
-        if window and size + chunk.stored_size > _WINDOW:
-            yield window
-            window, size = [], 0
-        window.append(chunk)
-        size += chunk.stored_size
-    if window:
-        yield window
+    start = size = 0
+    pieces: list[_Piece] = []
+    for content in contents:
+        begin = 0
+        for chunk in content.frame.chunks:
+            if pieces and size + chunk.stored_size > _WINDOW:
+                yield _Window(start, pieces)
+                start, size, pieces = pieces[-1].stop, 0, []
+            pieces.append(_Piece(chunk, content, begin))
+            size += chunk.stored_size
+            begin += chunk.raw_size
+    yield _Window(start, pieces)
+
+
+def _check_digest(chunk: Chunk, stored: memoryview) -> None:
+    if blake3(stored).digest() != chunk.digest:
+        raise CorruptBlob(
+            f"The blob is damaged in the {chunk.stored_size} bytes at {chunk.offset}: their digest does not "
+            "match. Recompute the value."
+        )
+
+
+def _ends_early(start: int, stop: int, count: int) -> CorruptBlob:
+    return CorruptBlob(
+        f"The blob ends early: bytes {start} to {stop} were asked for, and {count} came. Recompute the value."
+    )

@@ -1,28 +1,83 @@
-"""The table of a blob: which frames it has, where their chunks lie, and the digest of each."""
+"""The table of a blob: what a hit needs at once, where the chunks of its frames lie, and the digest of each."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from enum import IntEnum
-from itertools import islice
 from struct import Struct
 from typing import Final, NamedTuple
 
 from cachestore.errors import CorruptBlob
 
-# Raw bytes of a chunk at most: the unit in which blobs are fetched, checked and decompressed.
+# Raw bytes of a chunk at most: the unit in which blobs are checked and decompressed.
 CHUNK_LIMIT: Final = 4 * 2**20
 
-_HEAD: Final = Struct("<32s32sII")  # digest of the header, digest of the metadata, frames, chunks
+# Each frame begins at a multiple of this, so that raw ones can be mapped into memory as arrays.
+ALIGNMENT: Final = 64
+
+# The kind of every frame but the last, which is the body and says of which kind it is.
+BUFFER: Final = 255
+
+NO_DIGEST: Final = bytes(32)
+NEVER: Final = -(2**63)
+
+# Digests of header and metadata, key, value digest, seconds, expiry, epoch, frames, chunks.
+_HEAD: Final = Struct("<32s32s32s32sdqQII")
 _FRAME: Final = Struct("<BxxxIIxxxxQ")  # kind, item size, chunks, raw size
 _CHUNK: Final = Struct("<QIIBxxxxxxx32s")  # offset, stored size, raw size, codec, digest
 
 
-class FrameKind(IntEnum):
-    """Says what the bytes of a frame are."""
+def aligned(offset: int) -> int:
+    """Return where a frame begins that follows `offset` bytes.
 
-    PICKLE = 0  # the body: a pickle of protocol 5
-    BUFFER = 1  # an out-of-band buffer of the body, in the order in which the body asks for them
+    Examples
+    --------
+    >>> aligned(24), aligned(64), aligned(65)
+    (64, 64, 128)
+    """
+    return offset + -offset % ALIGNMENT
+
+
+def table_size(frames: int, chunks: int) -> int:
+    """Return the bytes of a table of so many frames and chunks."""
+    return _HEAD.size + frames * _FRAME.size + chunks * _CHUNK.size
+
+
+class Head(NamedTuple):
+    """Holds what the first bytes of a table say, as it stands there.
+
+    Parameters
+    ----------
+    header_digest, metadata_digest
+        Of these two sections.
+    key
+        What the blob is stored under; zeros where it has no key.
+    value_digest
+        Zeros where the value has none.
+    seconds
+        How long the computation took.
+    expires
+        Microseconds since 1970 in UTC, or `NEVER`.
+    epoch
+        The invalidation epoch that was known at the start.
+    """
+
+    header_digest: bytes
+    metadata_digest: bytes
+    key: bytes
+    value_digest: bytes
+    seconds: float
+    expires: int
+    epoch: int
+
+    @property
+    def key_text(self) -> str:
+        """The key in hexadecimal digits; empty where there is none."""
+        return self.key.hex() if self.key != NO_DIGEST else ""
+
+    @property
+    def value_digest_text(self) -> str | None:
+        """The digest of the value in hexadecimal digits, where it has one."""
+        return self.value_digest.hex() if self.value_digest != NO_DIGEST else None
 
 
 class Chunk(NamedTuple):
@@ -36,7 +91,7 @@ class Chunk(NamedTuple):
 
 
 class Frame(NamedTuple):
-    """Describes one run of raw bytes: the body, or one of its buffers."""
+    """Describes one run of raw bytes: a buffer, or the body."""
 
     kind: int
     item_size: int
@@ -47,8 +102,7 @@ class Frame(NamedTuple):
 class Table(NamedTuple):
     """Describes everything between the header and the table itself."""
 
-    header_digest: bytes
-    metadata_digest: bytes
+    head: Head
     frames: Sequence[Frame]
 
     @property
@@ -62,8 +116,7 @@ class Table(NamedTuple):
         for frame in self.frames:
             frames.append(_FRAME.pack(frame.kind, frame.item_size, len(frame.chunks), frame.raw_size))
             chunks += [_CHUNK.pack(*chunk) for chunk in frame.chunks]
-        head = _HEAD.pack(self.header_digest, self.metadata_digest, len(frames), len(chunks))
-        return b"".join((head, *frames, *chunks))
+        return b"".join((_HEAD.pack(*self.head, len(frames), len(chunks)), *frames, *chunks))
 
     @classmethod
     def parse(cls, raw: memoryview, *, start: int, stop: int) -> Table:
@@ -74,7 +127,7 @@ class Table(NamedTuple):
         raw
             The bytes of the table.
         start, stop
-            Where the chunks of the blob begin and end.
+            Where the header of the blob ends, and its metadata begin.
 
         Raises
         ------
@@ -83,37 +136,40 @@ class Table(NamedTuple):
         """
         if len(raw) < _HEAD.size:
             raise CorruptBlob(f"The blob's table has {len(raw)} bytes, too few. Recompute the value.")
-        header_digest, metadata_digest, frame_count, chunk_count = _HEAD.unpack_from(raw)
-        frames_end = _HEAD.size + frame_count * _FRAME.size
-        if frames_end + chunk_count * _CHUNK.size != len(raw):
+        *head, frame_count, chunk_count = _HEAD.unpack_from(raw)
+        if table_size(frame_count, chunk_count) != len(raw):
             raise CorruptBlob(
                 f"The blob's table of {len(raw)} bytes declares {frame_count} frames and {chunk_count} "
-                "chunks, "
-                "which does not add up. Recompute the value."
+                "chunks, which does not add up. Recompute the value."
             )
-        chunks = map(Chunk._make, _CHUNK.iter_unpack(raw[frames_end:]))
-        frames: list[Frame] = []
-        expected_kind = FrameKind.PICKLE
-        for kind, item_size, count, raw_size in _FRAME.iter_unpack(raw[_HEAD.size : frames_end]):
-            frame = Frame(kind, item_size, raw_size, tuple(islice(chunks, count)))
-            if kind != expected_kind:
+        frames = []
+        end, at = start, table_size(frame_count, 0)
+        for number in range(1, frame_count + 1):
+            kind, item_size, count, raw_size = _FRAME.unpack_from(
+                raw, _HEAD.size + (number - 1) * _FRAME.size
+            )
+            chunks_end = at + count * _CHUNK.size
+            chunks = [Chunk._make(fields) for fields in _CHUNK.iter_unpack(raw[at:chunks_end])]
+            if (kind == BUFFER) != (number < frame_count) or chunks_end > len(raw):
                 raise CorruptBlob(
-                    f"Frame {len(frames)} of the blob is of kind {kind}, not {expected_kind}. Recompute."
+                    f"Frame {number} of {frame_count} of the blob, of kind {kind} and {count} chunks, cannot "
+                    "stand there. Recompute the value."
                 )
-            start = _check_frame(frame, count, start)
+            frame = Frame(kind, item_size, raw_size, chunks)
+            end, at = _check_chunks(frame, end), chunks_end
             frames.append(frame)
-            expected_kind = FrameKind.BUFFER
-        if not frames or start != stop or next(chunks, None) is not None:
+        if not frames or end != stop or at != len(raw):
             raise CorruptBlob(
-                f"The blob's {frame_count} frames end at byte {start}, its metadata begin at byte {stop}: "
+                f"The blob's {frame_count} frames end at byte {end}, its metadata begin at byte {stop}: "
                 "this does not add up. Recompute the value."
             )
-        return cls(header_digest, metadata_digest, tuple(frames))
+        return cls(Head._make(head), frames)
 
 
-def _check_frame(frame: Frame, count: int, start: int) -> int:
-    """Check that the chunks of `frame` follow each other from `start` on, and return where they end."""
+def _check_chunks(frame: Frame, end: int) -> int:
+    """Check that the chunks of `frame` lie where they must, after the bytes before `end`; return where they end."""
     raw_size = 0
+    start = aligned(end) if frame.chunks else end
     for chunk in frame.chunks:
         if chunk.offset != start or not 0 < chunk.stored_size <= chunk.raw_size <= CHUNK_LIMIT:
             raise CorruptBlob(
@@ -123,9 +179,9 @@ def _check_frame(frame: Frame, count: int, start: int) -> int:
             )
         start += chunk.stored_size
         raw_size += chunk.raw_size
-    if raw_size != frame.raw_size or not frame.chunks or len(frame.chunks) != count:
+    if raw_size != frame.raw_size:
         raise CorruptBlob(
-            f"A frame declares {frame.raw_size} bytes in {count} chunks, and has {raw_size} "
-            f"in {len(frame.chunks)}. Recompute the value."
+            f"A frame declares {frame.raw_size} bytes, and its {len(frame.chunks)} chunks have {raw_size}. "
+            "Recompute the value."
         )
     return start

@@ -1,118 +1,173 @@
-"""One value becomes one blob."""
+"""One value becomes one blob, in one pass."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Final
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import closing
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from blake3 import blake3
 
-from cachestore.blob.codecs import BLOSC2, RAW, SMALL, Codec, choose_codec, compress_chunk
+from cachestore.blob.bodies import body_of
+from cachestore.blob.codecs import BLOSC2, RAW, Chooser, Codec, Place, codec_chooser, compress_chunk
 from cachestore.blob.header import METADATA_LIMIT, TABLE_LIMIT, TRAILER_LENGTH, Trailer, pack_header
 from cachestore.blob.metadata import Metadata
-from cachestore.blob.pickling import pickle_value
-from cachestore.blob.table import CHUNK_LIMIT, Chunk, Frame, FrameKind, Table
+from cachestore.blob.table import ALIGNMENT, BUFFER, Chunk, Frame, Table, aligned, table_size
 from cachestore.errors import BlobError
+from cachestore.in_order import in_order, processors
 from cachestore.settings.settings import Compress
+
+# Raw bytes of the chunks that are written: they, and what they are compressed to, stay in a processor's cache, and
+# a slice of an array needs few bytes beside its own.
+CHUNK_SIZE: Final = 2**20
 
 _HEADER: Final = pack_header()
 _HEADER_DIGEST: Final = blake3(_HEADER).digest()
+_ZEROS: Final = bytes(ALIGNMENT)
 
 
-@dataclass(frozen=True, slots=True)
 class Encoded:
-    """Holds a blob that is not yet stored.
+    """Is a blob that is not yet stored: iterating over it encodes it, part by part, and may be done again.
+
+    Parts may be views of the value's own memory: write each before the value changes. Chunks are compressed and
+    digested in threads while those before them are written; only a few are in memory at any time.
 
     Parameters
     ----------
-    parts
-        Its bytes, in order. Some are views of the value's own memory: write them before the value changes.
     size
-        How many bytes that are.
+        How many bytes it has; known when it has been iterated over.
     metadata
         What it says of itself, with kind and raw size filled in.
     """
 
-    parts: Sequence[bytes | memoryview]
     size: int
     metadata: Metadata
 
+    def __init__(self, frames: Sequence[_RawFrame], metadata: Metadata, choose: Chooser) -> None:
+        self.metadata = metadata
+        self.size = 0
+        self._frames = frames
+        self._choose = choose
+        self._raw_metadata = metadata.to_json()
+        chunks = sum(len(frame.starts()) for frame in frames)
+        for name, size, limit in (
+            ("metadata", len(self._raw_metadata), METADATA_LIMIT),
+            ("table", table_size(len(frames), chunks), TABLE_LIMIT),
+        ):
+            if size > limit:
+                raise BlobError(
+                    f"The blob of {metadata.function} would have {size} bytes of {name}; at most {limit} are "
+                    "allowed. Return a value of fewer parts, or do not cache the function."
+                )
 
-def encode(value: object, metadata: Metadata, *, compress: Compress = None) -> Encoded:
+    def __iter__(self) -> Iterator[bytes | memoryview]:
+        """Encode the value."""
+        yield _HEADER
+        end = len(_HEADER)
+        frames = []
+        with closing(self._stored()) as stored:
+            for kind, raw, item_size in self._frames:
+                chunks: list[Chunk] = []
+                for _ in _RawFrame(kind, raw, item_size).starts():
+                    if not chunks and end != aligned(end):
+                        yield _ZEROS[: aligned(end) - end]
+                        end = aligned(end)
+                    part, raw_size, digest = next(stored)
+                    codec = RAW if len(part) == raw_size else BLOSC2
+                    chunks.append(Chunk(end, len(part), raw_size, codec, digest))
+                    yield part
+                    end += len(part)
+                frames.append(Frame(kind, item_size, raw.nbytes, chunks))
+        yield self._end(frames, end)
+
+    def _stored(self) -> Generator[_Stored]:
+        large = self.metadata.raw_size >= 2 * CHUNK_SIZE
+        return in_order(_store, self._raw_chunks(), at_once=processors() if large else 1)
+
+    def _raw_chunks(self) -> Iterator[_RawChunk]:
+        for frame in self._frames:
+            codec = self._choose(frame.raw, frame.item_size)
+            for start in frame.starts():
+                yield _RawChunk(frame.raw[start : start + frame.step], codec, frame.item_size)
+
+    def _end(self, frames: Sequence[Frame], end: int) -> bytes:
+        """Return what stands behind the chunks."""
+        raw_metadata = self._raw_metadata
+        head = self.metadata.to_head(
+            header_digest=_HEADER_DIGEST, metadata_digest=blake3(raw_metadata).digest()
+        )
+        table = Table(head, frames).pack()
+        self.size = end + len(raw_metadata) + len(table) + TRAILER_LENGTH
+        trailer = Trailer(
+            table_digest=blake3(table).digest(),
+            metadata_offset=end,
+            metadata_length=len(raw_metadata),
+            table_offset=end + len(raw_metadata),
+            table_length=len(table),
+            total_length=self.size,
+        )
+        return raw_metadata + table + trailer.pack()
+
+
+def encode(value: object, metadata: Metadata, *, compress: Compress = None, place: Place = "near") -> Encoded:
     """Turn `value` into a blob.
 
     Parameters
     ----------
     value
-        Anything that pickle or cloudpickle accepts.
+        Anything that pickle or cloudpickle accepts; what needs no pickle is stored without.
     metadata
         What the blob shall say of it; kind and raw size are filled in.
-    compress
-        None looks at the data; see `cachestore.settings.Settings`.
+    compress, place
+        How frames are compressed: see `codec_chooser`.
 
     Raises
     ------
     BlobError
-        If the value cannot be pickled, or its metadata or table is too large.
+        If the value cannot be stored, or its metadata or table is too large.
     SettingsError
         If `compress` has no meaning.
     """
-    codec = choose_codec(compress)
-    body, buffers = pickle_value(value)
-    blob = _Frames(codec)
-    blob.add(FrameKind.PICKLE, body, item_size=1)
-    for raw, item_size in buffers:
-        blob.add(FrameKind.BUFFER, raw, item_size=item_size)
+    choose = codec_chooser(compress, place=place)
+    body = body_of(value)
+    frames = [_RawFrame(BUFFER, raw, item_size) for raw, item_size in body.buffers]
+    # The body comes last: it says what the buffers are, and whoever has read the end of a blob has it.
+    frames.append(_RawFrame(body.kind, body.raw, 1))
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
-    metadata = replace(metadata, kind=kind, raw_size=blob.raw_size)
-    raw_metadata = metadata.to_json()
-    table = Table(_HEADER_DIGEST, blake3(raw_metadata).digest(), blob.frames).pack()
-    for name, section, limit in (("metadata", raw_metadata, METADATA_LIMIT), ("table", table, TABLE_LIMIT)):
-        if len(section) > limit:
-            raise BlobError(
-                f"The blob of {metadata.function} would have {len(section)} bytes of {name}; at most "
-                f"{limit} are "
-                "allowed. Return a value of fewer parts, or do not cache the function."
-            )
-    table_offset = blob.end + len(raw_metadata)
-    trailer = Trailer(
-        table_digest=blake3(table).digest(),
-        metadata_offset=blob.end,
-        metadata_length=len(raw_metadata),
-        table_offset=table_offset,
-        table_length=len(table),
-        total_length=table_offset + len(table) + TRAILER_LENGTH,
-    )
-    return Encoded((*blob.parts, raw_metadata + table + trailer.pack()), trailer.total_length, metadata)
+    raw_size = sum(frame.raw.nbytes for frame in frames)
+    return Encoded(frames, replace(metadata, kind=kind, raw_size=raw_size), choose)
 
 
-class _Frames:
-    """Collects the frames of a blob, and the bytes they are stored as."""
+class _RawFrame(NamedTuple):
+    kind: int
+    raw: memoryview
+    item_size: int
 
-    def __init__(self, codec: Codec | None) -> None:
-        self.parts: list[bytes | memoryview] = [_HEADER]
-        self.frames: list[Frame] = []
-        self.end = len(_HEADER)
-        self.raw_size = 0
-        self._codec = codec
+    @property
+    def step(self) -> int:
+        """The bytes of a chunk: whole items, for they are shuffled together."""
+        return CHUNK_SIZE - CHUNK_SIZE % self.item_size if self.item_size <= CHUNK_SIZE else CHUNK_SIZE
 
-    def add(self, kind: FrameKind, raw: memoryview, *, item_size: int) -> None:
-        """Store `raw` in chunks of whole items, each compressed where that pays."""
-        if item_size > CHUNK_LIMIT:
-            item_size = 1
-        codec = self._codec if raw.nbytes >= SMALL else None
-        step = CHUNK_LIMIT - CHUNK_LIMIT % item_size
-        chunks = [
-            self._store(raw[start : start + step], codec, item_size) for start in range(0, raw.nbytes, step)
-        ]
-        self.frames.append(Frame(kind, item_size, raw.nbytes, chunks))
-        self.raw_size += raw.nbytes
+    def starts(self) -> range:
+        """Where its chunks begin."""
+        return range(0, self.raw.nbytes, self.step)
 
-    def _store(self, raw: memoryview, codec: Codec | None, item_size: int) -> Chunk:
-        compressed = compress_chunk(raw, codec=codec, item_size=item_size) if codec else None
-        part = raw if compressed is None else compressed
-        chunk = Chunk(self.end, len(part), len(raw), RAW if part is raw else BLOSC2, blake3(part).digest())
-        self.parts.append(part)
-        self.end += len(part)
-        return chunk
+
+class _RawChunk(NamedTuple):
+    raw: memoryview
+    codec: Codec | None
+    item_size: int
+
+
+class _Stored(NamedTuple):
+    part: bytes | memoryview
+    raw_size: int
+    digest: bytes
+
+
+def _store(chunk: _RawChunk) -> _Stored:
+    raw, codec, item_size = chunk
+    compressed = compress_chunk(raw, codec=codec, item_size=item_size) if codec else None
+    part = raw if compressed is None else compressed
+    return _Stored(part, raw.nbytes, blake3(part).digest())

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from cachestore.cache.versions import list_versions, read_version
 from cachestore.errors import ObjectNotFound, SettingsError, StorageError
+from cachestore.in_order import in_order
 from cachestore.index import Accepted
 from cachestore.storage import ACCEPTED, ObjectStore, accepted_path
 
@@ -169,11 +170,9 @@ def list_accepted(cache: Cache) -> list[Accepted]:
     StorageError
         If the store cannot be read.
     """
-    marks = [
-        mark
-        for info in list(cache.store.list(ACCEPTED))
-        for mark in read_marks(cache.store, info.path.removeprefix(ACCEPTED))
-    ]
+    versions = [info.path.removeprefix(ACCEPTED) for info in cache.store.list(ACCEPTED)]
+    found = in_order(lambda version: read_marks(cache.store, version), versions, at_once=cache.store.at_once)
+    marks = [mark for marks in found for mark in marks]
     return sorted(marks, key=lambda mark: (mark.function, mark.at, mark.new, mark.old))
 
 

@@ -15,21 +15,17 @@ The index is bookkeeping: a hit never waits for SQL, and losing the index loses 
 from __future__ import annotations
 
 import logging
-import platform
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from cachestore.blob import BlobReader, Metadata, Parent, encode
-from cachestore.cache.acceptance import Acceptance
-from cachestore.cache.entries import KnownCall, entry_of
+from cachestore.blob import BlobReader, Parent, Place
 from cachestore.cache.store_file import read_store_id, write_store_id
 from cachestore.cache.trouble import Trouble
-from cachestore.cache.versions import keep_version
 from cachestore.errors import (
     BlobError,
     CachestoreError,
@@ -40,10 +36,17 @@ from cachestore.errors import (
     SchemaMismatch,
     StorageError,
 )
-from cachestore.index import Entry, Evicted, Index, Missed, Touch
+from cachestore.in_order import in_order
+from cachestore.index import Index, Touch
 from cachestore.keys import CallKey, Rules, digest
 from cachestore.settings import Settings
+from cachestore.settings.settings import LoadPolicy
 from cachestore.storage import STORE_FILE, ObjectStore, blob_path
+
+if TYPE_CHECKING:
+    from cachestore.blob import Metadata
+    from cachestore.cache.acceptance import Acceptance
+    from cachestore.index import Entry
 
 # Digesting an array costs next to nothing beside writing it; walking a small value costs more than it tells.
 _DIGESTED_FROM = 64 * 1024
@@ -53,14 +56,49 @@ _COMES_WHOLE = 2**20
 _logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
+_Item = TypeVar("_Item")
 
 
-@dataclass(frozen=True, slots=True)
 class Hit:
-    """Is the answer of a cache that has the value."""
+    """Is the answer of a cache that has the value.
 
-    value: object
-    metadata: Metadata
+    Attributes
+    ----------
+    value
+        What was stored.
+    """
+
+    __slots__ = ("_reader", "value")
+
+    def __init__(self, reader: BlobReader, policy: LoadPolicy) -> None:
+        self.value = reader.value(policy=policy)
+        reader.close()  # people hold many hits, and a file may be open for each
+        # Most are asked for nothing but the value: what the blob says besides is read by whoever asks.
+        self._reader = reader
+
+    @property
+    def key(self) -> str:
+        """The key of the entry: in an accepted version of the code another one than that of the call."""
+        return self._reader.key
+
+    @property
+    def value_digest(self) -> str | None:
+        """The digest of the value, where it has one."""
+        return self._reader.value_digest
+
+    @property
+    def seconds(self) -> float:
+        """How long computing took."""
+        return self._reader.seconds
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the blob says of itself."""
+        return self._reader.metadata
+
+    def __repr__(self) -> str:
+        """Show the value."""
+        return f"Hit({self.value!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +139,6 @@ class Cache:
         self.index = index
         self.settings = settings
         self.trouble = trouble or Trouble()
-        self.acceptance = Acceptance(store)
         self._name_index = name_index
         self._named = False
         self._merged = False
@@ -121,6 +158,13 @@ class Cache:
     def rules(self) -> Rules:
         """How code is looked at by whoever makes keys for this cache."""
         return Rules.of(self.settings)
+
+    @cached_property
+    def acceptance(self) -> Acceptance:
+        """Which code versions answer for which; asked at a miss."""
+        from cachestore.cache.acceptance import Acceptance
+
+        return Acceptance(self.store)
 
     @cached_property
     def user(self) -> str:
@@ -175,7 +219,7 @@ class Cache:
     ) -> Metadata | Miss:
         """Look a call up as `look_up` does, without loading the value and without counting a use."""
         found = self.peek(call.key, accept=accept)
-        if isinstance(found, Metadata):
+        if not isinstance(found, Miss):
             return found
         return self._answer_missed(call, found, refusal, counts, lambda key: self.peek(key, accept=accept))
 
@@ -204,6 +248,9 @@ class Cache:
             if missed.reason == "unavailable" or not self._name_index():
                 return
             self._named = True
+        from cachestore.cache.entries import KnownCall
+        from cachestore.index import Missed
+
         known = KnownCall.of(call)
         self.index.miss(
             Missed(
@@ -237,15 +284,34 @@ class Cache:
             Never an error: an ill store is a miss, and is told once.
         """
         started = time.perf_counter()
-        found = self._read(key, lambda reader: Hit(self._load(reader), reader.metadata), accept)
+        found = self._read(key, self._hit, accept)
         if isinstance(found, Hit):
             # Loading took time too: what a hit saves is counted net.
-            saved = found.metadata.seconds - (time.perf_counter() - started)
+            saved = found.seconds - (time.perf_counter() - started)
             if self.index.private and not self._named:
                 self._named = True
                 self._name_index()
-            self.index.touch(Touch(key=key, user=self.user, at=_now(), seconds_saved=saved))
+            self.index.touch(Touch(key, self.user, time.time(), saved))
         return found
+
+    def get_many(self, keys: Iterable[str]) -> Iterator[Hit | Miss]:
+        """Look keys up and load their values, as many at a time as the store is worth; answers in order.
+
+        Each answer is as that of `get`. Keys are taken as answers are.
+        """
+        return self.ask_each(self.get, keys)
+
+    def ask_each(
+        self, ask: Callable[[_Item], _T], items: Iterable[_Item], *, callers: int = 1
+    ) -> Iterator[_T]:
+        """Give what `ask` finds in this cache for each item, in order, as many at a time as the store is worth.
+
+        Parameters
+        ----------
+        callers
+            How many do so at the same time: each takes its share.
+        """
+        return in_order(ask, items, at_once=max(1, self.store.at_once // callers))
 
     def peek(self, key: str, *, accept: Callable[[Metadata], bool] | None = None) -> Metadata | Miss:
         """Look a key up without loading its value and without counting a use."""
@@ -287,6 +353,11 @@ class Cache:
         Metadata or None
             What was stored of the value besides itself; None where it could not be stored, which is told once.
         """
+        import platform
+
+        from cachestore.blob import Metadata, encode
+        from cachestore.cache.entries import entry_of
+
         metadata = Metadata(
             key=call.key,
             function=call.function,
@@ -303,7 +374,8 @@ class Cache:
             summaries=dict(summaries or {}),
         )
         try:
-            encoded = encode(value, metadata, compress=self.settings.compress)
+            place: Place = "far" if self.store.remote else "near"
+            encoded = encode(value, metadata, compress=self.settings.compress, place=place)
         except BlobError as error:
             self.trouble.tell(
                 f"value of {call.function}", f"A result of {call.function} is not stored.", error
@@ -311,7 +383,7 @@ class Cache:
             return None
         try:
             self._mark_store(call, function)
-            self.store.put(blob_path(call.key), encoded.parts)
+            self.store.put(blob_path(call.key), encoded)
         except StorageError as error:
             self._tell_store(error)
             return None
@@ -335,6 +407,8 @@ class Cache:
         IndexUnavailable, SchemaMismatch, StorageError
             If they cannot be removed; then they are kept.
         """
+        from cachestore.index import Evicted
+
         keys = list(keys)
         reasons, now = reasons or {}, _now()
         evicted = [Evicted(key, self.user, now, command, reasons.get(key, "")) for key in keys]
@@ -356,7 +430,7 @@ class Cache:
 
     def open_blob(self, key: str) -> BlobReader:
         """Open the blob of a key, its digests not yet checked but those of its metadata."""
-        return BlobReader.open(_BlobSource(self.store, blob_path(key)), key=key)
+        return BlobReader.open(self.store.open(blob_path(key)), key=key)
 
     def merge_uses(self) -> None:
         """Take in the uses that other processes noted; adopt the orphans among them, forget what is gone.
@@ -371,18 +445,20 @@ class Cache:
 
     def adopt(self, keys: Iterable[str]) -> list[str]:
         """Give rows to blobs that have none; return the keys that have no blob."""
-        adopted, gone = [], []
-        for key in keys:
+        from cachestore.cache.entries import entry_of
+        from cachestore.index import Entry
+
+        def read(key: str) -> Entry | str | None:
             try:
-                metadata, size = self.read_metadata(key)
+                return entry_of(*self.read_metadata(key))
             except ObjectNotFound:
-                gone.append(key)
+                return key
             except (StorageError, BlobError):
-                continue  # looked at again the next time
-            else:
-                adopted.append(entry_of(metadata, size))
-        self.index.record(adopted)
-        return gone
+                return None  # looked at again the next time
+
+        found = [*in_order(read, keys, at_once=self.store.at_once)]
+        self.index.record(entry for entry in found if isinstance(entry, Entry))
+        return [key for key in found if isinstance(key, str)]
 
     def store_id(self) -> str | None:
         """Read the random id of the store; None before its first put."""
@@ -431,6 +507,8 @@ class Cache:
             write_store_id(self.store)
             self._versions = set()
         if call.code_version not in self._versions:
+            from cachestore.cache.versions import keep_version
+
             keep_version(self.store, call, function, sources=self.settings.keep_sources, rules=self.rules)
             self._versions.add(call.code_version)
 
@@ -467,10 +545,10 @@ class Cache:
                 return Miss("unreadable")
         return Miss("corrupt")
 
-    def _load(self, reader: BlobReader) -> object:
-        if reader.size > _COMES_WHOLE:
-            self.store.fetch(blob_path(reader.metadata.key), reader.size)
-        return reader.value()
+    def _hit(self, reader: BlobReader) -> Hit:
+        if reader.size > _COMES_WHOLE and reader.key is not None:
+            self.store.fetch(blob_path(reader.key), reader.size)
+        return Hit(reader, self.settings.load_policy)
 
     def _tell_store(self, error: CachestoreError) -> None:
         self.trouble.tell("store", "The store is ill: results are computed, and not shared.", error)
@@ -479,20 +557,6 @@ class Cache:
         self.trouble.tell(
             f"blob {key}", f"The entry {key[:12]} cannot be used; it is computed again and replaced.", error
         )
-
-
-@dataclass(frozen=True, slots=True)
-class _BlobSource:
-    """Is one object of a store, as a blob reader wants it."""
-
-    store: ObjectStore
-    path: str
-
-    def suffix(self, length: int) -> bytes:
-        return self.store.get_suffix(self.path, length)
-
-    def range(self, start: int, stop: int) -> bytes:
-        return self.store.get_range(self.path, start, stop)
 
 
 def _value_digest(value: object) -> str | None:

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TypeVar
 
 from cachestore.cache.cache import Cache
 from cachestore.errors import BlobError, ObjectNotFound, StorageError
+from cachestore.in_order import in_order
 from cachestore.storage import BLOBS, key_of
-
-# Remote reads wait for the network, not for the processor.
-_CONCURRENCY = 8
 
 _T = TypeVar("_T")
 
@@ -38,18 +35,17 @@ def inspect_blobs(
         Told how many of how many blobs were looked at.
     """
 
-    def outcome(key: str, size: int) -> _T | Finding | None:
+    def outcome(key: str) -> _T | Finding | None:
         try:
-            return look(key, size)
+            return look(key, sizes[key])
         except ObjectNotFound:
             return None  # removed while we look: not wrong
         except (BlobError, StorageError) as error:
             return Finding(key, str(error))
 
     sizes = {key: info.size for info in cache.store.list(BLOBS) if (key := key_of(info.path)) is not None}
-    with ThreadPoolExecutor(_CONCURRENCY) as pool:
-        outcomes = pool.map(outcome, sizes.keys(), sizes.values())
-        for done, (key, result) in enumerate(zip(sizes, outcomes, strict=True), start=1):
-            progress(done, len(sizes))
-            if result is not None:
-                yield key, result
+    outcomes = in_order(outcome, sizes, at_once=cache.store.at_once)
+    for done, (key, result) in enumerate(zip(sizes, outcomes, strict=True), start=1):
+        progress(done, len(sizes))
+        if result is not None:
+            yield key, result

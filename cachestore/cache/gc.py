@@ -6,6 +6,7 @@ only what cannot be read is swept. A private index of a shared store knows only 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -14,11 +15,16 @@ from cachestore.cache.cache import Cache
 from cachestore.cache.entries import entry_of
 from cachestore.cache.eviction import Eviction, Limits, choose
 from cachestore.errors import BlobError, NewerBlob, ObjectNotFound, SettingsError, StorageError
+from cachestore.in_order import in_order
 from cachestore.index import Entry, Selection
 from cachestore.storage import ObjectInfo, is_temporary, key_of
 
+_logger = logging.getLogger(__name__)
+
 # Nobody puts for so long; younger blobs without a row may be of a put that is under way, or of an index that is ill.
 ORPHAN_AGE = timedelta(days=7)
+# No upload takes so long; it is in no listing, but costs space.
+UPLOAD_AGE = timedelta(days=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +41,8 @@ class Plan:
         Old blobs without a row that are whole: they get one.
     sweeps
         Old leftovers: temporary files, and blobs without a row that cannot be read.
+    uploads
+        How many uploads of writers that died are in no listing; they are aborted.
     kept, kept_size
         How many entries stay, and their bytes.
     """
@@ -45,6 +53,7 @@ class Plan:
     sweeps: tuple[ObjectInfo, ...]
     kept: int
     kept_size: int
+    uploads: int = 0
 
     @property
     def freed_size(self) -> int:
@@ -56,7 +65,7 @@ class Plan:
     @property
     def empty(self) -> bool:
         """Whether there is nothing to do."""
-        return not (self.evictions or self.vanished or self.adoptions or self.sweeps)
+        return not (self.evictions or self.vanished or self.adoptions or self.sweeps or self.uploads)
 
 
 def refuse_private(cache: Cache) -> None:
@@ -91,6 +100,7 @@ def plan(cache: Cache, limits: Limits, *, now: datetime | None = None) -> Plan:
     vanished: list[str] = []
     adoptions: list[Entry] = []
     sweeps: list[ObjectInfo] = []
+    uploads = 0
     if not cache.index.private:
         rows = {entry.key for entry in entries}
         listed = list(cache.store.list(""))
@@ -103,6 +113,7 @@ def plan(cache: Cache, limits: Limits, *, now: datetime | None = None) -> Plan:
         ]
         adoptions, sweeps = _judge(cache, old)
         sweeps += [info for info in listed if is_temporary(info.path) and now - info.modified > ORPHAN_AGE]
+        uploads = _count_uploads(cache)
     evictions = choose(_meant(cache, entries, limits), limits, now) if limits.given else []
     gone = {eviction.entry.key for eviction in evictions}
     kept = [entry for entry in entries if entry.key not in gone]
@@ -113,6 +124,7 @@ def plan(cache: Cache, limits: Limits, *, now: datetime | None = None) -> Plan:
         sweeps=tuple(sweeps),
         kept=len(kept) + len(adoptions),
         kept_size=sum(entry.stored_size for entry in (*kept, *adoptions)),
+        uploads=uploads,
     )
 
 
@@ -140,6 +152,8 @@ def run(cache: Cache, decided: Plan, *, progress: Callable[[int], object] = lamb
         progress(done)
     cache.index.record(decided.adoptions)
     cache.store.delete(info.path for info in decided.sweeps)
+    if decided.uploads:
+        cache.store.sweep_unfinished(UPLOAD_AGE)
 
 
 def _meant(cache: Cache, entries: list[Entry], limits: Limits) -> list[Entry]:
@@ -152,17 +166,32 @@ def _meant(cache: Cache, entries: list[Entry], limits: Limits) -> list[Entry]:
 
 def _judge(cache: Cache, orphans: Iterable[tuple[str, ObjectInfo]]) -> tuple[list[Entry], list[ObjectInfo]]:
     """Tell the orphans that are whole from those that nobody can read."""
-    adoptions, sweeps = [], []
-    for key, info in orphans:
+
+    def judge(orphan: tuple[str, ObjectInfo]) -> Entry | ObjectInfo | None:
+        key, info = orphan
         try:
-            adoptions.append(entry_of(*cache.read_metadata(key)))
+            return entry_of(*cache.read_metadata(key))
         except (NewerBlob, ObjectNotFound):
-            continue  # of a colleague's later cachestore; or swept by somebody else just now
+            return None  # of a colleague's later cachestore; or swept by somebody else just now
         except BlobError:
-            sweeps.append(info)
+            return info
         except StorageError:
-            continue  # not read is not unreadable
-    return adoptions, sweeps
+            return None  # not read is not unreadable
+
+    judged = [*in_order(judge, orphans, at_once=cache.store.at_once)]
+    return (
+        [entry for entry in judged if isinstance(entry, Entry)],
+        [info for info in judged if isinstance(info, ObjectInfo)],
+    )
+
+
+def _count_uploads(cache: Cache) -> int:
+    try:
+        return cache.store.sweep_unfinished(UPLOAD_AGE, act=False)
+    except StorageError as error:
+        # Who may collect need not be allowed to list uploads, and not every server can: the rest goes on.
+        _logger.info("Unfinished uploads to %s cannot be counted: %s", cache.location, error)
+        return 0
 
 
 def _batches(keys: list[str], size: int = 500) -> Iterable[list[str]]:

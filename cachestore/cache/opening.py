@@ -12,7 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
-from cachestore.blob import choose_codec
+from cachestore.blob import codec_chooser
 from cachestore.cache.cache import Cache
 from cachestore.cache.store_file import read_store_id
 from cachestore.cache.trouble import Trouble
@@ -160,7 +160,7 @@ def reopen_cache(public: Settings) -> Cache:
 
 def _open(settings: Settings) -> Cache:
     assert settings.location is not None
-    choose_codec(
+    codec_chooser(
         settings.compress
     )  # what has no meaning is refused now, not when a result waits to be stored
     trouble = Trouble()

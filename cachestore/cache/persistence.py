@@ -15,13 +15,12 @@ from pathlib import Path
 from typing import Any, Final, Literal
 from urllib.parse import urlsplit
 
-from cachestore.blob import BlobReader, Metadata, encode
+from cachestore.blob import BlobReader, Encoded, Metadata, encode
 from cachestore.blob.header import pack_header
-from cachestore.cache.cache import _BlobSource
 from cachestore.cache.meter import Meter
 from cachestore.errors import CorruptBlob, ObjectNotFound, SettingsError, StorageError
 from cachestore.settings.settings import Compress, without_password
-from cachestore.storage import LocalStore, ObjectStore, open_store
+from cachestore.storage import HeldObject, LocalStore, ObjectStore, RangedObject, StoredObject, open_store
 
 # The first bytes of every blob, whichever format it has.
 _MAGIC: Final = pack_header()[:8]
@@ -183,8 +182,8 @@ def _means_blob(target: Any, compress: Any) -> bool:
     return isinstance(target, str) and target.endswith(_EXTENSION)
 
 
-def _encoded(value: object, compress: Any) -> Iterator[bytes | memoryview]:
-    """Return the parts of a blob of the value."""
+def _encoded(value: object, compress: Any) -> Encoded:
+    """Return a blob of the value."""
     if isinstance(compress, tuple):
         setting: Compress = compress[1]
     elif isinstance(compress, str) or (compress == 0 and not isinstance(compress, float)):
@@ -204,7 +203,7 @@ def _encoded(value: object, compress: Any) -> Iterator[bytes | memoryview]:
         creator="",
         python=platform.python_version(),
     )
-    return iter(encode(value, metadata, compress=setting).parts)
+    return encode(value, metadata, compress=setting)
 
 
 @dataclass(frozen=True, slots=True)
@@ -320,8 +319,7 @@ def _whole(final: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=final.parent) as folder:
         temporary = Path(folder, final.name)
         yield temporary
-        with temporary.open("rb") as file:
-            os.fsync(file.fileno())
+        # Whole or not at all if the process dies; as joblib's files it is not synced to the disk.
         temporary.replace(final)
 
 
@@ -331,9 +329,9 @@ def _blob_reader(target: Any, url: _Url | None) -> BlobReader | None:
         with _without_secrets(url):
             if target.peek(len(_MAGIC))[: len(_MAGIC)] != _MAGIC:
                 return None
-            return BlobReader.open(_BlobSource(target.raw.store, url.name))
+            return BlobReader.open(target.raw.store.open(url.name))
     if hasattr(target, "read"):
-        return _checked(_Bytes(target.read())) if _first_bytes(target) == _MAGIC else None
+        return _checked(target.read()) if _first_bytes(target) == _MAGIC else None
     if url is not None:
         with url.failures("read"):
             os.stat(target)  # noqa: PTH116 - what is missing is an error of ours
@@ -345,7 +343,7 @@ def _blob_reader(target: Any, url: _Url | None) -> BlobReader | None:
     if first != _MAGIC:
         return None
     path = Path(os.fsdecode(target))
-    reader = BlobReader.open(_BlobSource(LocalStore(path.parent), path.name))
+    reader = BlobReader.open(LocalStore(path.parent).open(path.name))
     return _of_size(reader, size)
 
 
@@ -362,8 +360,8 @@ def _first_bytes(file: Any) -> Any:
     return first
 
 
-def _checked(source: _Bytes) -> BlobReader:
-    return _of_size(BlobReader.open(source), len(source.data))
+def _checked(data: bytes) -> BlobReader:
+    return _of_size(BlobReader.open(HeldObject(data)), len(data))
 
 
 def _of_size(reader: BlobReader, size: int) -> BlobReader:
@@ -371,19 +369,6 @@ def _of_size(reader: BlobReader, size: int) -> BlobReader:
     if reader.size != size:
         raise CorruptBlob(f"The blob has {size} bytes and declares {reader.size}. Dump the value again.")
     return reader
-
-
-@dataclass(frozen=True, slots=True)
-class _Bytes:
-    """Is a blob in memory, as a reader wants it."""
-
-    data: bytes
-
-    def suffix(self, length: int) -> bytes:
-        return self.data[-length:]
-
-    def range(self, start: int, stop: int) -> bytes:
-        return self.data[start:stop]
 
 
 class _MeteredStore:
@@ -395,6 +380,9 @@ class _MeteredStore:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
+
+    def open(self, path: str) -> StoredObject:
+        return RangedObject(self, path)
 
     def get_suffix(self, path: str, length: int) -> bytes:
         return self._counted(self._store.get_suffix(path, length))

@@ -13,6 +13,7 @@ from cachestore.cache.cache import Cache
 from cachestore.cache.entries import entry_of
 from cachestore.cache.finding import Finding, inspect_blobs
 from cachestore.cache.versions import list_versions, read_version
+from cachestore.in_order import in_order
 from cachestore.index import Selection
 
 
@@ -54,7 +55,14 @@ def rebuild(cache: Cache, *, progress: Callable[[int, int], object] = lambda don
     cache.index.record(entries)
     vanished = rows - seen
     cache.index.forget(vanished)
-    versions = filter(None, (read_version(cache.store, each) for each in list_versions(cache.store)))
-    cache.index.history.keep_versions({each.code_version: (each.function, each.parts) for each in versions})
+    described = in_order(
+        lambda version: read_version(cache.store, version),
+        list_versions(cache.store),
+        at_once=cache.store.at_once,
+    )
+    versions = filter(None, described)
+    cache.index.history.keep_versions(
+        {version.code_version: (version.function, version.parts) for version in versions}
+    )
     cache.index.history.accept(list_accepted(cache))
     return Rebuilt(recorded=len(entries), forgotten=len(vanished), unreadable=tuple(unreadable))

@@ -1,14 +1,18 @@
-"""The file that names a store: a random id and the format, written by the first put."""
+"""The file that names a store: a random id, the format, and what its server does; written by the first put."""
 
 from __future__ import annotations
 
 import json
-import secrets
+import logging
+import os
+from typing import Any
 
 from cachestore.errors import ObjectNotFound, StorageError
-from cachestore.storage import STORE_FILE, ObjectStore
+from cachestore.storage import STORE_FILE, ConditionalPut, ObjectStore, probe_conditional_put
 
 _FORMAT = 0
+
+_logger = logging.getLogger(__name__)
 
 
 def read_store_id(store: ObjectStore) -> str | None:
@@ -19,13 +23,35 @@ def read_store_id(store: ObjectStore) -> str | None:
     StorageError
         If the store cannot be read, or was laid out by a later cachestore.
     """
+    named = _read(store)
+    return None if named is None else str(named["id"])
+
+
+def read_conditional_put(store: ObjectStore) -> ConditionalPut | None:
+    """Read what the first put found out about exclusive creates; None where it did not, or nothing was ever put.
+
+    Only where a store `creates` does one of several at once win `ObjectStore.create`, among all machines.
+
+    Raises
+    ------
+    StorageError
+        If the store cannot be read, or was laid out by a later cachestore.
+    """
+    named = _read(store)
+    try:
+        return None if named is None else ConditionalPut(named["conditional_put"])
+    except (KeyError, ValueError):
+        return None  # written by another cachestore, or while nobody could tell
+
+
+def _read(store: ObjectStore) -> dict[str, Any] | None:
     try:
         content = store.get(STORE_FILE)
     except ObjectNotFound:
         return None
     try:
-        named = json.loads(content)
-        identifier, layout = named["id"], named["format"]
+        named: dict[str, Any] = json.loads(content)
+        _, layout = named["id"], named["format"]
     except (ValueError, KeyError, TypeError):
         raise StorageError(
             f"{store.url}/{STORE_FILE} is damaged. Remove that one file: the next put writes it anew, and no entry "
@@ -35,17 +61,36 @@ def read_store_id(store: ObjectStore) -> str | None:
         raise StorageError(
             f"{store.url} has the layout {layout}; this cachestore knows layouts up to {_FORMAT}. Upgrade cachestore."
         )
-    return str(identifier)
+    return named
 
 
 def write_store_id(store: ObjectStore) -> str:
-    """Name a store that has no name yet, and return its id."""
+    """Name a store that has no name yet, and return its id.
+
+    Where the server refuses conditional puts, or lies about them, the last of several first puts names the store.
+    Nothing is lost: a private index that was named otherwise is made anew under the name that stayed.
+    """
     named = read_store_id(store)
     if named is not None:
         return named
-    fresh = secrets.token_hex(16)
-    # What `probe_conditional_put` finds out belongs here too: readers leave members alone that they do not know.
-    if store.create(STORE_FILE, json.dumps({"format": _FORMAT, "id": fresh}).encode()):
+    fresh = os.urandom(16).hex()
+    does = _found_out(store)
+    content = {"format": _FORMAT, "id": fresh, **({"conditional_put": does} if does else {})}
+    data = json.dumps(content).encode()
+    if does is ConditionalPut.REFUSED:
+        store.put(STORE_FILE, [data])
+    elif store.create(STORE_FILE, data) and does is ConditionalPut.CREATES:
         return fresh
-    # Somebody was faster: theirs is the name.
+    # Somebody may have been faster, or later: what is there is the name.
     return read_store_id(store) or fresh
+
+
+def _found_out(store: ObjectStore) -> ConditionalPut | None:
+    if not store.remote:
+        return ConditionalPut.CREATES
+    try:
+        return probe_conditional_put(store)
+    except StorageError as error:
+        # If it goes on failing, so does the put that asks. If not, it is only not known.
+        _logger.info("What %s does with conditional puts was not found out: %s", store.url, error)
+        return None

@@ -9,21 +9,20 @@ belong to an index, and accepted versions, which may be revoked, to a store: the
 from __future__ import annotations
 
 import tempfile
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
 from cachestore.blob import BlobReader
-from cachestore.cache.cache import Cache, _BlobSource
+from cachestore.cache.cache import Cache
 from cachestore.cache.entries import entry_of
 from cachestore.cache.finding import Finding
 from cachestore.cache.store_file import write_store_id
 from cachestore.cache.versions import read_version
 from cachestore.errors import BlobError, CorruptBlob, ObjectNotFound, SettingsError, StorageError
+from cachestore.in_order import in_order
 from cachestore.index import Entry, Selection
 from cachestore.index.selection import is_like
 from cachestore.storage import BLOBS, LocalStore, blob_path, key_of, version_path
@@ -160,7 +159,7 @@ def plan(source: Cache, destination: Cache, wanted: Wanted, *, now: datetime | N
     moves, unlisted, unreadable = [], [], []
     versions: set[str] = set()
     present = expired = 0
-    for key, (found, arrived) in zip(keys, _each(look, keys, at_once=_AT_ONCE), strict=True):
+    for key, (found, arrived) in zip(keys, in_order(look, keys, at_once=_AT_ONCE), strict=True):
         if isinstance(found, Finding):
             unreadable.append(found)
         elif found is None or not wanted.takes(found, now):
@@ -214,10 +213,10 @@ def carry_out(
     keep_versions(source, destination, decided.versions)
     failed: list[Finding] = []
     arrived: list[Entry] = []
-    lying = _each(lambda key: _read_entry(destination, key), decided.unlisted, at_once=_AT_ONCE)
+    lying = in_order(lambda key: _read_entry(destination, key), decided.unlisted, at_once=_AT_ONCE)
     rows = [found for found in lying if isinstance(found, Entry)]
     moves = decided.moves
-    outcomes = _each(lambda entry: _move(source, destination, entry.key), moves, at_once=_AT_ONCE)
+    outcomes = in_order(lambda entry: _move(source, destination, entry.key), moves, at_once=_AT_ONCE)
     try:
         for done, outcome in enumerate(outcomes, start=1):
             if isinstance(outcome, Finding):
@@ -328,7 +327,7 @@ def _pieces(cache: Cache, key: str) -> Iterator[bytes]:
 
 
 def _verified(copy: Path, key: str) -> BlobReader:
-    reader = BlobReader.open(_BlobSource(LocalStore(copy.parent), copy.name), key=key)
+    reader = BlobReader.open(LocalStore(copy.parent).open(copy.name), key=key)
     reader.verify()
     # A reader fetches the end of an object and what that names: bytes put in between are only seen by the size.
     if reader.size != copy.stat().st_size:
@@ -346,19 +345,3 @@ class _Pieces:
         with self.file.open("rb") as stream:
             while piece := stream.read(_PIECE):
                 yield piece
-
-
-def _each(function: Callable[[_T], _R], items: Iterable[_T], *, at_once: int) -> Iterator[_R]:
-    """Yield what a function returns of each item, in order; so many are under way at once, and no more are held."""
-    under_way: deque[Future[_R]] = deque()
-    with ThreadPoolExecutor(at_once) as pool:
-        try:
-            for item in items:
-                under_way.append(pool.submit(function, item))
-                if len(under_way) > at_once:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
-        finally:
-            for future in under_way:
-                future.cancel()

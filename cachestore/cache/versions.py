@@ -66,7 +66,8 @@ def keep_version(
     described: dict[str, Any] = {"format": _FORMAT, "function": call.function, "parts": dict(call.code_parts)}
     if sources:
         described["sources"] = _sources(call, function, rules)
-    store.create(path, json.dumps(described).encode())
+    # Of several at once any may stay: they describe the same.
+    store.put(path, [json.dumps(described).encode()])
 
 
 def _sources(call: CallKey, function: Callable[..., Any] | None, rules: Rules) -> dict[str, str]:

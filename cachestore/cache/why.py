@@ -6,7 +6,6 @@ Nothing is computed, stored or counted as a use.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from datetime import UTC, datetime
 from typing import Any, Literal
@@ -24,13 +23,13 @@ from cachestore.errors import (
     SettingsError,
     StorageError,
 )
+from cachestore.in_order import in_order
 from cachestore.index import Entry, Evicted, NotedMiss
 from cachestore.keys import CallKey, sources_of
 from cachestore.storage import key_of
 
 # Entries of each kind that are looked at; their blobs are read.
 _CANDIDATES = 12
-_CONCURRENCY = 8
 # Reasons that are found by comparing with other entries; all others come from the store, or say who gave it up.
 _COMPARED = frozenset({"never computed", "new arguments", "code changed", "package changed"})
 
@@ -225,8 +224,7 @@ def _candidates(cache: Cache, call: KnownCall, before: datetime) -> Iterable[Met
         except (BlobError, StorageError):
             return None
 
-    with ThreadPoolExecutor(_CONCURRENCY) as pool:
-        return [found for found in pool.map(read, rows) if found is not None]
+    return [found for found in in_order(read, rows, at_once=cache.store.at_once) if found is not None]
 
 
 def _state(cache: Cache, key: str) -> tuple[Metadata | None, str, str | None]:

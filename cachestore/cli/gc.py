@@ -115,6 +115,7 @@ def _print_plan(plan: Plan) -> None:
         (len(plan.vanished), "row", "rows", "to remove whose blobs are gone"),
         (len(plan.adoptions), "old blob", "old blobs", "without a row to list again"),
         (len(plan.sweeps), "old leftover", "old leftovers", "of interrupted writers to sweep"),
+        (plan.uploads, "unfinished upload", "unfinished uploads", "of interrupted writers to abort"),
     ):
         if number:
             click.echo(f"{say_count(number, noun, plural)} {fate}")
@@ -143,6 +144,7 @@ def _print_json(plan: Plan, *, executed: bool) -> None:
             "vanished": plan.vanished,
             "adoptions": [entry.key for entry in plan.adoptions],
             "sweeps": plan.sweeps,
+            "uploads": plan.uploads,
             "freed_size": plan.freed_size,
             "kept": plan.kept,
             "kept_size": plan.kept_size,

@@ -5,8 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
-from cachestore.cache import Parent
+from cachestore.cache import Hit, Parent
+
+if TYPE_CHECKING:
+    from cachestore.cache import Metadata
 
 _computing: ContextVar[tuple[dict[str, Parent], ...]] = ContextVar("cachestore_computing", default=())
 
@@ -22,8 +26,8 @@ def computing() -> Iterator[dict[str, Parent]]:
         _computing.reset(token)
 
 
-def note(parent: Parent) -> None:
+def note(used: Hit | Metadata) -> None:
     """Say that the call being computed, if there is one, used an entry."""
     stack = _computing.get()
     if stack:
-        stack[-1][parent.key] = parent
+        stack[-1][used.key] = Parent(used.key, used.value_digest)

@@ -12,9 +12,9 @@ import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
-from cachestore.cache import Cache, CallKey, Hit, Metadata, Miss, Parent
+from cachestore.cache import Cache, CallKey, Hit, Miss, Parent
 from cachestore.errors import CachestoreWarning, KeyingError
 from cachestore.keys import Declared, FunctionIdentity, KeyedFunction
 from cachestore.memory import call_stack
@@ -22,6 +22,7 @@ from cachestore.memory.results import MemorizedResult, NotMemorizedResult
 from cachestore.memory.validation import ValidationCallback, joblib_metadata
 
 if TYPE_CHECKING:
+    from cachestore.cache import Metadata
     from cachestore.cache.explain import Explanation
 
 _logger = logging.getLogger(__name__)
@@ -126,7 +127,7 @@ class MemorizedFunc:
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the function returns, computed at most once."""
-        call = self.call_key(*args, **kwargs)
+        call = self._keyed.key(args, kwargs)
         found = self._load(call, args, kwargs)
         if isinstance(found, Hit):
             return found.value
@@ -142,8 +143,8 @@ class MemorizedFunc:
         """
         call = self.call_key(*args, **kwargs)
         found = self._peek(call, args, kwargs, counts=True)
-        if isinstance(found, Metadata):
-            self._note(found)
+        if not isinstance(found, Miss):
+            call_stack.note(found)
             return MemorizedResult(self.store_backend, found)
         return self._shelved(*self._compute(call, args, kwargs))
 
@@ -154,7 +155,7 @@ class MemorizedFunc:
 
     def check_call_in_cache(self, *args: Any, **kwargs: Any) -> bool:
         """Say whether a call would be answered from the cache, without loading the answer."""
-        return isinstance(self._peek(self.call_key(*args, **kwargs), args, kwargs), Metadata)
+        return not isinstance(self._peek(self.call_key(*args, **kwargs), args, kwargs), Miss)
 
     def clear(self, warn: bool = True) -> None:
         """Drop the entries of this version of the function.
@@ -213,9 +214,8 @@ class MemorizedFunc:
             self.store_backend,
             self.call_key(*args, **kwargs),
             function=self.func,
-            accept=self._acceptance(args, kwargs),
-            refusal=self._refusal,
             summaries=self._summaries(args, kwargs),
+            **self._validation(args, kwargs),
         )
 
     def __cachestore_lookup__(self, *args: Any, **kwargs: Any) -> Hit | Miss:
@@ -275,27 +275,25 @@ class MemorizedFunc:
 
     def _load(self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = True) -> Hit | Miss:
         started = time.perf_counter()
-        accept, refusal = self._acceptance(args, kwargs), self._refusal
-        found = self.store_backend.look_up(call, accept=accept, refusal=refusal, counts=counts)
+        found = self.store_backend.look_up(call, counts=counts, **self._validation(args, kwargs))
         if isinstance(found, Hit):
-            self._note(found.metadata)
+            call_stack.note(found)
             if self._verbose > 4:
                 self._print_duration(time.perf_counter() - started, "cache loaded ")
         return found
 
     def _peek(self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = False) -> Metadata | Miss:
-        accept, refusal = self._acceptance(args, kwargs), self._refusal
-        return self.store_backend.look_at(call, accept=accept, refusal=refusal, counts=counts)
+        return self.store_backend.look_at(call, counts=counts, **self._validation(args, kwargs))
 
-    @property
-    def _refusal(self) -> Literal["refused", "expired"]:
-        return "expired" if getattr(self.cache_validation_callback, "expires", False) else "refused"
-
-    def _acceptance(self, args: Any, kwargs: Any) -> Callable[[Metadata], bool] | None:
+    def _validation(self, args: Any, kwargs: Any) -> dict[str, Any]:
+        """Say how a cache is to ask the callback, if there is one."""
         callback = self.cache_validation_callback
-        return (
-            None if callback is None else lambda metadata: bool(callback(self._told(metadata, args, kwargs)))
-        )
+        if callback is None:
+            return {}
+        return {
+            "accept": lambda metadata: bool(callback(self._told(metadata, args, kwargs))),
+            "refusal": "expired" if getattr(callback, "expires", False) else "refused",
+        }
 
     def _told(self, metadata: Metadata | None, args: Any, kwargs: Any) -> dict[str, Any]:
         if metadata is None:
@@ -342,7 +340,7 @@ class MemorizedFunc:
                 summaries=summaries,
             )
         if metadata is not None:
-            self._note(metadata)
+            call_stack.note(metadata)
         if self._verbose > 0:
             self._print_duration(seconds)
         return metadata
@@ -365,9 +363,6 @@ class MemorizedFunc:
         return (
             NotMemorizedResult(value) if metadata is None else MemorizedResult(self.store_backend, metadata)
         )
-
-    def _note(self, metadata: Metadata) -> None:
-        call_stack.note(Parent(metadata.key, metadata.value_digest))
 
     def _print_call(self, args: Any, kwargs: Any) -> None:
         if self._verbose > 0:
@@ -398,8 +393,8 @@ class AsyncMemorizedFunc(MemorizedFunc):
         """Return a reference to the result, awaited if need be."""
         call = self.call_key(*args, **kwargs)
         found = self._peek(call, args, kwargs, counts=True)
-        if isinstance(found, Metadata):
-            self._note(found)
+        if not isinstance(found, Miss):
+            call_stack.note(found)
             return MemorizedResult(self.store_backend, found)
         return self._shelved(*await self._await(call, args, kwargs))
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cachestore.cache import Cache, Metadata, Miss
+from cachestore.cache import Cache, Miss
 from cachestore.memory.validation import joblib_metadata
+
+if TYPE_CHECKING:
+    from cachestore.cache import Metadata
 
 
 class MemorizedResult:

@@ -227,7 +227,9 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
             digests = self._digests_of(callback)
             if digests is None:
                 return
-            answers = [self._look_up(digests, item) for item in batch.items]
+            look_up = functools.partial(self._look_up, digests)
+            # Several batches are looked up at a time.
+            answers = [*self.cache.ask_each(look_up, batch.items, callers=4)]
             missing = [answer for answer in answers if not isinstance(answer, Hit)]
             deliver = functools.partial(self._deliver, answers, callback)
             if not missing:

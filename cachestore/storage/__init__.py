@@ -26,6 +26,7 @@ from cachestore.storage.paths import (
     version_path,
 )
 from cachestore.storage.probe import ConditionalPut, probe_conditional_put, remove_probes
+from cachestore.storage.stored_object import HeldObject, RangedObject, StoredObject
 
 __all__ = [
     "ACCEPTED",
@@ -35,9 +36,12 @@ __all__ = [
     "STORE_FILE",
     "VERSIONS",
     "ConditionalPut",
+    "HeldObject",
     "LocalStore",
     "ObjectInfo",
     "ObjectStore",
+    "RangedObject",
+    "StoredObject",
     "accepted_path",
     "blob_path",
     "is_temporary",

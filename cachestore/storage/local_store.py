@@ -6,14 +6,16 @@ import errno
 import logging
 import os
 import stat
-from collections.abc import Callable, Iterable, Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
 from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.storage.object_store import ObjectInfo
+from cachestore.storage.opened_file import OpenedFile
 from cachestore.storage.paths import checked_path, temporary_path
 
 _log = logging.getLogger(__name__)
@@ -50,6 +52,7 @@ class LocalStore:
     """
 
     remote = False
+    at_once = 1
 
     def __init__(self, root: str | os.PathLike[str], *, durable: bool = True) -> None:
         self._root = Path(root).absolute()
@@ -77,17 +80,25 @@ class LocalStore:
     def close(self) -> None:
         """Do nothing: no file stays open between two operations."""
 
+    def open(self, path: str) -> OpenedFile:
+        """Open the object, to be read in pieces."""
+        checked_path(path)
+        try:
+            return OpenedFile(f"{self._root}/{path}", lambda error: self._failure("read", path, error))
+        except OSError as error:
+            raise self._failure("read", path, error) from error
+
     def get(self, path: str) -> bytes:
         """Return the whole object."""
-        return self._read(path, lambda size: (0, size))
+        return self.open(path).range(0, sys.maxsize)
 
     def get_suffix(self, path: str, length: int) -> bytes:
         """Return the last `length` bytes, or the whole object when it is shorter."""
-        return self._read(path, lambda size: (max(0, size - length), size))
+        return self.open(path).suffix(max(0, length))
 
     def get_range(self, path: str, start: int, stop: int) -> bytes:
         """Return the bytes from `start` to before `stop`."""
-        return self._read(path, lambda size: (start, min(stop, size)))
+        return self.open(path).range(start, stop)
 
     def put(self, path: str, parts: Iterable[bytes | memoryview]) -> None:
         """Store the parts at `path`, whole or not at all."""
@@ -143,6 +154,10 @@ class LocalStore:
             checked_path(folder)
         return self._walk(folder, prefix)
 
+    def sweep_unfinished(self, older_than: timedelta, *, act: bool = True) -> int:
+        """Do nothing: what is unfinished is a temporary file, and listed."""
+        return 0
+
     def _walk(self, folder: str, prefix: str) -> Iterator[ObjectInfo]:
         folders = [folder]
         while folders:
@@ -159,16 +174,6 @@ class LocalStore:
 
     def _absolute(self, path: str) -> Path:
         return self._root / checked_path(path)
-
-    def _read(self, path: str, window: Callable[[int], tuple[int, int]]) -> bytes:
-        with self._failures("read", path):
-            file = os.open(f"{self._root}/{checked_path(path)}", os.O_RDONLY | os.O_CLOEXEC)
-            try:
-                # The file stays the one that was opened, even if a put replaces its name meanwhile.
-                start, stop = window(os.fstat(file).st_size)
-                return _read_window(file, start, stop)
-            finally:
-                os.close(file)
 
     @contextmanager
     def _opened_beside(self, final: Path) -> Iterator[tuple[Path, BinaryIO]]:
@@ -237,20 +242,23 @@ class LocalStore:
     def _failures(self, verb: str, path: str) -> Iterator[None]:
         try:
             yield
-        except (FileNotFoundError, IsADirectoryError) as error:
+        except OSError as error:
+            raise self._failure(verb, path, error) from error
+
+    def _failure(self, verb: str, path: str, error: OSError) -> StorageError:
+        if isinstance(error, FileNotFoundError | IsADirectoryError):
             if verb == "read":
-                raise ObjectNotFound(f"There is no object {path} in {self._root}.") from error
+                return ObjectNotFound(f"There is no object {path} in {self._root}.")
             # Somebody removes files or folders under our feet.
-            raise StorageError(
+            return StorageError(
                 f"Cannot {verb} {path!r} in {self._root}: {error.strerror}. "
                 "Leave the files of the store to cachestore, and try again.",
                 transient=True,
-            ) from error
-        except OSError as error:
-            raise StorageError(
-                f"Cannot {verb} {path!r} in {self._root}: {error.strerror}. {_advice(error.errno)}",
-                transient=error.errno in _TRANSIENT,
-            ) from error
+            )
+        return StorageError(
+            f"Cannot {verb} {path!r} in {self._root}: {error.strerror}. {_advice(error.errno)}",
+            transient=error.errno in _TRANSIENT,
+        )
 
 
 def _scan(root: Path, folder: str) -> list[tuple[str, ObjectInfo | None]]:
@@ -308,17 +316,6 @@ def _adopt_group(new: int, location: os.stat_result) -> None:
     rights = location.st_mode & (0o2070 if stat.S_ISDIR(status.st_mode) else 0o060)
     if rights & ~status.st_mode:
         os.fchmod(new, stat.S_IMODE(status.st_mode) | rights)
-
-
-def _read_window(file: int, start: int, stop: int) -> bytes:
-    pieces = []
-    while start < stop:
-        piece = os.pread(file, stop - start, start)
-        if not piece:
-            break
-        pieces.append(piece)
-        start += len(piece)
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 def _sync_directory(folder: Path) -> None:

@@ -9,13 +9,14 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.storage.local_store import LocalStore
 from cachestore.storage.paths import BLOBS, is_temporary
 
 # Takes a kind of trouble, what follows from it, and the error; says each kind once.
+T = TypeVar("T")
 Tell = Callable[[str, str, Exception], None]
 
 # A larger object would push out too much of what is of use.
@@ -87,7 +88,7 @@ class NearDirectory:
         """How large a copy may be."""
         return int(self._limit * _LARGEST)
 
-    def read(self, path: str, read: Callable[[LocalStore], bytes]) -> bytes | None:
+    def read(self, path: str, read: Callable[[LocalStore], T]) -> T | None:
         """Return what `read` reads of the copy, which counts as a use; None where there is none."""
         if self._given_up:
             return None

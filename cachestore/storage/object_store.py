@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
+
+from cachestore.storage.stored_object import StoredObject
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,21 @@ class ObjectStore(Protocol):
     @property
     def remote(self) -> bool:
         """Whether operations cross a network."""
+
+    def open(self, path: str) -> StoredObject:
+        """Open the object, to be read in pieces.
+
+        Raises
+        ------
+        ObjectNotFound
+            If it is a file and there is none; elsewhere the first piece that is asked for says so.
+        StorageError
+            If the file cannot be opened.
+        """
+
+    @property
+    def at_once(self) -> int:
+        """How many requests are worth having under way at once, for `many.each`: 1 where nobody waits."""
 
     def get(self, path: str) -> bytes:
         """Return the whole object.
@@ -83,7 +100,8 @@ class ObjectStore(Protocol):
         """Store the parts, joined, at `path`, replacing what was there.
 
         Whole or absent: readers see the old object or the new one, and if the parts or the store fail,
-        or the process is killed, what was there stays. The last of several puts wins.
+        or the process is killed, what was there stays. The last of several puts wins. The parts are taken once, as
+        they are sent, and never held together in memory but where the store is memory.
 
         Raises
         ------
@@ -95,7 +113,8 @@ class ObjectStore(Protocol):
         """Store `data` at `path` unless something is there, and return whether it is now this call's.
 
         Of several at once exactly one wins, as long as each gives data of its own (a random id): where a
-        reply may be lost, finding exactly `data` there counts as having put it.
+        reply may be lost, finding exactly `data` there counts as having put it. Some servers refuse such puts, and
+        some overwrite all the same (`probe_conditional_put` finds out): there this fails, or the last one wins.
 
         Raises
         ------
@@ -116,6 +135,22 @@ class ObjectStore(Protocol):
         """Iterate over every object whose path begins with `prefix`, in no particular order.
 
         What unfinished puts left behind is listed as well (see `paths.is_temporary`).
+
+        Raises
+        ------
+        StorageError
+            If the store does not answer, or refuses.
+        """
+
+    def sweep_unfinished(self, older_than: timedelta, *, act: bool = True) -> int:
+        """Remove what unfinished puts left behind where no listing shows it, and return how many they are.
+
+        Parameters
+        ----------
+        older_than
+            By the store's clock; younger ones may be under way.
+        act
+            False only counts them.
 
         Raises
         ------

@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from itertools import chain
 from pathlib import Path
 
 from cachestore.storage.near_directory import NearDirectory, Tell
 from cachestore.storage.object_store import ObjectInfo, ObjectStore
 from cachestore.storage.paths import BLOBS, key_of
+from cachestore.storage.stored_object import RangedObject, StoredObject
 from cachestore.storage.waiting import Waiting
 
 # A reader has the last MiB when it asks for the rest, from 0 on. Asking for so much more shows whether the rest
@@ -83,6 +85,15 @@ class TieredStore:
         """Whether the far store is across a network."""
         return self._far.remote
 
+    @property
+    def at_once(self) -> int:
+        """How many requests to the far store are worth having under way."""
+        return self._far.at_once
+
+    def sweep_unfinished(self, older_than: timedelta, *, act: bool = True) -> int:
+        """Remove what unfinished puts left in the far store where no listing shows it."""
+        return self._far.sweep_unfinished(older_than, act=act)
+
     def directory(self) -> Path | None:
         """Return the far store's directory."""
         return self._far.directory()
@@ -102,6 +113,11 @@ class TieredStore:
         """
         self._waiting.flush()
         self._far.flush()
+
+    def open(self, path: str) -> StoredObject:
+        """Open the near copy; where there is none, each piece is asked for."""
+        near = self._near.read(path, lambda near: near.open(path)) if key_of(path) else None
+        return near or RangedObject(self, path)
 
     def get(self, path: str) -> bytes:
         """Return the whole object."""

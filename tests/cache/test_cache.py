@@ -195,3 +195,30 @@ def test_a_store_has_one_name_whoever_puts_first(tmp_path, put):
     named = one.store_id()
     put(2, into=other)
     assert one.store_id() == other.store_id() == named
+
+
+@pytest.mark.parametrize("at_once", [1, 8])
+def test_many_are_answered_in_order_each_as_one_alone(cache, put, monkeypatch, at_once):
+    monkeypatch.setattr(type(cache.store), "at_once", at_once)
+    keys = [put(number, number) for number in range(20)]
+    keys[7] = 64 * "0"
+    damaged = blob_path(keys[9])
+    cache.store.put(damaged, [b"no blob"])
+    with pytest.warns(CachestoreWarning, match="cannot be used"):
+        found = list(cache.get_many(iter(keys)))
+    assert found[7] == Miss("absent")
+    assert found[9] == Miss("corrupt")
+    assert [hit.value for hit in found if isinstance(hit, Hit)] == [n for n in range(20) if n not in {7, 9}]
+    cache.merge_uses()
+    assert [cache.index.get(key).hits for key in keys[:3]] == [1, 1, 1]
+
+
+def test_many_misses_are_one_request_each(moto_server, s3_store_url, proxy_to, tmp_path):
+    proxy = proxy_to(moto_server.endpoint_url)
+    location, options = s3_store_url(moto_server)
+    options = {**options, "endpoint_url": proxy.endpoint_url}
+    cache = open_cache(
+        Settings(location=location, storage_options=options, index=f"sqlite:///{tmp_path}/index.sqlite")
+    )
+    assert list(cache.get_many(f"{number:064x}" for number in range(40))) == 40 * [Miss("absent")]
+    assert proxy.methods == 40 * ["GET"]

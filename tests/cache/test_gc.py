@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from cachestore import StorageError
 from cachestore.cache import Miss, gc, open_cache
 from cachestore.cache.eviction import Limits
 from cachestore.index import Selection
@@ -144,3 +145,33 @@ def test_a_collection_that_is_cut_short_can_be_done_again(cache, put, monkeypatc
     gc.run(cache, gc.plan(cache, Limits()))
     gc.run(cache, gc.plan(cache, Limits(max_entries=0), now=datetime.now(UTC)))
     assert not list(cache.store.list("blobs"))
+
+
+@pytest.mark.s3
+def test_old_uploads_of_writers_that_died_are_aborted(seaweedfs, s3_store_url, tmp_path, monkeypatch):
+    location, options = s3_store_url(seaweedfs)
+    cache = open_cache(
+        Settings(location=location, storage_options=options, index=f"sqlite:///{tmp_path}/index.sqlite")
+    )
+    bucket, prefix = location.removeprefix("s3://").split("/")
+    seaweedfs.client().create_multipart_upload(Bucket=bucket, Key=f"{prefix}/{blob_path(64 * 'a')}")
+    assert gc.plan(cache, Limits()).empty
+    monkeypatch.setattr(gc, "UPLOAD_AGE", timedelta(days=-1))
+    decided = gc.plan(cache, Limits())
+    assert (decided.uploads, decided.empty) == (1, False)
+    assert gc.plan(cache, Limits()).uploads == 1
+    gc.run(cache, decided)
+    assert gc.plan(cache, Limits()).empty
+
+
+def test_who_may_not_list_uploads_collects_the_rest(cache, put, monkeypatch):
+    def refuse(older_than, *, act=True):
+        raise StorageError("permission denied")
+
+    put(1)
+    monkeypatch.setattr(
+        type(cache.store), "sweep_unfinished", lambda self, *args, **options: refuse(*args, **options)
+    )
+    decided = gc.plan(cache, Limits(max_entries=0))
+    assert (len(decided.evictions), decided.uploads) == (1, 0)
+    gc.run(cache, decided)

@@ -42,7 +42,7 @@ def test_json_plan_then_deed(store, keys, run):
     arguments = ("gc", "--location", store, "--max-size", "0", "--json")
     planned = json.loads(run(*arguments).stdout)
     assert set(planned) == {
-        "executed", "evictions", "vanished", "adoptions", "sweeps", "freed_size", "kept", "kept_size",
+        "executed", "evictions", "vanished", "adoptions", "sweeps", "uploads", "freed_size", "kept", "kept_size",
     }  # fmt: skip
     assert planned["executed"] is False
     assert sorted(each["key"] for each in planned["evictions"]) == keys

@@ -155,7 +155,8 @@ def test_the_policies_grant_nothing_else(name):
     objects = {"s3:GetObject", "s3:PutObject", "s3:AbortMultipartUpload"}
     assert granted == {
         "arn:aws:s3:::team/cache/*": objects | ({"s3:DeleteObject"} if name == "gc" else set()),
-        "arn:aws:s3:::team": {"s3:ListBucket"},
+        "arn:aws:s3:::team": {"s3:ListBucket"}
+        | ({"s3:ListBucketMultipartUploads"} if name == "gc" else set()),
     }
 
 

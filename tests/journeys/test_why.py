@@ -330,7 +330,11 @@ class _Down:
         self._store, self._fail = store, fail
 
     def __getattr__(self, name):
-        return self._fail if name.startswith(("get", "put", "create", "list")) else getattr(self._store, name)
+        return (
+            self._fail
+            if name.startswith(("open", "get", "put", "create", "list"))
+            else getattr(self._store, name)
+        )
 
 
 def test_without_a_cache_there_is_nothing_to_explain(tables):

@@ -78,6 +78,8 @@ def test_index_and_options_belong_to_their_place():
         {"near_limit": True},
         {"write_behind": 1},
         {"durable": None},
+        {"load_policy": "none"},
+        {"load_policy": ["any"]},
         {"location": ""},
         {"index": 3},
         {"storage_options": "anon"},

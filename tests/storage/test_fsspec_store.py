@@ -3,6 +3,7 @@ from __future__ import annotations
 import itertools
 import threading
 import time
+import tracemalloc
 from datetime import UTC, datetime, timedelta, timezone
 
 import fsspec
@@ -17,6 +18,8 @@ from cachestore.storage.opening import open_store
 from tests.contracts.object_store import ObjectStoreContract
 
 _numbers = itertools.count()
+
+MIB = 2**20
 
 
 class FileServer(LocalFileSystem):
@@ -80,6 +83,58 @@ class TestFileServer(ObjectStoreContract):
             store.put("marks/a", [b"second"])
         assert store.get("marks/a") == b"first"
         assert not any(is_temporary(info.path) for info in store.list(""))
+
+
+class Whole(FileServer):
+    """Stands for a cloud store, where a file appears when it is complete."""
+
+    protocol = "whole"
+
+    def __init__(self, *args, **kwargs):
+        LocalFileSystem.__init__(self, *args, auto_mkdir=True, **kwargs)
+
+
+@pytest.mark.parametrize("whole_puts", [False, True])
+class TestLargePuts:
+    @pytest.fixture
+    def store(self, tmp_path, whole_puts):
+        fsspec.register_implementation("whole", Whole, clobber=True)
+        (tmp_path / "served").mkdir()
+        protocol = "whole" if whole_puts else "fileserver"
+        capabilities = Capabilities(whole_puts=whole_puts)
+        return FsspecStore(f"{protocol}://{tmp_path}/served/store", capabilities=capabilities)
+
+    def test_they_are_not_held_in_memory(self, store):
+        tracemalloc.start()
+        store.put("marks/a", (bytes([number]) * MIB for number in range(100)))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+        assert peak < 40 * MIB
+        assert store.get_range("marks/a", 99 * MIB - 1, 99 * MIB + 1) == b"bc"
+        assert [info.size for info in store.list("")] == [100 * MIB]
+
+    def test_what_breaks_off_never_reaches_the_server(self, store, monkeypatch):
+        monkeypatch.setattr(LocalFileSystem, "put_file", lambda *args, **options: pytest.fail("sent"))
+
+        def parts():
+            yield 20 * MIB * b"x"
+            raise RuntimeError("after all")
+
+        with pytest.raises(RuntimeError, match="after all"):
+            store.put("marks/a", parts())
+        assert list(store.list("")) == []
+
+    def test_a_server_that_fails_half_way(self, store, monkeypatch, whole_puts):
+        def fail(self, name, path, **options):
+            if not whole_puts:
+                with self.open(path, "wb") as stream:
+                    stream.write(b"half")
+            raise ConnectionResetError("gone")
+
+        monkeypatch.setattr(LocalFileSystem, "put_file", fail)
+        with pytest.raises(StorageError, match="gone"):
+            store.put("marks/a", [20 * MIB * b"x"])
+        assert list(store.list("")) == []
 
 
 @pytest.fixture
