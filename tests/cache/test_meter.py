@@ -2,8 +2,9 @@ import io
 
 import pytest
 
-from cachestore.cache import dump, load, meter
+from cachestore.cache import meter
 from cachestore.cache.meter import Meter
+from cachestore.cache.persistence import dump, load
 
 
 class Terminal(io.StringIO):

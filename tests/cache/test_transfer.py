@@ -148,7 +148,7 @@ def test_what_has_expired_stays(laptop, team):
     past, future = (datetime.now(UTC) + timedelta(days=days) for days in (-1, 1))
     for expired, when in ((True, past), (False, future)):
         encoded = encode([1], replace(metadata, expires_at=when), compress=None)
-        laptop.store.put(blob_path(key), list(encoded.parts))
+        laptop.store.put(blob_path(key), encoded)
         laptop.index.record([entry_of(*laptop.read_metadata(key))])
         decided = plan(laptop, team, Wanted())
         assert decided.expired == expired
@@ -185,7 +185,7 @@ def test_a_sound_one_is_never_overwritten_and_a_damaged_one_is(laptop, team):
     sound, damaged, *_ = sorted(keys_in(team))
     metadata, _ = team.read_metadata(sound)
     other = encode([17], replace(metadata, creator="benjamin"), compress=None)
-    team.store.put(blob_path(sound), list(other.parts))
+    team.store.put(blob_path(sound), other)
     theirs = team.store.get(blob_path(sound))
     team.store.put(blob_path(damaged), [b"cut off"])
     assert moved(laptop, team).keys == (damaged,)
@@ -198,7 +198,7 @@ def test_one_that_came_meanwhile_stays(laptop, team):
     key = decided.moves[0].key
     metadata, _ = laptop.read_metadata(key)
     encoded = encode([17], replace(metadata, creator="cleo"), compress=None)
-    team.store.put(blob_path(key), list(encoded.parts))
+    team.store.put(blob_path(key), encoded)
     carry_out(laptop, team, decided)
     assert rows_in(team)[key].creator == "cleo"
     assert team.read_metadata(key)[0].creator == "cleo"
