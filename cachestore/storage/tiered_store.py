@@ -6,9 +6,10 @@ import os
 import weakref
 from collections.abc import Iterable, Iterator
 from datetime import timedelta
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 
+from cachestore.in_order import in_order
 from cachestore.storage.near_directory import NearDirectory, Tell
 from cachestore.storage.object_store import ObjectInfo, ObjectStore
 from cachestore.storage.paths import BLOBS, key_of
@@ -19,6 +20,7 @@ from cachestore.storage.waiting import Waiting
 # was all: then the object is here whole, and is kept.
 _TAIL = 2**20 + 1
 _WINDOW = 8 * 2**20
+_WINDOWS_AT_ONCE = 4
 # Larger objects are not held in memory to be put near first: they pass to both at once.
 _MOST_COLLECTED = 32 * 2**20
 
@@ -176,10 +178,15 @@ class TieredStore:
         copy = self._near.begin(path)
         try:
             # Pieces of two objects, should it be replaced meanwhile, make a copy that its reader refuses.
-            for start in range(0, size, _WINDOW):
-                if not copy.open:
-                    break
-                copy.write(self._far.get_range(path, start, min(start + _WINDOW, size)))
+            starts = iter(range(0, size, _WINDOW))
+            pieces = in_order(
+                lambda start: self._far.get_range(path, start, min(start + _WINDOW, size)),
+                # None is asked for any more once the near directory has failed.
+                takewhile(lambda _: copy.open, starts),
+                at_once=min(_WINDOWS_AT_ONCE, self.at_once),
+            )
+            for piece in pieces:
+                copy.write(piece)
         except BaseException:
             copy.abandon()
             raise

@@ -327,8 +327,8 @@ def test_a_large_blob_is_never_in_memory_whole(laptop, team):
     assert verify(team).damaged == ()
 
 
-def test_to_a_server_and_back(laptop, tmp_path, moto_server, s3_store_url):
-    location, options = s3_store_url(moto_server)
+def test_to_a_server_and_back(laptop, tmp_path, s3_server, s3_store_url):
+    location, options = s3_store_url(s3_server)
     settings = Settings(location=location, storage_options=options, user="ana", timeout=20.0)
     server = open_cache(settings)
     assert set(moved(laptop, server).keys) == keys_in(laptop)

@@ -191,7 +191,7 @@ def test_a_full_disk_is_told_once(remember, tmp_path):
         assert len(computed) == 4
     finally:
         forget_open_caches()
-        subprocess.run(["umount", near], check=True)
+        subprocess.run(["umount", "--lazy", near], check=True)
 
 
 def test_the_settings_name_it(place, tmp_path, monkeypatch):

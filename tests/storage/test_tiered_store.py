@@ -33,6 +33,7 @@ class FarStore:
     """A directory that counts what is asked of it, and fails or waits where it is told to."""
 
     remote = True
+    at_once = 4
 
     def __init__(self, root: Path) -> None:
         self.inner = LocalStore(root)
@@ -485,7 +486,7 @@ def small_disk(tmp_path):
     if mounted.returncode:
         pytest.skip("this user may not mount a filesystem")
     yield near
-    subprocess.run(["umount", near], check=True)
+    subprocess.run(["umount", "--lazy", near], check=True)
 
 
 @pytest.mark.parametrize("write_behind", [False, True])
