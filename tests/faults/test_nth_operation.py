@@ -10,9 +10,7 @@ import gc
 import itertools
 import os
 import random
-import signal
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +24,7 @@ from cachestore.storage import STORE_FILE, LocalStore, ObjectStore, is_temporary
 from cachestore.storage.guarded_store import GuardedStore
 from cachestore.storage.tiered_store import TieredStore
 from tests.faults.calls import SCENARIOS, computed, index_in, memory_over, told
+from tests.faults.children import in_a_child
 from tests.faults.faulty_store import DEATH, Clock, Fault, FaultyStore
 
 SEED = int(os.environ.get("CACHESTORE_SOAK_SEED", str(random.randrange(2**32))))
@@ -218,8 +217,11 @@ def test_the_process_dies_at_one_operation(tmp_path, name, kind, scenario):
         def fault(operation: int, _: str, number: int = number) -> Fault | None:
             return kind if operation == number else None
 
-        ended = _in_a_child(lambda: ill(index_in(folder), place, run, fault, ""))
-        assert ended in {0, DEATH}, f"{name} {kind} {scenario} {number}"
+        def work(folder: Path = folder, place: Place = place, fault=fault) -> None:
+            ill(index_in(folder), place, run, fault, "")
+
+        ended, said = in_a_child(work)
+        assert ended in {0, DEATH}, f"{name} {kind} {scenario} {number}: {said}"
         index = index_in(folder)
         check_nothing_is_broken(place)
         well(index, place, run)
@@ -233,23 +235,3 @@ def test_the_process_dies_at_one_operation(tmp_path, name, kind, scenario):
 def _numbers_of(*case: object) -> Iterator[int]:
     """Give the numbers of the operations to try, without an end."""
     return itertools.count(random.Random(f"{SEED} {case}").randrange(STEP), STEP)
-
-
-def _in_a_child(work: Callable[[], object]) -> int:
-    child = os.fork()
-    if not child:
-        code = 1
-        try:
-            work()
-            code = 0
-        finally:
-            os._exit(code)
-    until = time.monotonic() + 30
-    while time.monotonic() < until:
-        ended, status = os.waitpid(child, os.WNOHANG)
-        if ended:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    raise AssertionError("the child did not end")

@@ -81,7 +81,7 @@ def running_moto(log: Path, *, environ: dict[str, str] | None = None) -> Iterato
         )  # fmt: skip
     server = S3Server("moto", f"http://127.0.0.1:{port}")
     try:
-        _wait_for(lambda: server.client().list_buckets(), process, log, seconds=60)
+        wait_for(lambda: server.client().list_buckets(), process, log, seconds=60)
         yield server
     finally:
         process.kill()
@@ -132,9 +132,10 @@ def s3_store_url() -> Callable[[S3Server], tuple[str, dict[str, Any]]]:
     return lambda server: (server.fresh_location(), server.storage_options)
 
 
-def _wait_for(
+def wait_for(
     ready: Callable[[], object], process: subprocess.Popen[bytes], log: Path, *, seconds: float
 ) -> None:
+    """Wait until a server answers; where it ends instead, its log is in the error."""
     until = time.monotonic() + seconds
     while True:
         try:
