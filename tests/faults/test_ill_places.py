@@ -23,17 +23,13 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount, or 
 
 
 @pytest.fixture
-def work(tmp_path):
+def work(place):
     """Make two calls in a process of its own; return how many it computed and how often it warned."""
-    # pytest's directories are the test user's alone.
-    for folder in (tmp_path, *tmp_path.parents):
-        if folder.name.startswith(("test_", "popen-", "pytest-")):
-            folder.chmod(folder.stat().st_mode | 0o055)
 
     def run(location, *, user: int = 0, storage_options=None) -> tuple[int, int]:
         def calls() -> tuple[int, list[str]]:
             # Where a private index would be.
-            os.environ["HOME"] = os.environ["XDG_CACHE_HOME"] = str(tmp_path / f"home of {user}")
+            os.environ["HOME"] = os.environ["XDG_CACHE_HOME"] = str(place / f"home of {user}")
             settings = Settings(location=str(location), storage_options=storage_options or {}, user="ana")
             computed.clear()
             with told() as said:
@@ -48,7 +44,7 @@ def work(tmp_path):
         return found[0], len(found[1])
 
     # Whatever is imported lazily is imported as root.
-    run_once = Memory(tmp_path / "first", verbose=0)
+    run_once = Memory(place / "first", verbose=0)
     one_call(run_once)
     a_large_call(run_once)
     return run
@@ -75,8 +71,8 @@ def leftovers(root: Path) -> list[Path]:
 
 
 @as_root
-def test_a_full_disk(tmp_path, work, mounted):
-    disk = tmp_path / "disk"
+def test_a_full_disk(place, work, mounted):
+    disk = place / "disk"
     disk.mkdir()
     mounted("-t", "tmpfs", "-o", "size=1m", "tmpfs", point=disk)
     # The small value fits, the large one of 1.4 MB does not.
@@ -91,8 +87,8 @@ def test_a_full_disk(tmp_path, work, mounted):
 
 
 @as_root
-def test_a_disk_without_a_byte_left(tmp_path, work, mounted):
-    disk = tmp_path / "disk"
+def test_a_disk_without_a_byte_left(place, work, mounted):
+    disk = place / "disk"
     disk.mkdir()
     mounted("-t", "tmpfs", "-o", "size=1m", "tmpfs", point=disk)
     (disk / "other").write_bytes(bytes(2**20))
@@ -106,8 +102,8 @@ def test_a_disk_without_a_byte_left(tmp_path, work, mounted):
 
 @as_root
 @pytest.mark.parametrize("warm", [False, True], ids=["empty", "with results"])
-def test_a_disk_that_is_mounted_for_reading_only(tmp_path, work, mounted, warm):
-    store, seen = tmp_path / "store", tmp_path / "seen"
+def test_a_disk_that_is_mounted_for_reading_only(place, work, mounted, warm):
+    store, seen = place / "store", place / "seen"
     store.mkdir()
     seen.mkdir()
     if warm:
@@ -123,8 +119,8 @@ def test_a_disk_that_is_mounted_for_reading_only(tmp_path, work, mounted, warm):
 
 
 @as_root
-def test_a_directory_where_one_may_not_write(tmp_path, work):
-    store = tmp_path / "store"
+def test_a_directory_where_one_may_not_write(place, work):
+    store = place / "store"
     store.mkdir(mode=0o755)
     assert work(store, user=65534) == (2, 1)
     assert list(store.iterdir()) == []
@@ -139,8 +135,8 @@ def test_a_directory_where_one_may_not_write(tmp_path, work):
 
 
 @as_root
-def test_a_directory_that_one_may_not_enter(tmp_path, work):
-    store = tmp_path / "store"
+def test_a_directory_that_one_may_not_enter(place, work):
+    store = place / "store"
     work(store)
     store.chmod(0o700)
     assert work(store, user=65534) == (2, 1)
@@ -148,9 +144,9 @@ def test_a_directory_that_one_may_not_enter(tmp_path, work):
 
 
 @as_root
-def test_a_folder_of_the_store_where_one_may_not_write(tmp_path, work):
+def test_a_folder_of_the_store_where_one_may_not_write(place, work):
     """One of the team made the folders with a umask of 077."""
-    store = tmp_path / "store"
+    store = place / "store"
     work(store)
     store.chmod(0o777)
     for path in store.rglob("*"):
@@ -183,7 +179,7 @@ def bucket_for_reading(tmp_path_factory):
         }
 
 
-def test_a_bucket_where_one_may_not_write(tmp_path, work, bucket_for_reading):
+def test_a_bucket_where_one_may_not_write(work, bucket_for_reading):
     def run(name: str) -> tuple[int, int]:
         return work("s3://team/cache", storage_options=bucket_for_reading[name])
 

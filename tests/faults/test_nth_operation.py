@@ -110,7 +110,9 @@ def well(index, place: Place, scenario: Callable[[Memory], None]) -> int:
     return len(computed)
 
 
-def ill(index, place: Place, scenario: Callable[[Memory], None], fault, seed: object) -> tuple[list[str], FaultyStore]:
+def ill(
+    index, place: Place, scenario: Callable[[Memory], None], fault, seed: object
+) -> tuple[list[str], FaultyStore]:
     """Run a scenario on a store that is ill; the values are right, within the deadline."""
     clock = Clock()
     with told() as said:

@@ -92,9 +92,20 @@ def _program() -> Path:
     if npm is None:
         pytest.skip("Azurite is not installed, and npm is not at hand: npm install --global azurite")
     if not os.environ.get("CACHESTORE_TEST_AZURITE"):
-        pytest.skip(f"Azurite is not installed. CACHESTORE_TEST_AZURITE=1 has npm install it in {cache}, once")
+        pytest.skip(
+            f"Azurite is not installed. CACHESTORE_TEST_AZURITE=1 has npm install it in {cache}, once"
+        )
     cache.mkdir(parents=True, exist_ok=True)
-    installing = [npm, "install", "--ignore-scripts", "--no-audit", "--no-fund", "--prefix", str(cache), "azurite"]
+    installing = [
+        npm,
+        "install",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--prefix",
+        str(cache),
+        "azurite",
+    ]
     ran = subprocess.run(installing, capture_output=True, text=True, timeout=300, check=False)
     if ran.returncode or not program.exists():
         pytest.skip(f"npm cannot install Azurite: {ran.stderr[-500:]}")
