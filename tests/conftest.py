@@ -3,11 +3,11 @@
 from hypothesis import settings
 
 pytest_plugins = [
+    "tests.servers.s3",
     "tests.servers.azure",
     "tests.servers.faults",
     "tests.servers.postgres",
     "tests.servers.rclone",
-    "tests.servers.s3",
 ]
 
 # How long an example takes says something of the machine only.
