@@ -2,7 +2,13 @@
 
 from hypothesis import settings
 
-pytest_plugins = ["tests.servers.faults", "tests.servers.postgres", "tests.servers.s3"]
+pytest_plugins = [
+    "tests.servers.s3",
+    "tests.servers.azure",
+    "tests.servers.faults",
+    "tests.servers.postgres",
+    "tests.servers.rclone",
+]
 
 # How long an example takes says something of the machine only.
 settings.register_profile("calm", deadline=None)

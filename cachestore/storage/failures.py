@@ -37,6 +37,8 @@ def failure(error: Exception, attempt: str, *, absent: bool) -> StorageError:
     if isinstance(error, FileNotFoundError | IsADirectoryError) and absent:
         return ObjectNotFound(f"{attempt}: there is no such object.")
     said = _said(error)
+    if getattr(error, "status_code", None) == 416:
+        return BeyondTheEnd(f"{attempt}: {said}.")
     if isinstance(error, PermissionError):
         return StorageError(
             f"{attempt}: permission denied ({said}). "

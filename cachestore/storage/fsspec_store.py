@@ -225,6 +225,8 @@ class FsspecStore:
             )
         except ObjectNotFound:
             return
+        if not isinstance(found, Mapping):  # adlfs, where the folder is an object: nothing lies below it
+            return
         for name, info in found.items():
             path = name.removeprefix(root).lstrip("/")
             # Folder markers of consoles are no objects of ours.

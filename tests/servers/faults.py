@@ -20,8 +20,8 @@ class Proxy:
     """Passes HTTP requests on, noting each; `fault` decides per request what goes wrong.
 
     `fault(number, method, path)` returns None to pass the request on, a status to answer instead, "lose" to
-    pass it on and hang up instead of answering, "cut" to hang up in the middle of the answer, or "stall"
-    to say no more from there.
+    pass it on and hang up instead of answering, "cut" to hang up in the middle of the answer, "stall"
+    to say no more from there, or "flip" to change one bit in the middle of what is answered.
     """
 
     def __init__(self, target: str) -> None:
@@ -65,6 +65,9 @@ def _handler(proxy: Proxy, netloc: str) -> type[BaseHTTPRequestHandler]:
             answer = connection.getresponse()
             data = answer.read()
             connection.close()
+            if fault == "flip" and data:
+                middle = len(data) // 2
+                data = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
             if fault == "lose":
                 self._hang_up()
             elif fault in {"cut", "stall"}:

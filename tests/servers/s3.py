@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -80,7 +81,7 @@ def running_moto(log: Path, *, environ: dict[str, str] | None = None) -> Iterato
         )  # fmt: skip
     server = S3Server("moto", f"http://127.0.0.1:{port}")
     try:
-        _wait_for(lambda: server.client().list_buckets(), process, log, seconds=60)
+        wait_for(lambda: server.client().list_buckets(), process, log, seconds=60)
         yield server
     finally:
         process.kill()
@@ -115,15 +116,26 @@ def s3_server(request: pytest.FixtureRequest) -> S3Server:
     return server
 
 
+@pytest.fixture(scope="module")
+def described_once() -> Iterator[None]:
+    """AWS's description of its services is read once, not for each of a hundred clients."""
+    import botocore.session
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
+        yield
+
+
 @pytest.fixture
 def s3_store_url() -> Callable[[S3Server], tuple[str, dict[str, Any]]]:
     """A function from a server to a fresh location in it and the storage options that reach it."""
     return lambda server: (server.fresh_location(), server.storage_options)
 
 
-def _wait_for(
+def wait_for(
     ready: Callable[[], object], process: subprocess.Popen[bytes], log: Path, *, seconds: float
 ) -> None:
+    """Wait until a server answers; where it ends instead, its log is in the error."""
     until = time.monotonic() + seconds
     while True:
         try:

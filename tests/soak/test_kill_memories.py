@@ -28,6 +28,7 @@ from cachestore.storage import is_temporary
 KILLS = int(os.environ.get("CACHESTORE_SOAK_KILLS", "20"))
 SEED = int(os.environ.get("CACHESTORE_SOAK_SEED", str(random.randrange(2**32))))
 REPOSITORY = Path(__file__).parents[2]
+SIZES = (30_000, 6, 1_000, 200_000)
 
 WRITER = """
 import itertools, pathlib, sys
@@ -46,9 +47,10 @@ for number in itertools.count(first):
 
 
 def expected(number: int) -> np.ndarray:
-    """Return what call `number` gives: half of it compressible, half not."""
-    noise = np.random.default_rng(number).integers(0, 2**62, size=30_000)
-    return np.concatenate([noise, np.full(30_000, number)])
+    """Return what call `number` gives: half of it compressible, half not, of a hundred bytes to three megabytes."""
+    size = SIZES[number % len(SIZES)]
+    noise = np.random.default_rng(number).integers(0, 2**62, size=size)
+    return np.concatenate([noise, np.full(size, number)])
 
 
 @pytest.mark.timeout(60 + 5 * KILLS)

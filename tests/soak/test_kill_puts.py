@@ -19,8 +19,9 @@ KILLS = int(os.environ.get("CACHESTORE_SOAK_KILLS", "20"))
 SEED = int(os.environ.get("CACHESTORE_SOAK_SEED", str(random.randrange(2**32))))
 
 KEYS = [f"{number:02x}" * 32 for number in range(4)]
-SIZE = 512 * 1024
-_HEAD = 16
+# From less than a page to many parts.
+SIZES = (1024, 16 * 1024, 512 * 1024, 4 * 2**20)
+_HEAD = 32
 _BIRTH = 0.002
 
 
@@ -74,14 +75,16 @@ def _check(store: LocalStore, *, seed: int) -> None:
             assert _is_whole(store.get(info.path)), f"{info.path} is not whole (seed {seed})"
 
 
-def _object(label: bytes) -> list[bytes]:
-    """An object that shows whether it is whole: a head, and a body that is the head again and again."""
-    head = label.ljust(_HEAD, b".")
-    return [head, *(4 * [head * (SIZE // _HEAD // 4)])]
+def _object(turn: int, number: int = 0) -> list[bytes]:
+    """An object that shows whether it is whole: a head with its size, and a body that is the head again and again."""
+    size = SIZES[turn % 7 % len(SIZES)]
+    head = (b"%d %d %d" % (size, number, turn)).ljust(_HEAD, b".")
+    return [head, *(4 * [head * (size // _HEAD // 4)])]
 
 
 def _is_whole(data: bytes) -> bool:
-    return len(data) == SIZE + _HEAD and data == data[:_HEAD] * (SIZE // _HEAD + 1)
+    size = int(data[:_HEAD].partition(b" ")[0] or 0)
+    return len(data) == size + _HEAD and data == data[:_HEAD] * (size // _HEAD + 1)
 
 
 def _forked_writer(root: Path, number: int) -> int:
@@ -92,7 +95,7 @@ def _put_for_ever(root: Path, number: int) -> None:
     store = LocalStore(root)
     turn = number
     while True:
-        store.put(blob_path(KEYS[turn % len(KEYS)]), _object(b"%d %d" % (number, turn)))
+        store.put(blob_path(KEYS[turn % len(KEYS)]), _object(turn, number))
         turn += 1
 
 
@@ -100,7 +103,7 @@ def _create_for_ever(root: Path) -> None:
     store = LocalStore(root)
     turn = 0
     while True:
-        store.create(f"marks/{turn}", b"".join(_object(b"%d" % turn)))
+        store.create(f"marks/{turn}", b"".join(_object(turn)))
         turn += 1
 
 
