@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Final, NamedTuple, Protocol
+from itertools import accumulate
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol
 
 from blake3 import blake3
 
-from cachestore.blob.bodies import LoadPolicy, value_of
+from cachestore.blob.bodies import BodyKind, LoadPolicy, value_of
 from cachestore.blob.codecs import RAW, check_chunk, decompress_chunk
 from cachestore.blob.header import HEADER_LENGTH, Trailer
 from cachestore.blob.metadata import Metadata, key_in, value_digest_in
 from cachestore.blob.table import BUFFER, Chunk, Frame, Table
 from cachestore.errors import BlobError, CorruptBlob
 from cachestore.in_order import in_order
+
+if TYPE_CHECKING:
+    from cachestore.blob.array_body import ArrayLayout
 
 # What is fetched, checked and decompressed by one thread at a time: large enough for a remote store, and small
 # enough that some of them in memory at once are little beside a large value.
@@ -47,6 +52,9 @@ class Source(Protocol):
 
     def read_into(self, start: int, outs: Sequence[memoryview]) -> int:
         """Fill `outs`, one after the other, with the bytes from `start` on; return how many there were."""
+
+    def stream(self) -> BinaryIO | None:
+        """Open the file that the object is, to be mapped into memory; None where it is no file."""
 
 
 class BlobReader:
@@ -110,6 +118,45 @@ class BlobReader:
             )
         return reader
 
+    @property
+    def table(self) -> Table:
+        """What the blob is made of."""
+        return self._table
+
+    @property
+    def raw_metadata(self) -> memoryview:
+        """The metadata as they stand in the blob, their digest checked."""
+        return self._raw_metadata
+
+    @property
+    def identity(self) -> bytes:
+        """The digest of the table: no other blob has it, not even one of the same value."""
+        return self._trailer.table_digest
+
+    @cached_property
+    def layout(self) -> ArrayLayout | None:
+        """How the bytes of the first frame are an array; None where the value is none that can be sliced.
+
+        Raises
+        ------
+        CorruptBlob
+            If its description has no meaning, or its buffer another size.
+        """
+        *buffers, body = self._table.frames
+        if body.kind != BodyKind.ARRAY:
+            return None
+        from cachestore.blob.array_body import parse_array
+
+        raw = memoryview(bytearray(body.raw_size))
+        self.read_runs(len(buffers), [0], len(raw), raw)
+        layout, is_scalar = parse_array(raw)
+        if layout.size != sum(buffer.raw_size for buffer in buffers):
+            raise CorruptBlob(
+                f"An array of {layout.dtype} and shape {layout.shape} has {layout.size} bytes, its buffers "
+                f"{[buffer.raw_size for buffer in buffers]}. Recompute the value."
+            )
+        return None if is_scalar else layout
+
     @cached_property
     def metadata(self) -> Metadata:
         """What the blob says of itself.
@@ -150,6 +197,46 @@ class BlobReader:
         *buffers, body = [content.raw for content in contents]
         return value_of(frames[-1].kind, body, buffers, policy=policy)
 
+    def read_runs(self, number: int, starts: Sequence[int], length: int, out: memoryview) -> None:
+        """Read some of the raw bytes of a frame, and of the blob only the chunks that hold them.
+
+        Parameters
+        ----------
+        number
+            Which of the frames.
+        starts
+            Where each run begins among the raw bytes of the frame, in ascending order.
+        length
+            How many bytes each of them has.
+        out
+            Where they go, one run after the other.
+
+        Raises
+        ------
+        CorruptBlob
+            If one of these chunks is not as it was written.
+        """
+        contents = _scattered(self._table.frames[number], starts, length, out)
+        windows = list(_neighbours(contents))
+        for _ in in_order(self._scatter, windows, at_once=max(1, min(self._source.at_once, len(windows)))):
+            pass
+
+    def raw_chunks(self) -> Iterator[memoryview]:
+        """Iterate over the raw bytes of all chunks, in the order in which they stand in the blob.
+
+        Raises
+        ------
+        CorruptBlob
+            If any byte is not as it was written.
+        """
+        windows = _windows([_Content(frame) for frame in self._table.frames])
+        for chunks in in_order(self._inflate, windows, at_once=self._source.at_once):
+            yield from chunks
+
+    def stream(self) -> BinaryIO | None:
+        """Open the file that the blob is, to be mapped into memory; None where it is no file."""
+        return self._source.stream()
+
     def verify(self) -> None:
         """Check every digest, and neither decompress nor unpickle anything.
 
@@ -170,11 +257,7 @@ class BlobReader:
         stored = self._tail[chunk.offset : chunk.offset + chunk.stored_size]
         _check_digest(chunk, stored)
         check_chunk(chunk.codec, stored, chunk.raw_size)
-        if chunk.codec != RAW:
-            raw = memoryview(bytearray(chunk.raw_size))
-            decompress_chunk(chunk.codec, stored, raw)
-            stored = raw
-        return value_of(frame.kind, stored, (), policy=policy)
+        return value_of(frame.kind, _inflated(chunk, stored), (), policy=policy)
 
     def _read(self, windows: Iterable[_Window], work: Callable[[_Window], None]) -> None:
         outstanding = -(-self._tail_start // _WINDOW)  # what is at hand already is not worth a thread
@@ -205,6 +288,14 @@ class BlobReader:
         for piece in window.pieces:
             _check_digest(piece.chunk, piece.out)
             check_chunk(RAW, piece.out, piece.chunk.raw_size)
+
+    def _scatter(self, window: _Window) -> None:
+        """Put those raw bytes of a window where they belong that are asked for."""
+        for piece, stored in self._checked(window):
+            piece.content.take(piece, stored)
+
+    def _inflate(self, window: _Window) -> list[memoryview]:
+        return [_inflated(piece.chunk, stored) for piece, stored in self._checked(window)]
 
     def _check(self, window: _Window) -> None:
         for _ in self._checked(window):
@@ -306,6 +397,26 @@ class _Content:
             self.raw = stored  # only what reads the body reads it, so it need not be copied
 
 
+class _Scattered(_Content):
+    """Collects some of the raw bytes of one chunk."""
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(frame)
+        # From where in the chunk, and to where.
+        self.copies: list[tuple[int, memoryview]] = []
+
+    def take(self, piece: _Piece, stored: memoryview) -> None:
+        """Copy what is asked for of the chunk, which has been checked."""
+        chunk = piece.chunk
+        begin, out = self.copies[0]
+        if begin == 0 and out.nbytes == chunk.raw_size:
+            decompress_chunk(chunk.codec, stored, out)
+            return
+        raw = _inflated(chunk, stored)
+        for begin, out in self.copies:
+            out[:] = raw[begin : begin + out.nbytes]
+
+
 class _Piece(NamedTuple):
     chunk: Chunk
     content: _Content
@@ -351,6 +462,55 @@ def _windows(contents: Iterable[_Content]) -> Iterator[_Window]:
             size += chunk.stored_size
             begin += chunk.raw_size
     yield _Window(start, pieces)
+
+
+def _scattered(
+    frame: Frame, starts: Sequence[int], length: int, out: memoryview
+) -> Iterator[tuple[Chunk, _Scattered]]:
+    """Yield the chunks that hold some runs of raw bytes, and what is asked for of each."""
+    begins = list(accumulate((chunk.raw_size for chunk in frame.chunks), initial=0))
+    content, last = _Scattered(frame), -1
+    done = 0
+    for start in starts:
+        stop = start + length
+        while start < stop:
+            place = bisect_right(begins, start) - 1
+            if place != last:
+                if content.copies:
+                    yield frame.chunks[last], content
+                content, last = _Scattered(frame), place
+            size = min(stop, begins[place + 1]) - start
+            content.copies.append((start - begins[place], out[done : done + size]))
+            start += size
+            done += size
+    if content.copies:
+        yield frame.chunks[last], content
+
+
+def _neighbours(contents: Iterable[tuple[Chunk, _Scattered]]) -> Iterator[_Window]:
+    """Group chunks that follow each other."""
+    start = stop = 0
+    pieces: list[_Piece] = []
+    for chunk, content in contents:
+        piece = _Piece(chunk, content, 0)
+        if pieces and (chunk.offset != stop or piece.stop - start > _WINDOW):
+            yield _Window(start, pieces)
+            pieces = []
+        if not pieces:
+            start = chunk.offset
+        pieces.append(piece)
+        stop = piece.stop
+    if pieces:
+        yield _Window(start, pieces)
+
+
+def _inflated(chunk: Chunk, stored: memoryview) -> memoryview:
+    """Return the raw bytes of a chunk, which has been checked."""
+    if chunk.codec == RAW:
+        return stored
+    raw = memoryview(bytearray(chunk.raw_size))
+    decompress_chunk(chunk.codec, stored, raw)
+    return raw
 
 
 def _check_digest(chunk: Chunk, stored: memoryview) -> None:
