@@ -10,7 +10,7 @@ Never raises inside a memorised call because a store or an index is ill: it says
 
 from cachestore.blob import Metadata, Parent, register_serializer
 from cachestore.cache.cache import Cache, Hit, Miss
-from cachestore.cache.opening import absolute, located, open_cache, open_settled, opened
+from cachestore.cache.opening import absolute, keeping_near, located, open_cache, open_settled, opened
 from cachestore.cache.persistence import dump, load
 from cachestore.keys import CallKey
 
@@ -23,6 +23,7 @@ __all__ = [
     "Parent",
     "absolute",
     "dump",
+    "keeping_near",
     "load",
     "located",
     "open_cache",

@@ -47,6 +47,8 @@ from cachestore.storage import STORE_FILE, ObjectStore, blob_path
 
 # Digesting an array costs next to nothing beside writing it; walking a small value costs more than it tells.
 _DIGESTED_FROM = 64 * 1024
+# Of a larger blob the first request brings only the end.
+_COMES_WHOLE = 2**20
 
 _logger = logging.getLogger(__name__)
 
@@ -82,15 +84,23 @@ class Cache:
     name_index
         Finds out the name of a private index, which is that of the store. It is asked at the first hit: at exit,
         when uses are written, nobody can be asked over a network any more.
+    trouble
+        What tells people that something is ill, where the store tells it too.
     """
 
     def __init__(
-        self, store: ObjectStore, index: Index, settings: Settings, *, name_index: Callable[[], object]
+        self,
+        store: ObjectStore,
+        index: Index,
+        settings: Settings,
+        *,
+        name_index: Callable[[], object],
+        trouble: Trouble | None = None,
     ) -> None:
         self.store = store
         self.index = index
         self.settings = settings
-        self.trouble = Trouble()
+        self.trouble = trouble or Trouble()
         self.acceptance = Acceptance(store)
         self._name_index = name_index
         self._named = False
@@ -227,7 +237,7 @@ class Cache:
             Never an error: an ill store is a miss, and is told once.
         """
         started = time.perf_counter()
-        found = self._read(key, lambda reader: Hit(reader.value(), reader.metadata), accept)
+        found = self._read(key, lambda reader: Hit(self._load(reader), reader.metadata), accept)
         if isinstance(found, Hit):
             # Loading took time too: what a hit saves is counted net.
             saved = found.metadata.seconds - (time.perf_counter() - started)
@@ -390,6 +400,17 @@ class Cache:
                 error,
             )
 
+    def flush(self) -> None:
+        """Wait until all that was stored is where others find it, and what was noted where the index finds it.
+
+        Raises
+        ------
+        StorageError
+            If a remote store does not take what was put near; it is sent again later.
+        """
+        self.store.flush()
+        self.keep_books(self.index.flush)
+
     def close(self) -> None:
         """Write what is buffered and let go of connections."""
         self.keep_books(self.index.close)
@@ -435,6 +456,8 @@ class Cache:
                 return Miss("unavailable")
             except CorruptBlob as error:
                 # The blob may have been replaced between two ranges: start over once.
+                # Or only what lies near is damaged.
+                self.store.distrust(blob_path(key))
                 if attempt == 2:
                     self._tell_blob(key, error)
             except NewerBlob as error:
@@ -444,6 +467,11 @@ class Cache:
                 self._tell_blob(key, error)
                 return Miss("unreadable")
         return Miss("corrupt")
+
+    def _load(self, reader: BlobReader) -> object:
+        if reader.size > _COMES_WHOLE:
+            self.store.fetch(blob_path(reader.metadata.key), reader.size)
+        return reader.value()
 
     def _tell_store(self, error: CachestoreError) -> None:
         self.trouble.tell("store", "The store is ill: results are computed, and not shared.", error)

@@ -10,14 +10,16 @@ import weakref
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 from cachestore.blob import codec_chooser
 from cachestore.cache.cache import Cache
 from cachestore.cache.store_file import read_store_id
+from cachestore.cache.trouble import Trouble
 from cachestore.errors import SettingsError, StorageError
 from cachestore.index import open_index
 from cachestore.settings import Settings, settings_here
-from cachestore.storage import STORE_FILE, open_store
+from cachestore.storage import STORE_FILE, open_store, with_near
 
 _opened: weakref.WeakValueDictionary[str, Cache] = weakref.WeakValueDictionary()
 _lock = threading.Lock()
@@ -70,20 +72,35 @@ def open_cache(settings: Settings) -> Cache:
         return cache
 
 
-def open_settled(location: str | Path | None = None) -> Cache:
+def open_settled(
+    location: str | Path | None = None, *, near: str | Path | Literal[False] | None = None
+) -> Cache:
     """Open the cache that the settings of whoever calls name, or the one at a place.
+
+    Parameters
+    ----------
+    location, near
+        In place of what the settings name.
 
     Raises
     ------
     SettingsError, MissingExtra
         If a setting has no meaning, or needs a package that is not installed.
     """
-    settings = settings_here()
+    settings = keeping_near(settings_here(), near)
     if location is not None:
         return open_cache(settings.at(located(location)))
     if settings.location is not None:
         settings = replace(settings, location=located(settings.location))
     return open_cache(settings)
+
+
+def keeping_near(settings: Settings, near: str | Path | Literal[False] | None) -> Settings:
+    """Return settings with another near directory; False is none, and None leaves it to the settings."""
+    if near is None:
+        return settings
+    named = isinstance(near, Path) or (isinstance(near, str) and near.strip() and "://" not in near)
+    return replace(settings, near=str(absolute(near)) if named else near)  # type: ignore[arg-type]
 
 
 def open_existing(settings: Settings) -> Cache:
@@ -130,6 +147,9 @@ def reopen_cache(public: Settings) -> Cache:
         known = settings_here()
     except SettingsError:
         return open_cache(public)  # what is wrong with the settings here is not the pickle's to say
+    if known.near is not None:
+        # A directory of this machine, not of the one where the pickle was made.
+        public = replace(public, near=known.near, near_limit=known.near_limit)
     bare = known.without_secrets()
     if bare.location == public.location:
         public = replace(public, location=known.location, storage_options=known.storage_options)
@@ -143,7 +163,23 @@ def _open(settings: Settings) -> Cache:
     codec_chooser(
         settings.compress
     )  # what has no meaning is refused now, not when a result waits to be stored
-    store = open_store(settings.location, storage_options=settings.storage_options, timeout=settings.timeout)
+    trouble = Trouble()
+    store = open_store(
+        settings.location,
+        storage_options=settings.storage_options,
+        timeout=settings.timeout,
+        durable=settings.durable,
+    )
+    if settings.near:
+        store = with_near(
+            store,
+            settings.near,
+            location=settings.location,
+            storage_options=settings.storage_options,
+            limit=settings.near_bytes,
+            write_behind=settings.write_behind,
+            tell=trouble.tell,
+        )
 
     named: list[str] = []
 
@@ -162,4 +198,4 @@ def _open(settings: Settings) -> Cache:
         remote=store.remote,
         timeout=settings.timeout,
     )
-    return Cache(store, index, settings, name_index=store_id)
+    return Cache(store, index, settings, name_index=store_id, trouble=trouble)

@@ -9,9 +9,11 @@ import click
 
 from cachestore.cli.options import Target, on_cache
 from cachestore.cli.output import fields_of, print_json, print_table
+from cachestore.cli.wording import say_size
 
 # What is meant where nothing is set.
 _UNSET = {
+    "near": "(no copies)",
     "index": "(the store's own)",
     "user": "(login name)",
     "compress": "(looks at the data)",
@@ -33,6 +35,7 @@ def config(*, target: Target, as_json: bool) -> None:
         print_json(answer)
         return
     shown = {name: _say(name, value) for name, value in public.items()}
+    shown["near_limit"] = say_size(settings.near_bytes)
     if hidden:
         shown["storage_options"] += f" and, not shown, {', '.join(hidden)}"
     print_table(

@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
-from cachestore.cache import Cache, absolute, located, open_cache, open_settled
+from cachestore.cache import Cache, absolute, keeping_near, located, open_cache, open_settled
 from cachestore.errors import CachestoreWarning, SettingsError
 from cachestore.keys import Declared
 from cachestore.memory.memorized_func import (
@@ -51,6 +51,9 @@ class Memory:
     index
         The team's index: an SQLAlchemy URL (`postgresql://...`), or the path of an SQLite file. By default a local
         store has its own, and a remote one a private one for each user.
+    near
+        A directory of this machine for copies of what a remote store holds; False keeps none. By default what the
+        settings say. `near_limit`, `write_behind` and `durable` are settings too.
 
     Raises
     ------
@@ -81,6 +84,7 @@ class Memory:
         backend_options: Mapping[str, Any] | None = None,
         *,
         index: str | None = None,
+        near: str | Path | Literal[False] | None = None,
     ) -> None:
         if backend not in ("local", "cachestore"):
             raise TypeError(
@@ -111,7 +115,7 @@ class Memory:
             place = str(absolute(location) / "cachestore")
         else:
             place = located(location)
-        settings = settings_here().at(
+        settings = keeping_near(settings_here(), near).at(
             place, index=index, storage_options=self.backend_options.get("storage_options")
         )
         self.store_backend = open_cache(replace(settings, compress=compress, verbose=int(verbose)))
@@ -235,6 +239,17 @@ class Memory:
         if warn:
             _logger.warning("Cleared the whole cache at %s", self.store_backend.location)
 
+    def flush(self) -> None:
+        """Wait until all results are where others find them; with write-behind they may be on their way.
+
+        Raises
+        ------
+        StorageError
+            If the store does not take one; what it may take later is sent again.
+        """
+        if self.store_backend is not None:
+            self.store_backend.flush()
+
     def reduce_size(
         self,
         bytes_limit: int | str | None = None,
@@ -333,7 +348,9 @@ def _mention_mmap_mode(mmap_mode: str | None) -> None:
         )
 
 
-def open_memory(location: str | Path | None = None) -> Memory:
+def open_memory(
+    location: str | Path | None = None, *, near: str | Path | Literal[False] | None = None
+) -> Memory:
     """Open the `Memory` that the project's settings name.
 
     Settings are sought in the environment (`CACHESTORE_LOCATION`, `CACHESTORE_INDEX`, ...), then in `cachestore.toml`
@@ -344,10 +361,13 @@ def open_memory(location: str | Path | None = None) -> Memory:
     ----------
     location
         In place of the one that the settings name.
+    near
+        A directory of this machine for copies of what a remote store holds, in place of the one that the settings
+        name; False keeps no copies.
 
     Raises
     ------
     SettingsError, MissingExtra
         If a setting has no meaning, or needs a package that is not installed.
     """
-    return Memory.over(open_settled(location))
+    return Memory.over(open_settled(location, near=near))

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, fields, replace
 from typing import Any, Final, Literal
 
 from cachestore.errors import SettingsError
+from cachestore.settings.quantities import parse_size
 
 # Options of fsspec's filesystems that say where and how, never who: an allow-list, so that the secrets of a
 # filesystem that nobody here has heard of stay out of every blob as well.
@@ -60,6 +61,15 @@ class Settings:
         joblib's verbosity of a `Memory` that `cachestore.open()` gives.
     timeout
         Seconds that one operation on a remote store or index may take in all.
+    near
+        A directory of this machine that keeps copies of what a remote store holds; None or False keeps none. What
+        lies at a directory is near already, and has no copies.
+    near_limit
+        How many bytes of copies to keep for each remote store; or a text such as `10GB`.
+    write_behind
+        Whether results are sent to a remote store in the background, once they are near.
+    durable
+        Whether a result that was put into a directory is on the disk, whatever happens to the machine then.
     reuse_unseeded
         Whether folds of estimators that drew random numbers without a seed are reused.
     keep_sources
@@ -88,6 +98,10 @@ class Settings:
     compress: Compress = None
     verbose: int = 0
     timeout: float = 5.0
+    near: str | Literal[False] | None = None
+    near_limit: int | str = 10 * 10**9
+    write_behind: bool = False
+    durable: bool = True
     reuse_unseeded: bool = True
     keep_sources: bool = True
     value_summaries: bool = False
@@ -113,7 +127,8 @@ class Settings:
             raise SettingsError(f"timeout is {self.timeout!r}. Give a number of seconds above 0.")
         if isinstance(self.verbose, bool) or not isinstance(self.verbose, int | float):
             raise SettingsError(f"verbose is {self.verbose!r}. Give a number, 0 for silence.")
-        for name in ("reuse_unseeded", "keep_sources", "value_summaries"):
+        self._check_near()
+        for name in ("reuse_unseeded", "keep_sources", "value_summaries", "write_behind", "durable"):
             if not isinstance(getattr(self, name), bool):
                 raise SettingsError(f"{name} is {getattr(self, name)!r}. Give true or false.")
         if isinstance(self.first_party, str) or not all(isinstance(name, str) for name in self.first_party):
@@ -127,6 +142,29 @@ class Settings:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value.strip()):
                 raise SettingsError(f"{name} is {value!r}. Give a text that is not empty.")
+
+    def _check_near(self) -> None:
+        if self.near not in (None, False) and (not isinstance(self.near, str) or not self.near.strip()):
+            raise SettingsError(f"near is {self.near!r}. Name a directory, or give false for none.")
+        if isinstance(self.near, str) and "://" in self.near:
+            shown = without_password(self.near)
+            raise SettingsError(f"near is {shown!r}, a URL. Name a directory of this machine.")
+        limit = self.near_limit
+        if isinstance(limit, str):
+            try:
+                limit = parse_size(limit)
+            except SettingsError as error:
+                raise SettingsError(f"near_limit is no size: {error}") from None
+            # As a number, so that equal limits are equal settings.
+            object.__setattr__(self, "near_limit", limit)
+        if isinstance(limit, bool) or not isinstance(limit, int) or limit <= 0:
+            raise SettingsError(f"near_limit is {self.near_limit!r}. Give a size above 0: 10GB.")
+
+    @property
+    def near_bytes(self) -> int:
+        """How many bytes of copies to keep."""
+        assert isinstance(self.near_limit, int)  # a text was read when these settings were made
+        return self.near_limit
 
     def _check_package_versions(self) -> None:
         given = self.package_versions

@@ -61,7 +61,7 @@ def find_settings(
     """Find the settings, and for each the place it came from.
 
     A settings file is sought upward from `start` (the folder of the calling module), then from the working
-    directory; a relative location or index in it is relative to the file.
+    directory; a relative location, index or near directory in it is relative to the file.
 
     Parameters
     ----------
@@ -180,6 +180,9 @@ _READERS: dict[str, Callable[[str], Any]] = {
     "compress": _compress,
     "verbose": int,
     "timeout": float,
+    "near": lambda text: False if text.lower() in {"false", "0"} else text,
+    "write_behind": _flag,
+    "durable": _flag,
     "reuse_unseeded": _flag,
     "keep_sources": _flag,
     "value_summaries": _flag,
@@ -192,6 +195,8 @@ _HINTS = {
     "compress": """Write a codec, a level, true, false, or JSON: ["zstd", 5].""",
     "verbose": "Write a whole number.",
     "timeout": "Write seconds.",
+    "write_behind": "Write true or false.",
+    "durable": "Write true or false.",
     "reuse_unseeded": "Write true or false.",
     "keep_sources": "Write true or false.",
     "value_summaries": "Write true or false.",
@@ -202,6 +207,6 @@ _HINTS = {
 
 def _anchored(name: str, value: Any, folder: Path) -> Any:
     """Make a relative path absolute: the process may change its directory later."""
-    if name not in {"location", "index"} or not isinstance(value, str) or not value or "://" in value:
+    if name not in {"location", "index", "near"} or not isinstance(value, str) or not value or "://" in value:
         return value
     return os.path.normpath(folder / Path(value).expanduser())

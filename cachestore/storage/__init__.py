@@ -1,15 +1,17 @@
 """Bytes at paths: a put is whole or absent.
 
 Here live the contract (`object_store`), the layout of a store (`paths`), and the stores that keep it: a
-directory, and anything that fsspec reaches. Deadlines, retries and the breaker are a store around a store.
+directory, and anything that fsspec reaches. Deadlines, retries and the breaker are a store around a store, and
+so is a near directory.
 `probe` finds out what a store does, whatever it is called.
 May import `errors` and `settings`; fsspec and s3fs are at home here and are imported when first used.
 Never knows what the bytes mean, never asks `exists()`, never lets another library's error out.
 """
 
 from cachestore.storage.local_store import LocalStore
+from cachestore.storage.many import each
 from cachestore.storage.object_store import ObjectInfo, ObjectStore
-from cachestore.storage.opening import open_store
+from cachestore.storage.opening import open_store, with_near
 from cachestore.storage.paths import (
     ACCEPTED,
     BLOBS,
@@ -42,6 +44,7 @@ __all__ = [
     "StoredObject",
     "accepted_path",
     "blob_path",
+    "each",
     "is_temporary",
     "key_of",
     "open_store",
@@ -49,4 +52,5 @@ __all__ = [
     "probe_path",
     "remove_probes",
     "version_path",
+    "with_near",
 ]

@@ -4,39 +4,44 @@ from __future__ import annotations
 
 import logging
 import os
+import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.settings.settings import without_password
-from cachestore.storage.deadline import allowance, remaining
+from cachestore.storage.deadline import allowance, expect, remaining
 from cachestore.storage.failures import AlreadyThere, BeyondTheEnd, failure
+from cachestore.storage.gathering import gathered
 from cachestore.storage.object_store import ObjectInfo
 from cachestore.storage.paths import checked_path, temporary_path
 from cachestore.storage.stored_object import RangedObject, StoredObject
 
 _log = logging.getLogger(__name__)
 
-_LISTING = 60.0
+_LISTING = 55.0
 # How large an object may be that is read whole, as far as the deadline goes.
-UNKNOWN_SIZE = 64 * 2**20
+_UNKNOWN_SIZE = 64 * 2**20
 
 # Filesystems made before a fork. They are the parent's: closing one here would disturb its event loop.
 _left_to_the_parent: list[Any] = []
 
 # Where a filesystem has no exclusive create of its own, the threads of one process at least take turns.
 _turns = threading.Lock()
+# Of many threads that come first one makes the filesystem.
+_making = threading.Lock()
 
 
 def _take_turns_anew() -> None:
-    global _turns
-    _turns = threading.Lock()
+    global _turns, _making
+    _turns, _making = threading.Lock(), threading.Lock()
 
 
 # Another thread of the parent may hold the lock at the fork, and is not there to release it.
@@ -113,9 +118,27 @@ class FsspecStore:
         """Whether operations cross a network."""
         return self._can.remote
 
+    @property
+    def at_once(self) -> int:
+        """How many requests are worth having under way."""
+        return 16 if self._can.remote else 1
+
+    def sweep_unfinished(self, older_than: timedelta) -> int:
+        """Do nothing: what is unfinished is in the listing, or the server's own to remove."""
+        return 0
+
     def directory(self) -> Path | None:
         """Return None: what lies behind a URL is no directory of this machine."""
         return None
+
+    def fetch(self, path: str, size: int) -> None:
+        """Do nothing: there is no copy to be made."""
+
+    def distrust(self, path: str) -> None:
+        """Do nothing: there is no copy that could be damaged."""
+
+    def flush(self) -> None:
+        """Do nothing: a put returns when it is done."""
 
     def close(self) -> None:
         """Let go of the filesystem; the next operation makes another."""
@@ -127,7 +150,7 @@ class FsspecStore:
 
     def get(self, path: str) -> bytes:
         """Return the whole object."""
-        return self._read(path, size=UNKNOWN_SIZE)
+        return self._read(path, size=_UNKNOWN_SIZE)
 
     def get_suffix(self, path: str, length: int) -> bytes:
         """Return the last `length` bytes, or the whole object when it is shorter."""
@@ -145,9 +168,24 @@ class FsspecStore:
         return self._read(path, start=start, end=stop, size=stop - start)
 
     def put(self, path: str, parts: Iterable[bytes | memoryview]) -> None:
-        """Store the parts at `path`, whole or not at all."""
-        # All parts are here before the first byte leaves: a part that fails leaves nothing behind.
-        self._write(path, b"".join(parts))
+        """Store the parts at `path`, whole or not at all; more than 8 MiB pass through a file of this machine.
+
+        All parts are here before the first byte leaves: a part that fails leaves nothing behind. Filesystems that
+        upload as they are written to finish half an object when that fails, and few of them can be told not to.
+        """
+        if not self._can.remote:
+            self._write(path, b"".join(parts))
+            return
+        every = gathered(parts)
+        first = next(every, b"")
+        second = next(every, None)
+        if second is None:
+            self._write(path, first)
+            return
+        with tempfile.NamedTemporaryFile(prefix="cachestore-") as file:
+            size = sum(map(file.write, chain((first, second), every)))
+            file.flush()
+            self._write_file(path, file.name, size)
 
     def create(self, path: str, data: bytes) -> bool:
         """Store `data` at `path` unless something is there."""
@@ -198,7 +236,7 @@ class FsspecStore:
         try:
             data: bytes = self._call(
                 "cat_file", full, start=start, end=end,
-                attempt=self._attempt("read", path), absent=True, seconds=self._timeout + allowance(size),
+                attempt=self._attempt("read", path), absent=True, size=size,
             )  # fmt: skip
         except BeyondTheEnd:
             # As a slice: of an empty object every range is empty.
@@ -206,17 +244,21 @@ class FsspecStore:
         return data
 
     def _write(self, path: str, data: bytes) -> None:
+        self._place(path, lambda call, full: call("pipe_file", full, data), len(data))
+
+    def _write_file(self, path: str, name: str, size: int) -> None:
+        self._place(path, lambda call, full: call("put_file", name, full), size)
+
+    def _place(self, path: str, write: Callable[[Callable[..., Any], str], object], size: int) -> None:
         full = self._full(path)
-        call = partial(
-            self._call, attempt=self._attempt("write", path), seconds=self._timeout + allowance(len(data))
-        )
+        call = partial(self._call, attempt=self._attempt("write", path), size=size)
         if self._can.whole_puts:
-            call("pipe_file", full, data)
+            write(call, full)
             return
         call("makedirs", full.rpartition("/")[0], exist_ok=True)
         temporary = temporary_path(full)
         try:
-            call("pipe_file", temporary, data)
+            write(call, temporary)
             call("mv", temporary, full)
         except BaseException:
             with suppress(StorageError):
@@ -229,14 +271,15 @@ class FsspecStore:
         if there is not None:
             return there == data
         try:
-            self._call(
-                "pipe_file", self._full(path), data, mode="create",
-                attempt=self._attempt("create", path), seconds=self._timeout + allowance(len(data)),
-            )  # fmt: skip
+            self._write_new(path, data)
         except AlreadyThere:
             # Our own put may have won: the HTTP client sends it again if a connection broke before the reply.
             return self._lies_there(path) == data
         return True
+
+    def _write_new(self, path: str, data: bytes) -> None:
+        attempt = self._attempt("create", path)
+        self._call("pipe_file", self._full(path), data, mode="create", attempt=attempt, size=len(data))
 
     def _lies_there(self, path: str) -> bytes | None:
         try:
@@ -263,14 +306,17 @@ class FsspecStore:
         made = self._made
         if made is not None and made[0] == os.getpid():
             return made[1], made[2]
-        if made is not None:
-            _left_to_the_parent.append(made[1])
-        try:
-            filesystem, root = self._make()
-        except Exception as error:
-            raise self._failure(error, f"Cannot open {self.url}", absent=False) from error
-        self._made = (os.getpid(), filesystem, root)
-        return filesystem, root
+        with _making:
+            if self._made is not made and self._made is not None:
+                return self._made[1], self._made[2]
+            if made is not None:
+                _left_to_the_parent.append(made[1])
+            try:
+                filesystem, root = self._make()
+            except Exception as error:
+                raise self._failure(error, f"Cannot open {self.url}", absent=False) from error
+            self._made = (os.getpid(), filesystem, root)
+            return filesystem, root
 
     def _make(self) -> tuple[Any, str]:
         from fsspec.registry import get_filesystem_class
@@ -278,12 +324,9 @@ class FsspecStore:
         protocol = self._location.partition("://")[0]
         kind = get_filesystem_class(protocol)
         # An instance of our own: the options are ours, and so is the moment at which it is dropped.
-        options = {"skip_instance_cache": True, "use_listings_cache": False, **self._filesystem_options()}
+        options = {"skip_instance_cache": True, "use_listings_cache": False, **self._options}
         filesystem = kind(**kind._get_kwargs_from_urls(self._location), **options)
         return filesystem, str(kind._strip_protocol(self._location)).rstrip("/")
-
-    def _filesystem_options(self) -> dict[str, Any]:
-        return self._options
 
     def _call(
         self,
@@ -291,12 +334,14 @@ class FsspecStore:
         *arguments: Any,
         attempt: str,
         absent: bool = False,
-        seconds: float | None = None,
+        seconds: float = 0.0,
+        size: int = 0,
         **options: Any,
     ) -> Any:
-        """Call a method of the filesystem and give up at the deadline."""
+        """Call a method of the filesystem and give up at the deadline, which `size` bytes put off."""
         filesystem, _ = self._filesystem()
-        wait = remaining(self._timeout if seconds is None else seconds)
+        expect(size)
+        wait = remaining(self._timeout + seconds + allowance(size))
         try:
             if wait <= 0:
                 raise TimeoutError("no time left")

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import logging
-import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
+from datetime import timedelta
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
-from cachestore.errors import ObjectNotFound, StorageError
+from cachestore.errors import StorageError
 from cachestore.storage.breaker import Breaker
-from cachestore.storage.deadline import allowance, deadline
+from cachestore.storage.gathering import gathered
 from cachestore.storage.object_store import ObjectInfo, ObjectStore
-from cachestore.storage.paths import STORE_FILE
 from cachestore.storage.stored_object import RangedObject, StoredObject
+from cachestore.storage.tries import tried
 
-_log = logging.getLogger(__name__)
-
-_TRIES = 3
-_FIRST_PAUSE = 0.1
-# A whole object is of unknown size, and a first page may come after thousands of others on the server.
-_UNKNOWN_SIZE = 64 * 2**20
+# A first page may come after thousands of others on the server.
 _LISTING = 30.0
-_LARGE = 4 * 2**20
 
 T = TypeVar("T")
 
@@ -39,9 +32,10 @@ class GuardedStore:
     Parameters
     ----------
     inner
-        The store that does the work and heeds `deadline.remaining`.
+        The store that does the work, heeds `deadline.remaining`, and puts the deadline off for bytes that move.
     timeout
-        Seconds for one operation; those that move many bytes get more, by size.
+        Seconds for one operation; bytes that move add to them. A put of more than 8 MiB is made of operations, each
+        of which the inner store gives as much: whoever makes its parts may take any time for them.
     clock, sleep
         The time, for tests.
     """
@@ -74,6 +68,18 @@ class GuardedStore:
         """Return the inner store's directory."""
         return self._inner.directory()
 
+    def fetch(self, path: str, size: int) -> None:
+        """Tell the inner store."""
+        self._guard(lambda: self._inner.fetch(path, size))
+
+    def distrust(self, path: str) -> None:
+        """Tell the inner store."""
+        self._inner.distrust(path)
+
+    def flush(self) -> None:
+        """Wait for the inner store."""
+        self._inner.flush()
+
     def close(self) -> None:
         """Close the inner store."""
         self._inner.close()
@@ -82,33 +88,38 @@ class GuardedStore:
         """Return the object, to be read in pieces; the first of them says whether it is there."""
         return RangedObject(self, path)
 
+    @property
+    def at_once(self) -> int:
+        """How many requests to the inner store are worth having under way."""
+        return self._inner.at_once
+
     def get(self, path: str) -> bytes:
         """Return the whole object."""
-        return self._guard(lambda: self._inner.get(path), extra=allowance(_UNKNOWN_SIZE))
+        return self._guard(lambda: self._inner.get(path))
 
     def get_suffix(self, path: str, length: int) -> bytes:
         """Return the last `length` bytes."""
-        return self._guard(lambda: self._inner.get_suffix(path, length), extra=allowance(length))
+        return self._guard(lambda: self._inner.get_suffix(path, length))
 
     def get_range(self, path: str, start: int, stop: int) -> bytes:
         """Return the bytes from `start` to before `stop`."""
-        return self._guard(
-            lambda: self._inner.get_range(path, start, stop), extra=allowance(max(0, stop - start))
-        )
+        return self._guard(lambda: self._inner.get_range(path, start, stop))
 
     def put(self, path: str, parts: Iterable[bytes | memoryview]) -> None:
         """Store the parts at `path`."""
-        # Joined here, for a second try needs them again; putting the same bytes twice does no harm.
-        data = b"".join(parts)
-        if len(data) > _LARGE:
-            # A store that hangs takes in some megabytes at once: find out before the long wait for the rest.
-            self._guard(self._answer)
-        self._guard(lambda: self._inner.put(path, [data]), extra=allowance(len(data)))
+        every = gathered(parts)
+        first = [*islice(every, 2)]
+        if len(first) < 2:
+            # Held here, for a second try needs them again; putting the same bytes twice does no harm.
+            self._guard(lambda: self._inner.put(path, first))
+        else:
+            # Not held, and not to be made twice: the inner store tries each of its requests again.
+            self._watch(lambda: self._inner.put(path, chain(first, every)))
 
     def create(self, path: str, data: bytes) -> bool:
         """Store `data` at `path` unless something is there."""
         # A try whose reply was lost may have won; the next one then finds its own data and says so.
-        return self._guard(lambda: self._inner.create(path, data), extra=allowance(len(data)))
+        return self._guard(lambda: self._inner.create(path, data))
 
     def delete(self, paths: Iterable[str]) -> None:
         """Remove the objects."""
@@ -126,11 +137,20 @@ class GuardedStore:
         first, rest = self._guard(begin, extra=_LISTING)
         return chain(first, rest)
 
-    def _answer(self) -> None:
-        with suppress(ObjectNotFound):
-            self._inner.get_suffix(STORE_FILE, 1)
+    def sweep_unfinished(self, older_than: timedelta) -> int:
+        """Remove what puts that died have left where no listing shows it."""
+        return self._watch(lambda: self._inner.sweep_unfinished(older_than))
 
     def _guard(self, operation: Callable[[], T], *, extra: float = 0.0) -> T:
+        """Do one operation: one deadline, few tries."""
+        return self._watch(
+            partial(
+                tried, operation, timeout=self._timeout, extra=extra, clock=self._clock, sleep=self._sleep
+            )
+        )
+
+    def _watch(self, work: Callable[[], T]) -> T:
+        """Do what has deadlines of its own, unless the breaker is open."""
         pause = self._breaker.refuses()
         if pause:
             raise StorageError(
@@ -138,23 +158,13 @@ class GuardedStore:
                 f"The last time: {self._breaker.reason}",
                 transient=True,
             )
-        begin = self._clock()
-        with deadline(self._timeout + extra):
-            for tries in range(1, _TRIES + 1):
-                try:
-                    result = operation()
-                except StorageError as error:
-                    if not error.transient:
-                        self._breaker.succeeded()
-                        raise
-                    # Different for each client, else all come back at the same moment.
-                    pause = _FIRST_PAUSE * 3 ** (tries - 1) * random.uniform(0.5, 1.5)
-                    if tries == _TRIES or self._clock() - begin + pause >= self._timeout:
-                        self._breaker.failed(str(error))
-                        raise
-                    _log.debug("try %d of %s failed: %s", tries, self.url, error)
-                    self._sleep(pause)
-                else:
-                    self._breaker.succeeded()
-                    return result
-        raise AssertionError("the last try returns or raises")
+        try:
+            result = work()
+        except StorageError as error:
+            if error.transient:
+                self._breaker.failed(str(error))
+            else:
+                self._breaker.succeeded()
+            raise
+        self._breaker.succeeded()
+        return result

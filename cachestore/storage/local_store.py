@@ -9,7 +9,7 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import BinaryIO
 
@@ -38,6 +38,9 @@ class LocalStore:
     ----------
     root
         The directory; made absolute, for the process may change its own later.
+    durable
+        Whether a put waits until what it wrote is on the disk. Without, a machine that loses its power may lose it,
+        or keep a damaged file; a process that dies does no harm either way.
 
     Examples
     --------
@@ -49,9 +52,11 @@ class LocalStore:
     """
 
     remote = False
+    at_once = 1
 
-    def __init__(self, root: str | os.PathLike[str]) -> None:
+    def __init__(self, root: str | os.PathLike[str], *, durable: bool = True) -> None:
         self._root = Path(root).absolute()
+        self._durable = durable
         self._marked = False
 
     @property
@@ -62,6 +67,15 @@ class LocalStore:
     def directory(self) -> Path:
         """Return the directory that holds the store."""
         return self._root
+
+    def fetch(self, path: str, size: int) -> None:
+        """Do nothing: all is here."""
+
+    def distrust(self, path: str) -> None:
+        """Do nothing: there is no copy that could be damaged."""
+
+    def flush(self) -> None:
+        """Do nothing: a put returns when it is done."""
 
     def close(self) -> None:
         """Do nothing: no file stays open between two operations."""
@@ -99,9 +113,9 @@ class LocalStore:
             final = self._absolute(path)
             with self._opened_beside(final) as (temporary, stream):
                 yield stream
-                _sync(stream)
+                self._sync(stream)
                 temporary.replace(final)
-            _sync_directory(final.parent)
+            self._sync_folder(final.parent)
 
     def create(self, path: str, data: bytes) -> bool:
         """Store `data` at `path` unless something is there."""
@@ -109,14 +123,23 @@ class LocalStore:
             final = self._absolute(path)
             with self._opened_beside(final) as (temporary, stream):
                 stream.write(data)
-                _sync(stream)
+                self._sync(stream)
                 try:
                     # A link, unlike a rename, fails where there is something; and what it links is whole.
                     final.hardlink_to(temporary)
                 except FileExistsError:
                     return False
-            _sync_directory(final.parent)
+            self._sync_folder(final.parent)
             return True
+
+    def make_folder(self, path: str) -> Path:
+        """Make a folder below the directory, open to whom the objects are open, and return where it is."""
+        with self._failures("write", path):
+            folder = self._absolute(path)
+            if not self._marked or not self._root.exists():
+                self._mark()
+            self._make_folder(folder)
+            return folder
 
     def delete(self, paths: Iterable[str]) -> None:
         """Remove the objects; absent ones are no error."""
@@ -130,6 +153,10 @@ class LocalStore:
         if folder:
             checked_path(folder)
         return self._walk(folder, prefix)
+
+    def sweep_unfinished(self, older_than: timedelta) -> int:
+        """Do nothing: what is unfinished is a temporary file, and listed."""
+        return 0
 
     def _walk(self, folder: str, prefix: str) -> Iterator[ObjectInfo]:
         folders = [folder]
@@ -169,6 +196,15 @@ class LocalStore:
             with suppress(OSError):
                 temporary.unlink()
 
+    def _sync(self, stream: BinaryIO) -> None:
+        stream.flush()
+        if self._durable:
+            os.fsync(stream.fileno())
+
+    def _sync_folder(self, folder: Path) -> None:
+        if self._durable:
+            _sync_directory(folder)
+
     def _mark(self) -> None:
         """Make the directory, and keep it out of the user's git repository."""
         self._make_root()
@@ -187,16 +223,20 @@ class LocalStore:
         # A set-group-id bit says that the place is a team's. Elsewhere the umask alone decides.
         shared = location if location.st_mode & stat.S_ISGID else None
         for new in reversed(missing):
-            _make_directory(new, shared)
+            self._make_directory(new, shared)
 
     def _make_folder(self, folder: Path) -> None:
         """Make a folder of the store, and those above it that are missing."""
         location = self._root.stat()
         try:
-            _make_directory(folder, location)
+            self._make_directory(folder, location)
         except FileNotFoundError:
             self._make_folder(folder.parent)
-            _make_directory(folder, location)
+            self._make_directory(folder, location)
+
+    def _make_directory(self, folder: Path, location: os.stat_result | None) -> None:
+        _make_directory(folder, location)
+        self._sync_folder(folder.parent)
 
     @contextmanager
     def _failures(self, verb: str, path: str) -> Iterator[None]:
@@ -247,11 +287,6 @@ def _scan(root: Path, folder: str) -> list[tuple[str, ObjectInfo | None]]:
     return found
 
 
-def _sync(stream: BinaryIO) -> None:
-    stream.flush()
-    os.fsync(stream.fileno())
-
-
 def _open_new(path: Path) -> int:
     # The kernel takes the umask off, which no thread can ask for safely; mkstemp's 0600 would stay after the
     # rename, and no teammate could read the object.
@@ -267,7 +302,6 @@ def _make_directory(folder: Path, location: os.stat_result | None) -> None:
     if location is not None:
         with _opened_directory(folder) as directory:
             _adopt_group(directory, location)
-    _sync_directory(folder.parent)
 
 
 def _adopt_group(new: int, location: os.stat_result) -> None:

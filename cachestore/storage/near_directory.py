@@ -71,7 +71,8 @@ class NearDirectory:
         tell: Tell,
         chance: Callable[[], float] = random.random,
     ) -> None:
-        self.store = LocalStore(root)
+        # What is lost or damaged with the power is asked for again.
+        self.store = LocalStore(root, durable=False)
         self._limit = limit
         self._tell = tell
         self._chance = chance

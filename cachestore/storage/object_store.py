@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Protocol
 
@@ -57,6 +57,10 @@ class ObjectStore(Protocol):
             If the file cannot be opened.
         """
 
+    @property
+    def at_once(self) -> int:
+        """How many requests are worth having under way at once, for `many.each`: 1 where nobody waits."""
+
     def get(self, path: str) -> bytes:
         """Return the whole object.
 
@@ -96,7 +100,8 @@ class ObjectStore(Protocol):
         """Store the parts, joined, at `path`, replacing what was there.
 
         Whole or absent: readers see the old object or the new one, and if the parts or the store fail,
-        or the process is killed, what was there stays. The last of several puts wins.
+        or the process is killed, what was there stays. The last of several puts wins. The parts are taken once, as
+        they are sent, and never held together in memory but where the store is memory.
 
         Raises
         ------
@@ -108,7 +113,8 @@ class ObjectStore(Protocol):
         """Store `data` at `path` unless something is there, and return whether it is now this call's.
 
         Of several at once exactly one wins, as long as each gives data of its own (a random id): where a
-        reply may be lost, finding exactly `data` there counts as having put it.
+        reply may be lost, finding exactly `data` there counts as having put it. Some servers refuse such puts, and
+        some overwrite all the same (`probe_conditional_put` finds out): there this fails, or the last one wins.
 
         Raises
         ------
@@ -134,6 +140,38 @@ class ObjectStore(Protocol):
         ------
         StorageError
             If the store does not answer, or refuses.
+        """
+
+    def sweep_unfinished(self, older_than: timedelta) -> int:
+        """Remove what unfinished puts left behind where no listing shows it, and return how many they were.
+
+        Raises
+        ------
+        StorageError
+            If the store does not answer, or refuses.
+        """
+
+    def fetch(self, path: str, size: int) -> None:
+        """Learn that an object of `size` bytes will be read whole; a store with near copies makes one.
+
+        Raises
+        ------
+        ObjectNotFound
+            If there is none.
+        StorageError
+            If the store does not answer, or refuses.
+        """
+
+    def distrust(self, path: str) -> None:
+        """Learn that what was read here is damaged; a near copy of it goes, and the next read asks further away."""
+
+    def flush(self) -> None:
+        """Wait until all that was put is where others find it; only a store that writes behind has to.
+
+        Raises
+        ------
+        StorageError
+            If something cannot be put there.
         """
 
     def directory(self) -> Path | None:

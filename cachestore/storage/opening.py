@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import os
 import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cachestore.errors import MissingExtra, SettingsError
 from cachestore.settings.settings import without_password
 from cachestore.storage.local_store import LocalStore
 from cachestore.storage.object_store import ObjectStore
+
+if TYPE_CHECKING:
+    from cachestore.storage.near_directory import Tell
+
+_log = logging.getLogger(__name__)
 
 _PROTOCOL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 _LOCAL = {"file", "local"}
@@ -19,7 +26,11 @@ _EXTRAS = {"s3": "'cachestore[s3]'", "s3a": "'cachestore[s3]'"}
 
 
 def open_store(
-    location: str, *, storage_options: Mapping[str, Any] | None = None, timeout: float = 5.0
+    location: str,
+    *,
+    storage_options: Mapping[str, Any] | None = None,
+    timeout: float = 5.0,
+    durable: bool = True,
 ) -> ObjectStore:
     """Open the store at a location, without asking it anything yet.
 
@@ -31,6 +42,8 @@ def open_store(
         The options of the fsspec filesystem; a directory has none.
     timeout
         Seconds that one operation on a remote store may take in all.
+    durable
+        Whether a put into a directory waits until it is on the disk.
 
     Returns
     -------
@@ -63,17 +76,50 @@ def open_store(
         )
     match = _PROTOCOL.match(location)
     if match is None:
-        return _open_directory(location, location)
+        return _open_directory(location, location, durable)
     if not location.startswith("//", match.end() - 1):
         raise SettingsError(f"{shown!r} is neither a path nor a URL. Write {match[1]}://, with two slashes.")
     protocol = match[1].lower()
     rest = location[match.end() + 1 :]
     if protocol in _LOCAL:
-        return _open_directory(rest, location)
+        return _open_directory(rest, location, durable)
     return _open_url(protocol, f"{protocol}://{rest}", storage_options or {}, timeout)
 
 
-def _open_directory(path: str, location: str) -> LocalStore:
+def with_near(
+    far: ObjectStore,
+    near: str | os.PathLike[str],
+    *,
+    location: str,
+    storage_options: Mapping[str, Any],
+    limit: int,
+    write_behind: bool,
+    tell: Tell,
+) -> ObjectStore:
+    """Put a near directory before the store at a location; a store that is of this machine is near already.
+
+    Parameters
+    ----------
+    far
+        What `open_store` opened.
+    near
+        A directory, in which each remote store has a folder of its own.
+    location, storage_options
+        What the store was opened with.
+    limit, write_behind, tell
+        As of `TieredStore`.
+    """
+    if not far.remote:
+        _log.debug("%s is near: no copies of it are kept in %s", far.url, near)
+        return far
+    from cachestore.storage.address import address_of
+    from cachestore.storage.tiered_store import TieredStore
+
+    folder = Path(near).expanduser() / address_of(location, storage_options)
+    return TieredStore(far, folder, limit=limit, write_behind=write_behind, tell=tell)
+
+
+def _open_directory(path: str, location: str, durable: bool) -> LocalStore:
     if not path:
         raise SettingsError(f"{location!r} names no directory. Write file:///path/to/it.")
     root = Path(path).expanduser()
@@ -81,7 +127,7 @@ def _open_directory(path: str, location: str) -> LocalStore:
     with suppress(OSError):
         if root.exists() and not root.is_dir():
             raise SettingsError(f"{root} is a file, and a store is a directory. Choose another location.")
-    return LocalStore(root)
+    return LocalStore(root, durable=durable)
 
 
 def _open_url(

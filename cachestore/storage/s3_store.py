@@ -2,18 +2,34 @@
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from itertools import islice
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from itertools import chain, islice
+from typing import Any, TypeVar
 
 from cachestore.errors import ObjectNotFound, SettingsError, StorageError
+from cachestore.storage.deadline import deadline
 from cachestore.storage.failures import AlreadyThere, BeyondTheEnd
-from cachestore.storage.fsspec_store import UNKNOWN_SIZE, FsspecStore, modified_of
+from cachestore.storage.fsspec_store import FsspecStore, modified_of
+from cachestore.storage.gathering import gathered
+from cachestore.storage.many import each
 from cachestore.storage.object_store import ObjectInfo
 from cachestore.storage.paths import checked_path
+from cachestore.storage.tries import tried
+
+T = TypeVar("T")
 
 _PER_REQUEST = 1000
+# 32 MiB under way, and as much memory.
+_PARTS_AT_ONCE = 4
+# For cleaning up at a server that has just failed to answer.
+_SHORT = 1.0
+# Where an absent object, or upload, is an answer.
+_MAY_BE_ABSENT = {"head_object", "complete_multipart_upload", "abort_multipart_upload"}
 # The older rules, which buckets of today keep as well; or the name of an access point.
 _BUCKET = re.compile(r"[A-Za-z0-9._-]{3,255}|arn:[A-Za-z0-9:._-]+")
 
@@ -34,10 +50,12 @@ _ELSEWHERE = {
 
 
 class S3Store(FsspecStore):
-    """Keeps objects in an S3 bucket, through s3fs.
+    """Keeps objects in an S3 bucket, with the options and the environment of s3fs.
 
-    Its own retries are off, and its waits end with the deadline: left alone, s3fs takes 415 s to give up.
+    Waits end with the deadline, and nobody below this tries again: left alone, s3fs takes 415 s to give up.
     """
+
+    at_once = 32
 
     def __init__(self, location: str, **options: Any) -> None:
         super().__init__(location, **options)
@@ -50,8 +68,25 @@ class S3Store(FsspecStore):
 
     def get(self, path: str) -> bytes:
         """Return the whole object."""
-        # With a start it is one request; without, s3fs asks for the size first.
-        return self._read(path, start=0, size=UNKNOWN_SIZE)
+        return self._read_span(path, "bytes=0-")
+
+    def get_suffix(self, path: str, length: int) -> bytes:
+        """Return the last `length` bytes, or the whole object when it is shorter."""
+        return self._read_span(path, f"bytes=-{length}") if length > 0 else b""
+
+    def get_range(self, path: str, start: int, stop: int) -> bytes:
+        """Return the bytes from `start` to before `stop`."""
+        return self._read_span(path, f"bytes={start}-{stop - 1}") if stop > start else b""
+
+    def put(self, path: str, parts: Iterable[bytes | memoryview]) -> None:
+        """Store the parts at `path`: one request for up to 8 MiB, else an upload of parts while more are made."""
+        every = gathered(parts)
+        first = next(every, b"")
+        second = next(every, None)
+        if second is None:
+            self._write(path, first)
+        else:
+            self._upload(path, chain((first, second), every))
 
     def delete(self, paths: Iterable[str]) -> None:
         """Remove the objects, a thousand to a request."""
@@ -59,17 +94,96 @@ class S3Store(FsspecStore):
         while batch := list(islice(every, _PER_REQUEST)):
             # Not every server deletes several at once, so one alone goes the way that all of them know.
             if len(batch) == 1:
-                super().delete(batch)
+                attempt = self._attempt("delete", batch[0])
+                self._ask("delete_object", Key=self._key(batch[0]), attempt=attempt)
             else:
                 self._delete_batch(batch)
 
+    def sweep_unfinished(self, older_than: timedelta) -> int:
+        """Abort the uploads of writers that were killed, which cost space and are in no listing."""
+        _, root = self._bucket()
+        page: dict[str, Any] = {"Prefix": root}
+        swept, young = 0, datetime.now(UTC) - older_than
+        while True:
+            answer = self._ask("list_multipart_uploads", attempt=self._attempt("list uploads to", ""), **page)
+            for found in answer.get("Uploads", []):
+                # Some servers name those of other prefixes as well.
+                if found["Key"].startswith(root) and found["Initiated"].astimezone(UTC) < young:
+                    self._abort(found["Key"], found["UploadId"])
+                    swept += 1
+            if not answer.get("IsTruncated"):
+                return swept
+            page["KeyMarker"] = answer["NextKeyMarker"]
+            page["UploadIdMarker"] = answer["NextUploadIdMarker"]
+
+    def _upload(self, path: str, parts: Iterable[bytes]) -> None:
+        """Put parts as they come, some at a time; each has its own tries, for nobody can make it a second time."""
+        key, attempt = self._key(path), self._attempt("write", path)
+        ask = partial(self._ask_again, Key=key, attempt=attempt)
+        upload = ask("create_multipart_upload")["UploadId"]
+        size = 0
+
+        def send(numbered: tuple[int, bytes]) -> dict[str, Any]:
+            number, part = numbered
+            sent = ask("upload_part", UploadId=upload, PartNumber=number, body=part)
+            return {"PartNumber": number, "ETag": sent["ETag"]}
+
+        def counted() -> Iterator[tuple[int, bytes]]:
+            nonlocal size
+            for number, part in enumerate(parts, start=1):
+                size += len(part)
+                yield number, part
+
+        try:
+            sent = list(each(send, counted(), at_once=_PARTS_AT_ONCE))
+            try:
+                ask("complete_multipart_upload", UploadId=upload, MultipartUpload={"Parts": sent})
+            except ObjectNotFound:
+                # There is no such upload: it was completed, and the reply was lost.
+                if self._size(key, attempt) != size:
+                    raise StorageError(f"{attempt}: somebody aborted the upload.", transient=True) from None
+        except BaseException as error:
+            # A server that has just failed to answer would not answer to this either.
+            ill = isinstance(error, StorageError) and error.transient
+            with suppress(StorageError), deadline(_SHORT if ill else self._timeout):
+                self._abort(key, upload)
+            raise
+
+    def _abort(self, key: str, upload: str) -> None:
+        with suppress(ObjectNotFound):
+            self._ask(
+                "abort_multipart_upload",
+                Key=key,
+                UploadId=upload,
+                attempt=f"Cannot abort an upload to {key!r}",
+            )
+
+    def _size(self, key: str, attempt: str) -> int | None:
+        try:
+            return int(self._ask_again("head_object", Key=key, attempt=attempt)["ContentLength"])
+        except ObjectNotFound:
+            return None
+
+    def _read_span(self, path: str, span: str) -> bytes:
+        (bucket, _), key, attempt = self._bucket(), self._key(path), self._attempt("read", path)
+        try:
+            data: bytes = self._within(lambda client: client.read(bucket, key, span), attempt, absent=True)
+        except BeyondTheEnd:
+            # As a slice: of an empty object every range is empty.
+            return b""
+        return data
+
+    def _write(self, path: str, data: bytes) -> None:
+        self._ask("put_object", Key=self._key(path), body=data, attempt=self._attempt("write", path))
+
+    def _write_new(self, path: str, data: bytes) -> None:
+        attempt = self._attempt("create", path)
+        self._ask("put_object", Key=self._key(path), body=data, IfNoneMatch="*", attempt=attempt)
+
     def _delete_batch(self, paths: list[str]) -> None:
-        bucket, prefix = self._bucket()
-        wanted = {"Objects": [{"Key": prefix + checked_path(path)} for path in paths], "Quiet": True}
+        wanted = {"Objects": [{"Key": self._key(path)} for path in paths], "Quiet": True}
         attempt = self._attempt("delete", paths[0])
-        # s3fs's own bulk delete drops the errors that come inside a good answer.
-        answer = self._call("call_s3", "delete_objects", Bucket=bucket, Delete=wanted, attempt=attempt)
-        for problem in answer.get("Errors", []):
+        for problem in self._ask("delete_objects", Delete=wanted, attempt=attempt).get("Errors", []):
             code = problem.get("Code", "")
             if code != "NoSuchKey":
                 raise _meaning(
@@ -77,11 +191,11 @@ class S3Store(FsspecStore):
                 )
 
     def _listed(self, prefix: str, folder: str) -> Iterator[ObjectInfo]:
-        bucket, root = self._bucket()
-        page: dict[str, Any] = {"Bucket": bucket, "Prefix": root + prefix}
+        _, root = self._bucket()
+        page: dict[str, Any] = {"Prefix": root + prefix}
         # Page by page, each with a deadline of its own: a listing of a million is never in memory whole.
         while True:
-            answer = self._call("call_s3", "list_objects_v2", attempt=self._attempt("list", prefix), **page)
+            answer = self._ask("list_objects_v2", attempt=self._attempt("list", prefix), **page)
             for found in answer.get("Contents", []):
                 path = found["Key"].removeprefix(root)
                 if not path.endswith("/"):
@@ -90,24 +204,50 @@ class S3Store(FsspecStore):
                 return
             page["ContinuationToken"] = answer["NextContinuationToken"]
 
+    def _key(self, path: str) -> str:
+        return self._bucket()[1] + checked_path(path)
+
     def _bucket(self) -> tuple[str, str]:
         """Return the bucket, and what precedes each path in it."""
         bucket, _, prefix = self._filesystem()[1].partition("/")
         return bucket, f"{prefix}/" if prefix else ""
 
     def _make(self) -> tuple[Any, str]:
-        filesystem, root = super()._make()
-        # Who guards this store tries again, and knows the deadline.
-        filesystem.retries = 1
-        return filesystem, root
+        from cachestore.storage.s3_client import S3Client
 
-    def _filesystem_options(self) -> dict[str, Any]:
-        waits = {
-            "connect_timeout": self._timeout,
-            "read_timeout": self._timeout,
-            "retries": {"total_max_attempts": 1, "mode": "standard"},
-        }
-        return {**self._options, "config_kwargs": {**waits, **self._options.get("config_kwargs", {})}}
+        filesystem, root = super()._make()
+        # More than are worth having under way at once: several callers share a store.
+        return S3Client(filesystem, timeout=self._timeout, connections=2 * self.at_once), root
+
+    def close(self) -> None:
+        """Let the connections go."""
+        made, self._made = self._made, None
+        if made is not None and made[0] == os.getpid():
+            made[1].close()
+
+    def _ask_again(self, operation: str, **arguments: Any) -> dict[str, Any]:
+        return tried(lambda: self._ask(operation, **arguments), timeout=self._timeout)
+
+    def _ask(
+        self, operation: str, *, attempt: str, body: bytes | None = None, **arguments: Any
+    ) -> dict[str, Any]:
+        """Call an operation on the bucket."""
+        bucket, _ = self._bucket()
+
+        def call(client: Any) -> dict[str, Any]:
+            if body is not None:
+                arguments["Body"] = client.body(body)
+            answer: dict[str, Any] = client.call(operation, Bucket=bucket, **arguments)
+            return answer
+
+        return self._within(call, attempt, absent=operation in _MAY_BE_ABSENT)
+
+    def _within(self, call: Callable[[Any], T], attempt: str, *, absent: bool = False) -> T:
+        client, _ = self._filesystem()
+        try:
+            return call(client)
+        except Exception as error:
+            raise self._failure(error, attempt, absent=absent) from error
 
     def _failure(self, error: Exception, attempt: str, *, absent: bool) -> StorageError:
         answer = _answer(error)
@@ -115,7 +255,7 @@ class S3Store(FsspecStore):
             said = answer.get("Error", {})
             code = str(said.get("Code", ""))
             status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
-            if absent and code in {"NoSuchKey", "404"}:
+            if absent and code in {"NoSuchKey", "NoSuchUpload", "404"}:
                 return ObjectNotFound(f"{attempt}: there is no such object.")
             return _meaning(code, status, str(said.get("Message", "")), attempt)
         name = type(error).__name__
@@ -142,7 +282,8 @@ class S3Store(FsspecStore):
 _UNREACHABLE = {
     "ClientConnectionError", "ClientConnectorError", "ClientOSError", "ClientPayloadError",
     "ConnectTimeoutError", "ConnectionClosedError", "ConnectionError", "ConnectionTimeoutError",
-    "EndpointConnectionError", "HTTPClientError", "IncompleteReadError", "ProxyConnectionError",
+    "EndpointConnectionError", "HTTPClientError", "IncompleteRead", "IncompleteReadError", "ProtocolError",
+    "ProxyConnectionError",
     "ReadTimeoutError", "ResponseStreamingError", "ServerDisconnectedError", "ServerTimeoutError",
     "SocketTimeoutError",
 }  # fmt: skip
@@ -180,6 +321,10 @@ def _meaning(code: str, status: int, message: str, attempt: str) -> StorageError
         return StorageError(
             f"{attempt}: the bucket is in another region or at another endpoint ({said}). Give `region_name` "
             "in `client_kwargs`, or `endpoint_url`, in the storage options."
+        )
+    if code == "NotImplemented" or status == 501:
+        return StorageError(
+            f"{attempt}: the server does not know such a request ({said}). Use another server."
         )
     if code in _BUSY or status >= 500 or status == 429:
         return StorageError(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import weakref
 from collections.abc import Iterable, Iterator
+from datetime import timedelta
 from itertools import chain
 from pathlib import Path
 
@@ -17,7 +18,7 @@ from cachestore.storage.waiting import Waiting
 # A reader has the last MiB when it asks for the rest, from 0 on. Asking for so much more shows whether the rest
 # was all: then the object is here whole, and is kept.
 _TAIL = 2**20 + 1
-_WINDOW = 32 * 2**20
+_WINDOW = 8 * 2**20
 # Larger objects are not held in memory to be put near first: they pass to both at once.
 _MOST_COLLECTED = 32 * 2**20
 
@@ -27,7 +28,7 @@ class TieredStore:
 
     The far store is the truth, and all other objects (marks, versions, `store.json`) are only there. Kept are
     objects that came whole: by `get`, by a suffix longer than they are, by a range from 0 to their last MiB.
-    Other ranges, the pieces of large objects, are passed on; `near_file` brings one near whole. A copy that was
+    Other ranges, the pieces of large objects, are passed on; `fetch` brings one near whole. A copy that was
     made here answers here until it is given up, even if another machine deletes or replaces the object: both
     are values of the same call. What is read is checked by its reader, not here.
 
@@ -54,7 +55,7 @@ class TieredStore:
     >>> store = TieredStore(far, tempfile.mkdtemp(), limit=2**30, tell=print)
     >>> path = blob_path(64 * "a")
     >>> store.put(path, [b"1"])
-    >>> far.get(path), store.near_file(path).read_bytes()
+    >>> far.get(path), store.file(path).read_bytes()
     (b'1', b'1')
     """
 
@@ -84,6 +85,15 @@ class TieredStore:
         """Whether the far store is across a network."""
         return self._far.remote
 
+    @property
+    def at_once(self) -> int:
+        """How many requests to the far store are worth having under way."""
+        return self._far.at_once
+
+    def sweep_unfinished(self, older_than: timedelta) -> int:
+        """Remove what unfinished puts left in the far store where no listing shows it."""
+        return self._far.sweep_unfinished(older_than)
+
     def directory(self) -> Path | None:
         """Return the far store's directory."""
         return self._far.directory()
@@ -94,14 +104,15 @@ class TieredStore:
         self._far.close()
 
     def flush(self) -> None:
-        """Send all that waits to the far store.
+        """Send all that waits to the far store, and what dead processes left.
 
         Raises
         ------
         StorageError
-            If the far store does not take something.
+            If the far store does not take something; it keeps waiting if it may be taken later.
         """
         self._waiting.flush()
+        self._far.flush()
 
     def open(self, path: str) -> StoredObject:
         """Open the near copy; where there is none, each piece is asked for."""
@@ -143,10 +154,15 @@ class TieredStore:
             self._near.keep(path, data)
         return data[:stop]
 
-    def near_file(self, path: str) -> Path | None:
-        """Return the near file of an object, which is fetched whole if need be; None where it cannot be kept.
+    def file(self, path: str) -> Path | None:
+        """Return the near file of an object; None where it is not near.
 
         The file may lose its name at any moment: open or map it at once, and ask again if it is gone.
+        """
+        return self._near.file(path) if key_of(path) is not None else None
+
+    def fetch(self, path: str, size: int) -> None:
+        """Bring an object near whole, unless it is there, or larger than what is kept.
 
         Raises
         ------
@@ -155,28 +171,27 @@ class TieredStore:
         StorageError
             If the store does not answer, or refuses.
         """
-        file = self._near.file(path)
-        if file is not None or key_of(path) is None:
-            return file
+        if key_of(path) is None or size > self._near.largest or self._near.file(path) is not None:
+            return
         copy = self._near.begin(path)
         try:
-            start = 0
-            while copy.open:
-                # Pieces of two objects, should it be replaced meanwhile, make a copy that its reader refuses.
-                piece = self._far.get_range(path, start, start + _WINDOW)
-                copy.write(piece)
-                start += len(piece)
-                if len(piece) < _WINDOW:
+            # Pieces of two objects, should it be replaced meanwhile, make a copy that its reader refuses.
+            for start in range(0, size, _WINDOW):
+                if not copy.open:
                     break
+                copy.write(self._far.get_range(path, start, min(start + _WINDOW, size)))
         except BaseException:
             copy.abandon()
             raise
         copy.finish()
-        return self._near.file(path)
 
     def distrust(self, path: str) -> None:
         """Remove the copy of an object that its reader found damaged; the next read asks the far store."""
-        self._near.forget([path])
+        if key_of(path) is not None:
+            # Nor shall it reach the far store, should it wait for that.
+            self._waiting.forget([path])
+            self._near.forget([path])
+        self._far.distrust(path)
 
     def put(self, path: str, parts: Iterable[bytes | memoryview]) -> None:
         """Store the parts at `path`; write-behind, they are near when this returns, and whole."""

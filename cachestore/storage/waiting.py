@@ -7,6 +7,7 @@ object has arrived. A folder that can be locked belongs to nobody alive: whoever
 
 from __future__ import annotations
 
+import atexit
 import fcntl
 import itertools
 import os
@@ -21,6 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from cachestore.errors import StorageError
+from cachestore.storage.local_store import LocalStore
 from cachestore.storage.near_directory import NearDirectory, Tell
 from cachestore.storage.object_store import ObjectStore
 from cachestore.storage.paths import blob_path, key_of
@@ -61,6 +63,8 @@ class Waiting:
         self._most = most
         self._tell = tell
         self._retired = False
+        # What waits is nowhere else: it shall not arrive damaged after the machine has lost its power.
+        self._store = LocalStore(near.store.directory())
         self._root = near.store.directory() / _FOLDER
         self._renew()
         _every.add(self)
@@ -90,7 +94,7 @@ class Waiting:
                 if not self._near.usable or waits + len(data) > self._most:
                     return False
                 self._claim()
-            self._near.store.put(path, [data])
+            self._store.put(path, [data])
             with self._lock:
                 folder = self._claim()
                 file = folder / f"{next(self._numbers):016x}-{key_of(path)}"
@@ -175,11 +179,10 @@ class Waiting:
     def _claim(self) -> Path:
         """Return this process's folder, which is made at the first put."""
         if self._folder is None or not self._folder.is_dir():
-            self._root.mkdir(parents=True, exist_ok=True)
+            self._store.make_folder(_FOLDER)
             # Else somebody might take the new folder for one of the dead before it is locked.
             with _locked(self._root):
-                folder = self._root / os.urandom(8).hex()
-                folder.mkdir()
+                folder = self._store.make_folder(f"{_FOLDER}/{os.urandom(8).hex()}")
                 self._held[folder] = _lock_at_once(folder)
             self._folder = folder
             self._adopt()
@@ -239,12 +242,15 @@ class Waiting:
 
 
 def _flush_at_exit(known: weakref.ref[Waiting]) -> None:
-    # Not `atexit`: by then the thread pools are closed, without which s3fs does not even find an address. What is
-    # registered here runs before they close, if they were imported before.
+    # `atexit` runs after the thread pools are closed, without which s3fs does not even find an address, and so does
+    # the end of a thread that is waited for. Python has no public way to come before that; this is the way in which
+    # `concurrent.futures` has its pools closed, and what is registered later runs earlier. A Python without it asks
+    # `atexit`: what cannot be sent by then is sent by the next process.
     import concurrent.futures.thread  # noqa: F401
 
+    at_exit = getattr(threading, "_register_atexit", atexit.register)
     with suppress(RuntimeError):  # the process ends already: what waits is for the next one
-        threading._register_atexit(_flush, known)  # type: ignore[attr-defined]
+        at_exit(_flush, known)
     # A process that multiprocessing forked ends without running what was to run at exit, but for this.
     multiprocessing = sys.modules.get("multiprocessing.util")
     if multiprocessing is not None:

@@ -72,6 +72,14 @@ def test_index_and_options_belong_to_their_place():
         {"check_arguments": "yes"},
         {"load_policy": "none"},
         {"load_policy": ["any"]},
+        {"near": True},
+        {"near": " "},
+        {"near": "s3://bucket/near"},
+        {"near_limit": "much"},
+        {"near_limit": 0},
+        {"near_limit": True},
+        {"write_behind": 1},
+        {"durable": None},
         {"location": ""},
         {"index": 3},
         {"storage_options": "anon"},
@@ -80,3 +88,8 @@ def test_index_and_options_belong_to_their_place():
 def test_values_without_a_meaning_are_refused_by_name(wrong):
     with pytest.raises(SettingsError, match=next(iter(wrong))):
         Settings(**wrong)
+
+
+def test_equal_limits_are_equal_settings():
+    assert Settings(near_limit="10GB") == Settings(near_limit=10**10) == Settings()
+    assert Settings(near_limit="1KiB").near_bytes == 1024

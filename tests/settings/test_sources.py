@@ -53,6 +53,11 @@ def test_the_environment_comes_first_and_is_named(elsewhere):
         ("compress", '["zstd", 5]', ("zstd", 5)),
         ("verbose", "2", 2),
         ("timeout", "2.5", 2.5),
+        ("near", "/fast/near", "/fast/near"),
+        ("near", "false", False),
+        ("near_limit", "400GiB", 400 * 2**30),
+        ("write_behind", "true", True),
+        ("durable", "false", False),
         ("reuse_unseeded", "false", False),
         ("first_party", "acme, acme_*", ("acme", "acme_*")),
         ("package_versions", "exact", "exact"),
@@ -91,7 +96,8 @@ def test_a_wrong_file_is_named_with_what_is_wrong(elsewhere, content, said):
 
 
 @pytest.mark.parametrize(
-    "name", ["storage_options", "verbose", "timeout", "reuse_unseeded", "check_arguments"]
+    "name",
+    ["storage_options", "verbose", "timeout", "reuse_unseeded", "check_arguments", "write_behind", "durable"],
 )
 def test_a_wrong_variable_is_named_with_what_to_write(name):
     # What storage_options are set to is not shown: it may hold a secret.
@@ -102,5 +108,8 @@ def test_a_wrong_variable_is_named_with_what_to_write(name):
 
 
 def test_relative_paths_of_the_environment_are_of_the_working_directory(elsewhere):
-    settings, _ = find_settings(environ={"CACHESTORE_INDEX": "here.sqlite", "CACHESTORE_LOCATION": "store"})
-    assert (settings.index, settings.location) == (str(elsewhere / "here.sqlite"), str(elsewhere / "store"))
+    names = {"index": "here.sqlite", "location": "store", "near": "copies"}
+    settings, _ = find_settings(environ={f"CACHESTORE_{name.upper()}": text for name, text in names.items()})
+    assert {name: getattr(settings, name) for name in names} == {
+        name: str(elsewhere / text) for name, text in names.items()
+    }

@@ -174,14 +174,43 @@ def test_no_try_begins_after_the_timeout(guarded, faulty, clock):
 def test_the_inner_store_sees_the_deadline(guarded, faulty):
     faulty.inner.put("marks/a", [b"1"])
     guarded.get_suffix("marks/a", 2**20)
-    guarded.put("marks/a", [10 * 2**20 * b"x"])
+    guarded.put("marks/a", [8 * 2**20 * b"x"])
     guarded.get_range("marks/a", 2**20, 3 * 2**20)
-    suffix, question, put, span = faulty.left
-    assert question <= 5.0
-    assert 5.5 < suffix <= 6.0
-    assert 14.0 < put <= 15.0
-    assert 6.5 < span <= 7.0
+    assert all(4.5 < left <= 5.0 for left in faulty.left)
     assert remaining(1e9) == 1e9
+
+
+def test_a_large_put_has_no_deadline_of_its_own_and_one_try(guarded, faulty):
+    guarded.put("marks/a", [5 * 2**20 * b"x", 5 * 2**20 * b"y"])
+    assert faulty.left == [1e9]
+    assert faulty.inner.get("marks/a") == 5 * 2**20 * b"x" + 5 * 2**20 * b"y"
+    faulty.faults = [busy()]
+    with pytest.raises(StorageError, match="busy"):
+        guarded.put("marks/a", iter([9 * 2**20 * b"x"]))
+    assert faulty.asked == 2
+
+
+def test_a_large_put_is_not_held_in_memory(guarded, faulty):
+    made, taken = [], []
+    faulty.put = lambda path, parts: taken.extend((len(made), len(part)) for part in parts)
+    faulty.inner = faulty
+
+    def parts():
+        for number in range(8):
+            made.append(number)
+            yield bytes(4 * 2**20)
+
+    guarded.put("marks/a", parts())
+    assert taken == [(4, 8 * 2**20), (4, 8 * 2**20), (6, 8 * 2**20), (8, 8 * 2**20)]
+
+
+def test_large_puts_that_fail_open_the_breaker(guarded, faulty):
+    faulty.faults = [busy(), busy(), busy()]
+    for _ in range(3):
+        with pytest.raises(StorageError, match="busy"):
+            guarded.put("marks/a", [9 * 2**20 * b"x"])
+    with pytest.raises(StorageError, match="left alone"):
+        guarded.get("marks/a")
 
 
 def fail_operation(guarded, faulty):

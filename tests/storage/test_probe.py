@@ -7,6 +7,7 @@ import pytest
 
 from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.storage import PROBES, ConditionalPut, open_store, probe_conditional_put
+from cachestore.storage.s3_client import S3Client
 
 _numbers = itertools.count()
 
@@ -47,14 +48,12 @@ def test_servers(s3_server, s3_store_url):
 
 def test_a_server_that_accepts_the_condition_and_overwrites(moto_server, s3_store_url, monkeypatch):
     """The client looks before it puts, which only a race gets past."""
-    from s3fs import S3FileSystem
+    real = S3Client.call
 
-    real = S3FileSystem._pipe_file
+    def overwrite(self, operation, IfNoneMatch=None, **arguments):
+        return real(self, operation, **arguments)
 
-    async def overwrite(self, path, data, mode="overwrite", **options):
-        return await real(self, path, data, mode="overwrite", **options)
-
-    monkeypatch.setattr(S3FileSystem, "_pipe_file", overwrite)
+    monkeypatch.setattr(S3Client, "call", overwrite)
     location, options = s3_store_url(moto_server)
     store = open_store(location, storage_options=options, timeout=20)
     assert probe_conditional_put(store) is ConditionalPut.LIES

@@ -8,6 +8,7 @@ import pytest
 
 from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.storage import open_store, s3_store
+from cachestore.storage.s3_client import S3Client
 from tests.contracts.object_store import ObjectStoreContract
 
 
@@ -89,15 +90,13 @@ def test_each_operation_is_one_request(through_proxy):
 
 
 def test_a_listing_has_pages_and_a_delete_has_batches(moto_server, s3_store_url, proxy_to, monkeypatch):
-    from s3fs import S3FileSystem
+    real = S3Client.call
 
-    real = S3FileSystem._call_s3
+    def in_small_pages(self, operation, **arguments):
+        page = {"MaxKeys": 10} if operation == "list_objects_v2" else {}
+        return real(self, operation, **arguments, **page)
 
-    async def in_small_pages(self, method, **arguments):
-        page = {"MaxKeys": 10} if method == "list_objects_v2" else {}
-        return await real(self, method, **arguments, **page)
-
-    monkeypatch.setattr(S3FileSystem, "_call_s3", in_small_pages)
+    monkeypatch.setattr(S3Client, "call", in_small_pages)
     monkeypatch.setattr(s3_store, "_PER_REQUEST", 10)
     proxy = proxy_to(moto_server.endpoint_url)
     location, options = s3_store_url(moto_server)
@@ -329,16 +328,14 @@ def test_the_users_own_timeouts_count(moto_server, hung_address):
 
 
 def test_errors_inside_a_good_answer_to_a_delete_are_heard(moto_server, s3_store_url, monkeypatch):
-    from s3fs import S3FileSystem
+    real = S3Client.call
 
-    real = S3FileSystem._call_s3
-
-    async def denied(self, method, **arguments):
-        if method == "delete_objects":
+    def denied(self, operation, **arguments):
+        if operation == "delete_objects":
             return {"Errors": [{"Key": "store.json", "Code": "AccessDenied", "Message": "Access Denied"}]}
-        return await real(self, method, **arguments)
+        return real(self, operation, **arguments)
 
-    monkeypatch.setattr(S3FileSystem, "_call_s3", denied)
+    monkeypatch.setattr(S3Client, "call", denied)
     location, options = s3_store_url(moto_server)
     with pytest.raises(StorageError) as caught:
         open_store(location, storage_options=options).delete(["store.json", "marks/a"])

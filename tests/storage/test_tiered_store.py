@@ -22,6 +22,8 @@ from tests.contracts.object_store import KEY, ObjectStoreContract
 
 BLOB = blob_path(KEY)
 
+_numbers = itertools.count()
+
 
 def silent(kind: str, consequence: str, error: Exception) -> None:
     """Keep to oneself what is ill."""
@@ -40,6 +42,12 @@ class FarStore:
         self.gate = threading.Event()
         self.gate.set()
         self.arrived = threading.Event()
+
+    def flush(self):
+        """Do nothing."""
+
+    def distrust(self, path):
+        """Do nothing."""
 
     def __getattr__(self, name):
         work = getattr(self.inner, name)
@@ -132,6 +140,57 @@ class TestWriteBehind(Contract):
     write_behind = True
 
 
+class OverS3(ObjectStoreContract):
+    """A near directory before an S3 server; what was put is asked for once more when all of it is there."""
+
+    write_behind = False
+
+    @pytest.fixture
+    def store(self, reopen):
+        store = reopen()
+        yield store
+        store.flush()
+        store.close()
+
+    def opener(self, tmp_path, server, s3_store_url):
+        location, options = s3_store_url(server)
+        far = open_store(location, storage_options=options, timeout=20)
+        near = tmp_path / "near"
+        return lambda: TieredStore(far, near, limit=2**30, write_behind=self.write_behind, tell=silent)
+
+
+class TestOverMoto(OverS3):
+    racers = 4
+
+    @pytest.fixture
+    def reopen(self, tmp_path, moto_server, s3_store_url):
+        return self.opener(tmp_path, moto_server, s3_store_url)
+
+
+class TestOverMotoWriteBehind(TestOverMoto):
+    write_behind = True
+
+
+@pytest.mark.s3
+class TestOverSeaweedFS(OverS3):
+    # The losers of a race wait for seconds there.
+    racers = 3
+
+    @pytest.fixture
+    def reopen(self, tmp_path, seaweedfs, s3_store_url):
+        return self.opener(tmp_path, seaweedfs, s3_store_url)
+
+
+class TestOverMemory(ObjectStoreContract):
+    shared_by_processes = False
+    exclusive_across_processes = False
+
+    @pytest.fixture
+    def reopen(self, tmp_path):
+        far, near = open_store(f"memory://{tmp_path.name}-{next(_numbers)}"), tmp_path / "near"
+        return lambda: TieredStore(far, near, limit=2**30, write_behind=True, tell=silent)
+
+
 class TestFullNearDirectory(ObjectStoreContract):
     @pytest.fixture
     def reopen(self, tmp_path):
@@ -197,21 +256,53 @@ def test_a_piece_of_a_large_blob_is_passed_on(open_tiered, far, tmp_path):
     assert store.get_range(BLOB, 0, 1000) == data[:1000]
     assert store.get_range(BLOB, 2**20, 2**20 + 1000) == data[2**20 : 2**20 + 1000]
     assert near_files(tmp_path) == {}
-    assert store.near_file(BLOB).read_bytes() == data
+    assert store.file(BLOB) is None
+
+
+@pytest.mark.parametrize("size", [0, 1, 8 * 2**20, 20 * 2**20 + 17])
+def test_what_is_fetched_is_near_whole(open_tiered, far, size):
+    data = random.randbytes(size)
+    far.inner.put(BLOB, [data])
+    store = open_tiered()
+    store.fetch(BLOB, size)
+    assert store.file(BLOB).read_bytes() == data
     asked = len(far.asked)
+    store.fetch(BLOB, size)
     assert store.get_range(BLOB, 5, 1000) == data[5:1000]
-    assert store.near_file(BLOB).read_bytes() == data
     assert len(far.asked) == asked
 
 
-def test_there_is_no_near_file_of_what_is_absent_or_too_large(open_tiered, far, tmp_path):
-    store = open_tiered(limit=4000)
+def test_what_is_absent_cannot_be_fetched(open_tiered, tmp_path):
     with pytest.raises(ObjectNotFound):
-        store.near_file(BLOB)
-    far.inner.put(BLOB, [1001 * b"x"])
-    assert store.near_file(BLOB) is None
-    assert store.near_file("store.json") is None
+        open_tiered().fetch(BLOB, 5)
     assert near_files(tmp_path) == {}
+
+
+def test_what_is_too_large_and_what_is_no_blob_is_not_even_asked_for(open_tiered, far, tmp_path):
+    store = open_tiered(limit=4000)
+    store.fetch(BLOB, 1001)
+    store.fetch("store.json", 5)
+    assert store.file(BLOB) is None
+    assert store.file("store.json") is None
+    assert near_files(tmp_path) == {}
+    assert far.asked == []
+
+
+def test_a_fetch_that_breaks_leaves_nothing(open_tiered, far, tmp_path):
+    far.inner.put(BLOB, [bytes(9 * 2**20)])
+    store = open_tiered()
+    real, calls = far.inner.get_range, itertools.count()
+
+    def get_range(*arguments):
+        if next(calls):
+            raise StorageError("gone", transient=True)
+        return real(*arguments)
+
+    far.inner.get_range = get_range
+    with pytest.raises(StorageError, match="gone"):
+        store.fetch(BLOB, 9 * 2**20)
+    assert near_files(tmp_path) == {}
+    assert not list(tmp_path.rglob("near/**/.tmp-*"))
 
 
 def test_marks_are_far_only(open_tiered, far, tmp_path):
@@ -277,6 +368,19 @@ def test_what_is_distrusted_is_asked_for_again(open_tiered, far, tmp_path):
     assert store.get(BLOB) == b"wrong"
     store.distrust(BLOB)
     assert store.get(BLOB) == b"right"
+    store.distrust("store.json")
+
+
+def test_what_is_distrusted_before_it_was_sent_is_not_sent(open_tiered, far, tmp_path):
+    far.inner.put(BLOB, [b"sound"])
+    store = open_tiered(write_behind=True)
+    far.fault = StorageError("busy", transient=True)
+    store.put(BLOB, [b"damaged near, and still waiting"])
+    store.distrust(BLOB)
+    far.fault = None
+    store.flush()
+    assert far.inner.get(BLOB) == store.get(BLOB) == b"sound"
+    assert list(tmp_path.glob("near/waiting/*/*")) == []
 
 
 def test_what_was_not_used_for_longest_goes_first(open_tiered, tmp_path):
@@ -327,7 +431,8 @@ for _ in range(400):
         store.put(path, [5000 * bytes([number])])
     reads = [store.get, lambda path: store.get_suffix(path, 9999), lambda path: store.get_range(path, 0, 9999)]
     assert chance.choice(reads)(path) == 5000 * bytes([number])
-    store.near_file(path)
+    store.fetch(path, 5000)
+    store.file(path)
 """
 
 
@@ -355,18 +460,90 @@ def test_a_full_disk_is_no_failure(open_tiered, far, told, monkeypatch, write_be
     store = open_tiered(write_behind=write_behind)
     store.put(BLOB, [b"old"])
     store.flush()
-    real = os.fsync
+    real = os.open
 
-    def fsync(file):
-        if "near" in Path(f"/proc/self/fd/{file}").readlink().parts:
+    def full(path, flags, *mode, **options):
+        if flags & os.O_CREAT and "near" in Path(path).parts:
             raise OSError(errno.ENOSPC, "No space left on device")
-        return real(file)
+        return real(path, flags, *mode, **options)
 
-    monkeypatch.setattr(os, "fsync", fsync)
+    monkeypatch.setattr(os, "open", full)
     store.put(BLOB, [b"new"])
     assert store.get(BLOB) == b"new"
     assert far.inner.get(BLOB) == b"new"
     assert set(told) == {"near"}
+
+
+@pytest.fixture
+def small_disk(tmp_path):
+    """A filesystem of 1 MiB at the near directory."""
+    near = tmp_path / "near"
+    near.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m", "none", near], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("this user may not mount a filesystem")
+    yield near
+    subprocess.run(["umount", near], check=True)
+
+
+@pytest.mark.parametrize("write_behind", [False, True])
+def test_a_disk_that_fills_up_is_no_failure(open_tiered, far, told, small_disk, write_behind):
+    store = open_tiered(write_behind=write_behind)
+    for number in range(8):
+        store.put(blob(number), [300_000 * bytes([48 + number])])
+    for number in range(8):
+        far.inner.put(blob(number + 8), [2_000_000 * b"x"])
+        assert store.get(blob(number)) == 300_000 * bytes([48 + number])
+        assert store.get_suffix(blob(number + 8), 3_000_000) == 2_000_000 * b"x"
+        store.fetch(blob(number + 8), 2_000_000)
+        assert store.file(blob(number + 8)) is None
+    store.flush()
+    assert [far.inner.get(blob(number))[:1] for number in range(8)] == [b"%d" % each for each in range(8)]
+    assert set(told) == {"near"}
+    assert not list(small_disk.rglob(".tmp-*"))
+
+
+def test_a_directory_that_is_read_only_is_no_failure(open_tiered, far, told, small_disk):
+    store = open_tiered()
+    store.put(BLOB, [b"near"])
+    subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
+    far.inner.put(blob(1), [b"far"])
+    store = open_tiered(write_behind=True)
+    assert store.get(BLOB) == b"near"
+    assert store.get(blob(1)) == b"far"
+    store.put(blob(2), [b"put"])
+    assert far.inner.get(blob(2)) == b"put"
+    store.flush()
+    assert set(told) == {"near"}
+    store.distrust(BLOB)
+    far.inner.put(BLOB, [b"new"])
+    assert store.get(BLOB) == b"new"
+
+
+def test_what_waits_is_on_the_disk_and_copies_need_not_be(open_tiered, far, tmp_path, monkeypatch):
+    synced = []
+    real = os.fsync
+
+    def fsync(file):
+        path = Path(f"/proc/self/fd/{file}").readlink()
+        synced.append(path.name if path == tmp_path else path.relative_to(tmp_path).parts[0])
+        return real(file)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    far.inner.put(BLOB, [b"1"])
+    synced.clear()
+    store = open_tiered(limit=2**40)
+    store.get(BLOB)
+    store.fetch(BLOB, 1)
+    assert synced == []
+    store.put(blob(1), [b"1"])
+    assert set(synced) == {"far"}
+    behind = open_tiered(write_behind=True)
+    behind.put(blob(2), [b"1"])
+    assert "near" in synced
+    behind.flush()
 
 
 def test_a_copy_that_cannot_be_removed_answers_no_more(open_tiered, far, told, monkeypatch):
@@ -644,7 +821,7 @@ def test_each_use_is_noted_whether_or_not_the_filesystem_does(open_tiered, tmp_p
     file = near_files(tmp_path)[KEY]
     # No filesystem sets back what lies ahead.
     ahead = time.time_ns() + 10**15
-    for use in (store.get, lambda path: store.get_range(path, 0, 1), store.near_file):
+    for use in (store.get, lambda path: store.get_range(path, 0, 1), store.file):
         os.utime(file, ns=(ahead, 5))
         use(BLOB)
         assert file.stat().st_atime_ns < ahead
