@@ -64,6 +64,9 @@ class Metadata:
         Whether the computation drew from the global random state.
     summaries
         A short text of each argument by its name, where the user asked for that.
+    encoding
+        What stands for the value where it is an argument of another call, in hexadecimal digits; None where that is
+        not known.
 
     Raises
     ------
@@ -89,6 +92,7 @@ class Metadata:
     epoch: int = 0
     drew_random: bool = False
     summaries: Mapping[str, str] = field(default_factory=dict)
+    encoding: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse times that mean another moment elsewhere."""
@@ -131,6 +135,7 @@ class Metadata:
                 "raw_size": self.raw_size,
                 "drew_random": self.drew_random,
                 "summaries": dict(self.summaries),
+                **({} if self.encoding is None else {"encoding": self.encoding}),
             }
         ).encode("ascii")
 
@@ -150,6 +155,7 @@ class Metadata:
             values: dict[str, Any] = {name: read(members[name]) for name, read in _MEMBERS.items()}
             return cls(
                 **values,
+                encoding=_optional_text(members.get("encoding")),
                 key=key_in(head) or "",
                 value_digest=value_digest_in(head),
                 seconds=_seconds(head.seconds),

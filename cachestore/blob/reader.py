@@ -128,11 +128,6 @@ class BlobReader:
         """The metadata as they stand in the blob, their digest checked."""
         return self._raw_metadata
 
-    @property
-    def identity(self) -> bytes:
-        """The digest of the table: no other blob has it, not even one of the same value."""
-        return self._trailer.table_digest
-
     @cached_property
     def layout(self) -> ArrayLayout | None:
         """How the bytes of the first frame are an array; None where the value is none that can be sliced.
@@ -147,9 +142,7 @@ class BlobReader:
             return None
         from cachestore.blob.array_body import parse_array
 
-        raw = memoryview(bytearray(body.raw_size))
-        self.read_runs(len(buffers), [0], len(raw), raw)
-        layout, is_scalar = parse_array(raw)
+        layout, is_scalar = parse_array(self.body())
         if layout.size != sum(buffer.raw_size for buffer in buffers):
             raise CorruptBlob(
                 f"An array of {layout.dtype} and shape {layout.shape} has {layout.size} bytes, its buffers "
@@ -196,6 +189,19 @@ class BlobReader:
         self._read(map(_allocated, _windows(contents)), self._take)
         *buffers, body = [content.raw for content in contents]
         return value_of(frames[-1].kind, body, buffers, policy=policy)
+
+    def body(self) -> memoryview:
+        """Return the bytes that say what the value is, without its buffers.
+
+        Raises
+        ------
+        CorruptBlob
+            If they are not as they were written.
+        """
+        frames = self._table.frames
+        raw = memoryview(bytearray(frames[-1].raw_size))
+        self.read_runs(len(frames) - 1, [0], len(raw), raw)
+        return raw
 
     def read_runs(self, number: int, starts: Sequence[int], length: int, out: memoryview) -> None:
         """Read some of the raw bytes of a frame, and of the blob only the chunks that hold them.

@@ -11,10 +11,11 @@ from cachestore.keys.call_key import Arguments, CallKey, call_key, join_parts
 from cachestore.keys.declared import Declared
 from cachestore.keys.differing_parts import differing_parts
 from cachestore.keys.function_identity import FunctionIdentity, identify
-from cachestore.keys.hasher import digest, encode
+from cachestore.keys.hasher import digest, digest_of, encode
 from cachestore.keys.keyed_function import KeyedFunction
 from cachestore.keys.registered import register_digest
 from cachestore.keys.rules import Rules
+from cachestore.keys.stand_ins import array_encoding, stands_for_array
 from cachestore.keys.sources import sources_of
 from cachestore.keys.surroundings import configured
 
@@ -29,10 +30,13 @@ __all__ = [
     "call_key",
     "configured",
     "differing_parts",
+    "array_encoding",
     "digest",
+    "digest_of",
     "encode",
     "identify",
     "join_parts",
     "register_digest",
     "sources_of",
+    "stands_for_array",
 ]

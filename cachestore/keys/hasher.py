@@ -19,6 +19,7 @@ from cachestore.keys import (
     registered,
     search_trees,
     sparse,
+    stand_ins,
     standard,
     tensors,
     typing_forms,
@@ -38,6 +39,7 @@ _PREFIX = b"cachestore value 1\n"
 _EXACT: dict[type, Encoder] = {**CONTAINERS, **FUNCTIONS}
 # The first that knows a type has its rule.
 _KINDS = (
+    stand_ins,
     standard,
     typing_forms,
     arrays,
