@@ -1,13 +1,18 @@
-"""What a hit costs in a process that is warm, beside joblib's, keys and digests counted."""
+"""What a hit costs in a process that is warm, beside joblib's and diskcache's, keys and digests counted."""
 
 import tempfile
 from pathlib import Path
 
+import diskcache
 import joblib
 import numpy as np
 from pairs import compare, print_header
 
 import cachestore
+
+
+def smallest(x):
+    return {"x": x}
 
 
 def small(number, name, scale=2.0):
@@ -35,6 +40,7 @@ with tempfile.TemporaryDirectory() as folder:
     theirs = joblib.Memory(str(Path(folder) / "joblib"), verbose=0)
     ours = cachestore.Memory(str(Path(folder) / "cachestore"), verbose=0)
     for name, function, arguments, times in [
+        ("100 hits of a small value, one argument", smallest, (3,), 100),
         ("100 hits of a small value", small, (3, "abc"), 100),
         ("hit of a 1 MB array", array, (125_000,), 1),
         ("hit of a 100 MB array", array, (12_500_000,), 1),
@@ -45,3 +51,14 @@ with tempfile.TemporaryDirectory() as folder:
             repeat(theirs.cache(function), *arguments, times=times),
             repeat(ours.cache(function), *arguments, times=times),
         )
+    print_header("diskcache")
+    with diskcache.Cache(str(Path(folder) / "diskcache")) as peer:
+        for name, function, arguments in [
+            ("100 hits of a small value, one argument", smallest, (3,)),
+            ("100 hits of a small value", small, (3, "abc")),
+        ]:
+            compare(
+                name,
+                repeat(peer.memoize()(function), *arguments, times=100),
+                repeat(ours.cache(function), *arguments, times=100),
+            )

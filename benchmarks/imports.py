@@ -1,5 +1,6 @@
-"""What importing costs, and a hit in a fresh process, beside joblib's."""
+"""What importing costs, and a hit in a fresh process, beside joblib's and a process that does nothing."""
 
+import os
 import subprocess
 import sys
 import tempfile
@@ -18,8 +19,12 @@ work(1)
 """
 
 
+# What is installed is compiled, whatever the shell of whoever develops says.
+ENVIRONMENT = {name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"}
+
+
 def run(*arguments):
-    subprocess.run([sys.executable, *arguments], check=True)
+    subprocess.run([sys.executable, *arguments], check=True, env=ENVIRONMENT)
 
 
 print_header()
@@ -32,5 +37,11 @@ with tempfile.TemporaryDirectory() as folder:
     compare(
         "hit of a small value in a fresh process",
         lambda: run(str(scripts["joblib"])),
+        lambda: run(str(scripts["cachestore"])),
+    )
+    print_header("python -c pass")
+    compare(
+        "hit of a small value in a fresh process",
+        lambda: run("-c", "pass"),
         lambda: run(str(scripts["cachestore"])),
     )

@@ -7,9 +7,9 @@ from collections.abc import Callable
 from statistics import median
 
 
-def print_header() -> None:
+def print_header(peer: str = "joblib") -> None:
     """Print what the columns are."""
-    print(f"{'':52} {'joblib':>10} {'cachestore':>10}   ratio (joblib / cachestore, pair by pair)")
+    print(f"{'':52} {peer:>14} {'cachestore':>10}   ratio ({peer} / cachestore, pair by pair)")
 
 
 def compare(name: str, theirs: Callable[[], object], ours: Callable[[], object], *, pairs: int = 15) -> None:
@@ -19,7 +19,7 @@ def compare(name: str, theirs: Callable[[], object], ours: Callable[[], object],
     ratios = sorted(their / our for their, our in measured)
     their, our = (median(column) for column in zip(*measured, strict=True))
     low, high = ratios[len(ratios) // 4], ratios[3 * len(ratios) // 4]
-    print(f"{name:52} {_said(their):>10} {_said(our):>10}   {median(ratios):6.2f}  ({low:.2f} to {high:.2f})")
+    print(f"{name:52} {_said(their):>14} {_said(our):>10}   {median(ratios):6.2f}  ({low:.2f} to {high:.2f})")
 
 
 def _seconds(work: Callable[[], object]) -> float:

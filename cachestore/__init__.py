@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
-    from cachestore.cache import dump as dump
-    from cachestore.cache import load as load
     from cachestore.cache import register_serializer as register_serializer
+    from cachestore.cache.lazy_array import LazyArray as LazyArray
+    from cachestore.cache.persistence import dump as dump
+    from cachestore.cache.persistence import load as load
     from cachestore.errors import BlobError as BlobError
     from cachestore.errors import CachestoreError as CachestoreError
     from cachestore.errors import CachestoreWarning as CachestoreWarning
@@ -36,7 +37,9 @@ if TYPE_CHECKING:
     from cachestore.parallel import register as register
 
 _HOMES = {
-    "cachestore.cache": ("dump", "load", "register_serializer"),
+    "cachestore.cache": ("register_serializer",),
+    "cachestore.cache.lazy_array": ("LazyArray",),
+    "cachestore.cache.persistence": ("dump", "load"),
     "cachestore.errors": (
         "BlobError",
         "CachestoreError",

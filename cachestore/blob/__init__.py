@@ -5,11 +5,17 @@ May import `errors` and `settings`; blosc2, numpy and cloudpickle only where a v
 Never touches a store, a clock or an index, and never unpickles what has not been checked to the last byte.
 """
 
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from cachestore.blob.codecs import Place, codec_chooser
-from cachestore.blob.metadata import Metadata, Parent
+from cachestore.blob.parent import Parent
 from cachestore.blob.reader import BlobReader, Source
-from cachestore.blob.serializers import register_serializer
-from cachestore.blob.writer import Encoded, encode
+
+if TYPE_CHECKING:
+    from cachestore.blob.metadata import Metadata
+    from cachestore.blob.serializers import register_serializer
+    from cachestore.blob.writer import Encoded, encode
 
 __all__ = [
     "BlobReader",
@@ -22,3 +28,17 @@ __all__ = [
     "encode",
     "register_serializer",
 ]
+
+# What a hit does not need is imported when it is first named.
+_HOMES = {
+    "Encoded": "writer",
+    "Metadata": "metadata",
+    "encode": "writer",
+    "register_serializer": "serializers",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

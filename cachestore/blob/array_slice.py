@@ -137,9 +137,7 @@ class ArraySlice:
         for place, step in enumerate(steps):
             if lengths[place] > 1 and step - spans[place + 1] >= _GAP:
                 level = place + 1
-        starts = [
-            sum(axis[0] * size for axis, size in zip(self.axes[level:], sizes[level:], strict=True))
-        ]
+        starts = [sum(axis[0] * size for axis, size in zip(self.axes[level:], sizes[level:], strict=True))]
         for axis, size in zip(reversed(self.axes[:level]), reversed(sizes[:level]), strict=True):
             starts = [position * size + start for position in axis for start in starts]
         length = spans[level]

@@ -52,6 +52,4 @@ class Inflated:
                 end += raw.nbytes
             frames.append(Frame(frame.kind, frame.item_size, frame.raw_size, chunks))
         # The header is the same, for format 1 has no features, and so are the digests of header and metadata.
-        yield pack_end(
-            Table(self._reader.table.head, frames), bytes(self._reader.raw_metadata), start=end
-        )
+        yield pack_end(Table(self._reader.table.head, frames), self._reader.raw_metadata, start=end)

@@ -59,7 +59,7 @@ def map_value(reader: BlobReader, stream: BinaryIO, *, private: bool, policy: Lo
     if layout is not None and buffers:
         offset = buffers[0].chunks[0].offset
         return numpy.memmap(stream, layout.dtype, mode, offset, layout.shape, layout.order)
-    mapped = memoryview(numpy.memmap(stream, numpy.uint8, mode))
+    mapped = numpy.memmap(stream, numpy.uint8, mode).data
     starts = [buffer.chunks[0].offset for buffer in buffers]
     views = [mapped[start : start + buffer.raw_size] for start, buffer in zip(starts, buffers, strict=True)]
     return value_of(reader.table.frames[-1].kind, reader.body(), views, policy=policy)

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from cachestore.blob.parent import Parent
 from cachestore.blob.table import NEVER, NO_DIGEST, Head
 from cachestore.errors import CorruptBlob
 
@@ -16,22 +17,6 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
 _TO_JSON: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
-
-
-@dataclass(frozen=True, slots=True)
-class Parent:
-    """Names an entry whose value went into another one.
-
-    Parameters
-    ----------
-    key
-        The parent's key.
-    value_digest
-        The digest of the value that was used; None when it has none.
-    """
-
-    key: str
-    value_digest: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,8 +141,8 @@ class Metadata:
             return cls(
                 **values,
                 encoding=_optional_text(members.get("encoding")),
-                key=key_in(head) or "",
-                value_digest=value_digest_in(head),
+                key=head.key_text,
+                value_digest=head.value_digest_text,
                 seconds=_seconds(head.seconds),
                 expires_at=None if head.expires == NEVER else _EPOCH + head.expires * _MICROSECOND,
                 epoch=head.epoch,
@@ -167,16 +152,6 @@ class Metadata:
             raise CorruptBlob(
                 f"The blob's metadata cannot be read: {type(error).__name__}: {error}. Recompute the value."
             ) from error
-
-
-def key_in(head: Head) -> str | None:
-    """Return the key that the head of a table names, if it names one."""
-    return head.key.hex() if head.key != NO_DIGEST else None
-
-
-def value_digest_in(head: Head) -> str | None:
-    """Return the digest of the value that the head of a table names, if it names one."""
-    return head.value_digest.hex() if head.value_digest != NO_DIGEST else None
 
 
 def _raw_digest(name: str, text: str) -> bytes:

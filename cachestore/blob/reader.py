@@ -13,13 +13,13 @@ from blake3 import blake3
 from cachestore.blob.bodies import BodyKind, LoadPolicy, value_of
 from cachestore.blob.codecs import RAW, check_chunk, decompress_chunk
 from cachestore.blob.header import HEADER_LENGTH, Trailer
-from cachestore.blob.metadata import Metadata, key_in, value_digest_in
 from cachestore.blob.table import BUFFER, Chunk, Frame, Table
 from cachestore.errors import BlobError, CorruptBlob
 from cachestore.in_order import in_order
 
 if TYPE_CHECKING:
     from cachestore.blob.array_body import ArrayLayout
+    from cachestore.blob.metadata import Metadata
 
 # What is fetched, checked and decompressed by one thread at a time: large enough for a remote store, and small
 # enough that some of them in memory at once are little beside a large value.
@@ -66,10 +66,6 @@ class BlobReader:
     ----------
     size
         Its length in bytes.
-    key, value_digest
-        The key it was stored under and the digest of its value, where it has them.
-    seconds
-        How long the computation of the value took.
     """
 
     def __init__(self, source: Source, tail: memoryview, trailer: Trailer) -> None:
@@ -79,11 +75,9 @@ class BlobReader:
         self._trailer = trailer
         self.size = trailer.total_length
         self._table = self._read_table()
-        head = self._table.head
-        self.key = key_in(head)
-        self.value_digest = value_digest_in(head)
-        self.seconds = head.seconds
         self._raw_metadata = self._read_metadata()
+        self._head = self._table.head
+        self._raw_size = self._table.raw_size
 
     @classmethod
     def open(cls, source: Source, *, key: str | None = None) -> BlobReader:
@@ -124,7 +118,7 @@ class BlobReader:
         return self._table
 
     @property
-    def raw_metadata(self) -> memoryview:
+    def raw_metadata(self) -> bytes:
         """The metadata as they stand in the blob, their digest checked."""
         return self._raw_metadata
 
@@ -150,20 +144,37 @@ class BlobReader:
             )
         return None if is_scalar else layout
 
+    @property
+    def key(self) -> str:
+        """The key it was stored under; empty where it has none."""
+        return self._head.key_text
+
+    @property
+    def value_digest(self) -> str | None:
+        """The digest of its value, where it has one."""
+        return self._head.value_digest_text
+
+    @property
+    def seconds(self) -> float:
+        """How long the computation of the value took."""
+        return self._head.seconds
+
     @cached_property
     def metadata(self) -> Metadata:
-        """What the blob says of itself.
+        """All that the blob says of itself.
 
         Raises
         ------
         CorruptBlob
             If they cannot be understood, or do not agree with the table.
         """
-        metadata = Metadata.read(bytes(self._raw_metadata), self._table.head)
-        if metadata.raw_size != self._table.raw_size:
+        from cachestore.blob.metadata import Metadata  # which a hit need not know
+
+        metadata = Metadata.read(self._raw_metadata, self._head)
+        if metadata.raw_size != self._raw_size:
             raise CorruptBlob(
                 f"The blob's metadata speak of {metadata.raw_size} raw bytes, "
-                f"its table of {self._table.raw_size}. Recompute the value."
+                f"its table of {self._raw_size}. Recompute the value."
             )
         return metadata
 
@@ -242,6 +253,10 @@ class BlobReader:
     def stream(self) -> BinaryIO | None:
         """Open the file that the blob is, to be mapped into memory; None where it is no file."""
         return self._source.stream()
+
+    def close(self) -> None:
+        """Let go of the source and of what came from it; only what the blob says of itself stays at hand."""
+        del self._source, self._tail, self._table
 
     def verify(self) -> None:
         """Check every digest, and neither decompress nor unpickle anything.
@@ -345,14 +360,14 @@ class BlobReader:
             raise CorruptBlob("The blob's table is damaged: its digest does not match. Recompute the value.")
         return Table.parse(raw, start=HEADER_LENGTH, stop=trailer.metadata_offset)
 
-    def _read_metadata(self) -> memoryview:
+    def _read_metadata(self) -> bytes:
         trailer = self._trailer
         raw = self._bytes(trailer.metadata_offset, trailer.table_offset)
         if blake3(raw).digest() != self._table.head.metadata_digest:
             raise CorruptBlob(
                 "The blob's metadata are damaged: their digest does not match. Recompute the value."
             )
-        return raw
+        return bytes(raw)
 
     def _bytes(self, start: int, stop: int) -> memoryview:
         """Return these bytes of the blob, asking the source only for what did not come with the tail."""

@@ -69,6 +69,16 @@ class Head(NamedTuple):
     expires: int
     epoch: int
 
+    @property
+    def key_text(self) -> str:
+        """The key in hexadecimal digits; empty where there is none."""
+        return self.key.hex() if self.key != NO_DIGEST else ""
+
+    @property
+    def value_digest_text(self) -> str | None:
+        """The digest of the value in hexadecimal digits, where it has one."""
+        return self.value_digest.hex() if self.value_digest != NO_DIGEST else None
+
 
 class Chunk(NamedTuple):
     """Describes one run of stored bytes, and what they become."""

@@ -15,21 +15,17 @@ The index is bookkeeping: a hit never waits for SQL, and losing the index loses 
 from __future__ import annotations
 
 import logging
-import platform
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
-from typing import Any, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from cachestore.blob import BlobReader, Metadata, Parent, Place, encode
-from cachestore.cache.acceptance import Acceptance
-from cachestore.cache.entries import KnownCall, entry_of
+from cachestore.blob import BlobReader, Parent, Place
 from cachestore.cache.store_file import read_store_id, write_store_id
 from cachestore.cache.trouble import Trouble
-from cachestore.cache.versions import keep_version
 from cachestore.errors import (
     BlobError,
     CachestoreError,
@@ -40,13 +36,20 @@ from cachestore.errors import (
     SchemaMismatch,
     StorageError,
 )
-from cachestore.index import Entry, Evicted, Index, Missed, Touch
-from cachestore.keys import CallKey, Rules, digest
+from cachestore.index import Index, Touch
+from cachestore.keys import CallKey, Rules, digest, digest_of
 from cachestore.settings import Settings
 from cachestore.storage import STORE_FILE, ObjectStore, blob_path
 
+if TYPE_CHECKING:
+    from cachestore.blob import Metadata
+    from cachestore.cache.acceptance import Acceptance
+    from cachestore.index import Entry
+
 # Digesting an array costs next to nothing beside writing it; walking a small value costs more than it tells.
 _DIGESTED_FROM = 64 * 1024
+# Longer ones are those of records of very many fields, or hold what counts of the values themselves.
+_LONGEST_ENCODING = 1024
 # Of a larger blob the first request brings only the end.
 _COMES_WHOLE = 2**20
 
@@ -54,13 +57,49 @@ _logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 
+# Makes what a hit gives of the blob that was found.
+Load = Callable[[BlobReader], object]
 
-@dataclass(frozen=True, slots=True)
+
 class Hit:
-    """Is the answer of a cache that has the value."""
+    """Is the answer of a cache that has the value.
 
-    value: object
-    metadata: Metadata
+    Attributes
+    ----------
+    value
+        What was stored.
+    """
+
+    __slots__ = ("_reader", "value")
+
+    def __init__(self, reader: BlobReader, value: object) -> None:
+        self.value = value
+        # Most are asked for nothing but the value: what the blob says besides is read by whoever asks.
+        self._reader = reader
+
+    @property
+    def key(self) -> str:
+        """The key of the entry: in an accepted version of the code another one than that of the call."""
+        return self._reader.key
+
+    @property
+    def value_digest(self) -> str | None:
+        """The digest of the value, where it has one."""
+        return self._reader.value_digest
+
+    @property
+    def seconds(self) -> float:
+        """How long computing took."""
+        return self._reader.seconds
+
+    @property
+    def metadata(self) -> Metadata:
+        """What the blob says of itself."""
+        return self._reader.metadata
+
+    def __repr__(self) -> str:
+        """Show the value."""
+        return f"Hit({self.value!r})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,7 +140,6 @@ class Cache:
         self.index = index
         self.settings = settings
         self.trouble = trouble or Trouble()
-        self.acceptance = Acceptance(store)
         self._name_index = name_index
         self._named = False
         self._merged = False
@@ -121,6 +159,13 @@ class Cache:
     def rules(self) -> Rules:
         """How code is looked at by whoever makes keys for this cache."""
         return Rules.of(self.settings)
+
+    @cached_property
+    def acceptance(self) -> Acceptance:
+        """Which code versions answer for which; asked at a miss."""
+        from cachestore.cache.acceptance import Acceptance
+
+        return Acceptance(self.store)
 
     @cached_property
     def user(self) -> str:
@@ -143,6 +188,7 @@ class Cache:
         accept: Callable[[Metadata], bool] | None = None,
         refusal: Literal["refused", "expired"] = "refused",
         counts: bool = True,
+        load: Load | None = None,
     ) -> Hit | Miss:
         """Look a call up and load its value: its own entry, else one of a code version accepted for it.
 
@@ -154,16 +200,20 @@ class Cache:
             The reason of such a miss.
         counts
             Whether a miss counts: somebody computes now.
+        load
+            In place of loading the value.
 
         Returns
         -------
         Hit or Miss
             Never an error: an ill store is a miss, and is told once.
         """
-        found = self.get(call.key, accept=accept)
+        found = self.get(call.key, accept=accept, load=load)
         if isinstance(found, Hit):
             return found
-        return self._answer_missed(call, found, refusal, counts, lambda key: self.get(key, accept=accept))
+        return self._answer_missed(
+            call, found, refusal, counts, lambda key: self.get(key, accept=accept, load=load)
+        )
 
     def look_at(
         self,
@@ -175,7 +225,7 @@ class Cache:
     ) -> Metadata | Miss:
         """Look a call up as `look_up` does, without loading the value and without counting a use."""
         found = self.peek(call.key, accept=accept)
-        if isinstance(found, Metadata):
+        if not isinstance(found, Miss):
             return found
         return self._answer_missed(call, found, refusal, counts, lambda key: self.peek(key, accept=accept))
 
@@ -204,6 +254,9 @@ class Cache:
             if missed.reason == "unavailable" or not self._name_index():
                 return
             self._named = True
+        from cachestore.cache.entries import KnownCall
+        from cachestore.index import Missed
+
         known = KnownCall.of(call)
         self.index.miss(
             Missed(
@@ -221,7 +274,9 @@ class Cache:
 
     # ---- one entry
 
-    def get(self, key: str, *, accept: Callable[[Metadata], bool] | None = None) -> Hit | Miss:
+    def get(
+        self, key: str, *, accept: Callable[[Metadata], bool] | None = None, load: Load | None = None
+    ) -> Hit | Miss:
         """Look a key up and load its value.
 
         Parameters
@@ -230,6 +285,8 @@ class Cache:
             The digest of a call.
         accept
             Told what is known of the entry before its value is loaded; False makes it a miss.
+        load
+            In place of loading the value.
 
         Returns
         -------
@@ -237,15 +294,33 @@ class Cache:
             Never an error: an ill store is a miss, and is told once.
         """
         started = time.perf_counter()
-        found = self._read(key, lambda reader: Hit(self._load(reader), reader.metadata), accept)
+        found = self.take(key, load or self.load, accept=accept)
         if isinstance(found, Hit):
             # Loading took time too: what a hit saves is counted net.
-            saved = found.metadata.seconds - (time.perf_counter() - started)
+            saved = found.seconds - (time.perf_counter() - started)
             if self.index.private and not self._named:
                 self._named = True
                 self._name_index()
-            self.index.touch(Touch(key=key, user=self.user, at=_now(), seconds_saved=saved))
+            self.index.touch(Touch(key, self.user, time.time(), saved))
         return found
+
+    def take(self, key: str, load: Load, *, accept: Callable[[Metadata], bool] | None = None) -> Hit | Miss:
+        """Look a key up and make something of its blob, without counting a use."""
+        return self._read(key, lambda reader: Hit(reader, load(reader)), accept)
+
+    def load(self, reader: BlobReader) -> object:
+        """Load the value of a blob, and let go of the rest of it.
+
+        Raises
+        ------
+        BlobError, StorageError
+            If it cannot be read.
+        """
+        if reader.size > _COMES_WHOLE:
+            self.store.fetch(blob_path(reader.key), reader.size)
+        value = reader.value(policy=self.settings.load_policy)
+        reader.close()  # people hold many hits, and a file may be open for each
+        return value
 
     def peek(self, key: str, *, accept: Callable[[Metadata], bool] | None = None) -> Metadata | Miss:
         """Look a key up without loading its value and without counting a use."""
@@ -262,6 +337,7 @@ class Cache:
         drew_random: bool = False,
         function: Callable[..., Any] | None = None,
         summaries: Mapping[str, str] | None = None,
+        raw: bool = False,
     ) -> Metadata | None:
         """Store the value of a call: blob, then row.
 
@@ -281,12 +357,27 @@ class Cache:
             What was called: its sources are kept, once for each code version, unless that is switched off.
         summaries
             A short text of each argument, where the settings ask for that.
+        raw
+            Whether it is stored as it is, unless the settings say how to compress.
 
         Returns
         -------
         Metadata or None
             What was stored of the value besides itself; None where it could not be stored, which is told once.
         """
+        import platform
+
+        from cachestore.blob import Metadata, encode
+        from cachestore.cache.entries import entry_of
+
+        try:
+            value = _loaded(value)
+        except (BlobError, StorageError) as error:
+            self.trouble.tell(
+                f"value of {call.function}", f"A result of {call.function} is not stored.", error
+            )
+            return None
+        encoding, value_digest = _encoding_and_digest(value)
         metadata = Metadata(
             key=call.key,
             function=call.function,
@@ -298,13 +389,15 @@ class Cache:
             creator=self.user,
             python=platform.python_version(),
             parents=tuple(parents),
-            value_digest=_value_digest(value),
+            value_digest=value_digest,
             drew_random=drew_random,
             summaries=dict(summaries or {}),
+            encoding=encoding,
         )
+        compress = False if raw and self.settings.compress is None else self.settings.compress
         try:
             place: Place = "far" if self.store.remote else "near"
-            encoded = encode(value, metadata, compress=self.settings.compress, place=place)
+            encoded = encode(value, metadata, compress=compress, place=place)
         except BlobError as error:
             self.trouble.tell(
                 f"value of {call.function}", f"A result of {call.function} is not stored.", error
@@ -336,6 +429,8 @@ class Cache:
         IndexUnavailable, SchemaMismatch, StorageError
             If they cannot be removed; then they are kept.
         """
+        from cachestore.index import Evicted
+
         keys = list(keys)
         reasons, now = reasons or {}, _now()
         evicted = [Evicted(key, self.user, now, command, reasons.get(key, "")) for key in keys]
@@ -372,6 +467,8 @@ class Cache:
 
     def adopt(self, keys: Iterable[str]) -> list[str]:
         """Give rows to blobs that have none; return the keys that have no blob."""
+        from cachestore.cache.entries import entry_of
+
         adopted, gone = [], []
         for key in keys:
             try:
@@ -432,6 +529,8 @@ class Cache:
             write_store_id(self.store)
             self._versions = set()
         if call.code_version not in self._versions:
+            from cachestore.cache.versions import keep_version
+
             keep_version(self.store, call, function, sources=self.settings.keep_sources, rules=self.rules)
             self._versions.add(call.code_version)
 
@@ -468,11 +567,6 @@ class Cache:
                 return Miss("unreadable")
         return Miss("corrupt")
 
-    def _load(self, reader: BlobReader) -> object:
-        if reader.size > _COMES_WHOLE:
-            self.store.fetch(blob_path(reader.metadata.key), reader.size)
-        return reader.value()
-
     def _tell_store(self, error: CachestoreError) -> None:
         self.trouble.tell("store", "The store is ill: results are computed, and not shared.", error)
 
@@ -482,14 +576,33 @@ class Cache:
         )
 
 
-def _value_digest(value: object) -> str | None:
+def _loaded(value: object) -> object:
+    """Load an array that is in a store: the entry that it stands for may go before this one does."""
+    import sys
+
+    lazy_array = sys.modules.get("cachestore.cache.lazy_array")
+    if lazy_array is None or not isinstance(value, lazy_array.LazyArray):
+        return value
+    array: object = value[...]
+    return array
+
+
+def _encoding_and_digest(value: object) -> tuple[str | None, str | None]:
+    """Return what stands for a large value in keys, where it is an array, and its digest."""
     # The value is computed already: whatever it answers when it is asked for its size, it is returned and stored.
     try:
         size = getattr(value, "nbytes", None)
-        return digest(value) if isinstance(size, int) and size >= _DIGESTED_FROM else None
+        if not isinstance(size, int) or size < _DIGESTED_FROM:
+            return None, None
+        from cachestore.keys.stand_ins import array_encoding
+
+        encoding = array_encoding(value)
+        if encoding is None or len(encoding) > _LONGEST_ENCODING:
+            return None, digest(value)
+        return encoding.hex(), digest_of(encoding)
     except Exception as error:  # noqa: BLE001
         _logger.info("A value of type %s has no digest: %s", type(value).__name__, error)
-        return None
+        return None, None
 
 
 def _now() -> datetime:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 import weakref
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 from cachestore.blob.array_slice import ArraySlice
 from cachestore.errors import BlobError, CorruptBlob, ObjectNotFound
-from cachestore.keys import digest_of, stands_for_array
+from cachestore.keys import digest_of
+from cachestore.keys.stand_ins import stands_for_array
 from cachestore.storage import blob_path
 
 if TYPE_CHECKING:
@@ -65,13 +66,16 @@ class LazyArray:
     (1000, 4)
     """
 
+    _reader: Callable[[], BlobReader | None]
+
     def __init__(self, cache: Cache, reader: BlobReader, layout: ArrayLayout) -> None:
-        assert reader.key is not None
         self._cache = cache
         self._layout = layout
         self._head = reader.table.head
         self._encoding = reader.metadata.encoding
-        self._chunk_size = max((chunk.raw_size for frame in reader.table.frames for chunk in frame.chunks[:1]), default=1)
+        self._chunk_size = max(
+            (chunk.raw_size for frame in reader.table.frames for chunk in frame.chunks[:1]), default=1
+        )
         self.key = reader.key
         self.value_digest = reader.value_digest
         self.function = reader.metadata.function
@@ -122,7 +126,9 @@ class LazyArray:
 
     def __repr__(self) -> str:
         """Show everything but the items."""
-        return f"{type(self).__name__}({self.function}, {self.key[:12]}, shape={self.shape}, dtype={self.dtype})"
+        return (
+            f"{type(self).__name__}({self.function}, {self.key[:12]}, shape={self.shape}, dtype={self.dtype})"
+        )
 
     def _repr_html_(self) -> str:
         from html import escape
@@ -280,9 +286,5 @@ def load_lazily(cache: Cache, reader: BlobReader) -> object:
     BlobError
         If a value that is no array cannot be unpickled here, or shall not be.
     """
-    layout = reader.layout if reader.key is not None else None
-    return (
-        reader.value(policy=cache.settings.load_policy)
-        if layout is None
-        else LazyArray(cache, reader, layout)
-    )
+    layout = reader.layout
+    return cache.load(reader) if layout is None else LazyArray(cache, reader, layout)

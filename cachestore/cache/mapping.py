@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, BinaryIO, Final
 
 from cachestore.blob.mapping import is_mappable, map_value
 from cachestore.errors import StorageError
@@ -38,23 +37,26 @@ def load_mapped(cache: Cache, reader: BlobReader, *, mode: str) -> object:
     StorageError
         If the store does not answer.
     """
-    load = partial(map_value, private=mode != "r", policy=cache.settings.load_policy)
-    plain = partial(reader.value, policy=cache.settings.load_policy)
     if len(reader.table.frames) == 1:
-        return plain()  # nothing in it is large
-    stream = reader.stream() if is_mappable(reader.table) else None
-    if stream is None and reader.key is not None:
+        return cache.load(reader)  # nothing in it is large
+    mapped, stream = reader, _mappable_file(reader)
+    if stream is None:
         from cachestore.blob.inflated import Inflated
 
-        path = blob_path(reader.key)
-        if cache.store.keep_near(path, Inflated(reader), reader.table.raw_size):
-            reader = cache.open_blob(reader.key)
-            stream = reader.stream() if is_mappable(reader.table) else None
+        if cache.store.keep_near(blob_path(reader.key), Inflated(reader), reader.table.raw_size):
+            mapped = cache.open_blob(reader.key)
+            stream = _mappable_file(mapped)
     if stream is None:
         cache.trouble.tell("mmap", "A result is loaded into memory.", _no_file(cache))
-        return plain()
+        return cache.load(reader)
     with stream:
-        return load(reader, stream)
+        value = map_value(mapped, stream, private=mode != "r", policy=cache.settings.load_policy)
+    reader.close()  # people hold many hits
+    return value
+
+
+def _mappable_file(reader: BlobReader) -> BinaryIO | None:
+    return reader.stream() if is_mappable(reader.table) else None
 
 
 def _no_file(cache: Cache) -> StorageError:

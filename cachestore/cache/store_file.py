@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-import secrets
+import os
 
 from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.storage import STORE_FILE, ObjectStore
@@ -43,7 +43,7 @@ def write_store_id(store: ObjectStore) -> str:
     named = read_store_id(store)
     if named is not None:
         return named
-    fresh = secrets.token_hex(16)
+    fresh = os.urandom(16).hex()
     # What `probe_conditional_put` finds out belongs here too: readers leave members alone that they do not know.
     if store.create(STORE_FILE, json.dumps({"format": _FORMAT, "id": fresh}).encode()):
         return fresh

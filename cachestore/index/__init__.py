@@ -6,14 +6,20 @@ and nowhere else, and are imported when a database is first opened, not by notin
 and `settings`. Never looks at a blob or a store.
 """
 
-from cachestore.index.accepted import Accepted
-from cachestore.index.entry import Entry, Touch
-from cachestore.index.evicted import Evicted
+from importlib import import_module
+from typing import TYPE_CHECKING
+
 from cachestore.index.index import Index
-from cachestore.index.missed import Missed, NotedMiss
 from cachestore.index.opening import open_index
-from cachestore.index.selection import Selection
-from cachestore.index.statistics import FunctionStatistics, MissStatistics, Statistics, UserStatistics
+from cachestore.index.touch import Touch
+
+if TYPE_CHECKING:
+    from cachestore.index.accepted import Accepted
+    from cachestore.index.entry import Entry
+    from cachestore.index.evicted import Evicted
+    from cachestore.index.missed import Missed, NotedMiss
+    from cachestore.index.selection import Selection
+    from cachestore.index.statistics import FunctionStatistics, MissStatistics, Statistics, UserStatistics
 
 __all__ = [
     "Accepted",
@@ -30,3 +36,23 @@ __all__ = [
     "UserStatistics",
     "open_index",
 ]
+
+# What a hit does not need is imported when it is first named.
+_HOMES = {
+    "Accepted": "accepted",
+    "Entry": "entry",
+    "Evicted": "evicted",
+    "FunctionStatistics": "statistics",
+    "MissStatistics": "statistics",
+    "Missed": "missed",
+    "NotedMiss": "missed",
+    "Selection": "selection",
+    "Statistics": "statistics",
+    "UserStatistics": "statistics",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)

@@ -6,9 +6,12 @@ import logging
 import threading
 import time
 import weakref
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
 
-from cachestore.index.missed import Note, added
+if TYPE_CHECKING:
+    from cachestore.index.missed import Note
 
 logger = logging.getLogger(__name__)
 
@@ -35,11 +38,13 @@ class NoteBuffer:
         self._renew()
 
     def _renew(self) -> None:
-        self._pending: dict[tuple[str, ...], Note] = {}
-        self._count = 0
+        # Adding to a deque, and taking from it, is one step that no other thread comes between.
+        self._added: deque[Note] = deque()
+        # What was added, by its subject; guarded by the lock.
+        self._kept: dict[tuple[str, ...], Note] = {}
+        self._lock = threading.Lock()
         self._since = 0.0
         self._complained = False
-        self._lock = threading.Lock()
         self._delivering = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
@@ -47,24 +52,19 @@ class NoteBuffer:
     def add(self, note: Note) -> None:
         """Keep a note, and hand all on when it is time; this never raises."""
         now = time.monotonic()
-        with self._lock:
-            if not self._count:
-                self._since = now
-            self._count += 1
-            subject = note.subject
-            seen = self._pending.get(subject)
-            if seen is not None:
-                self._pending[subject] = added(seen, note)
-            elif len(self._pending) < _MOST_KEPT:
-                self._pending[subject] = note
-            full = self._count >= _CAPACITY
-            due = full or now - self._since >= _MAX_AGE
-            if self._background and self._thread is None:
-                self._start_thread()
+        if not self._added and not self._kept:
+            self._since = now
+        self._added.append(note)
+        full = len(self._added) >= _CAPACITY
         if self._background:
+            if self._thread is None:
+                self._start_thread()
             if full:
+                # Delivering may take long: what is added meanwhile must not pile up.
+                with self._lock:
+                    self._gather()
                 self._wake.set()
-        elif due:
+        elif full or now - self._since >= _MAX_AGE:
             self.flush_quietly()
 
     def flush(self) -> None:
@@ -72,13 +72,18 @@ class NoteBuffer:
         # One batch at a time: whoever flushes may rely on everything added before being delivered.
         with self._delivering:
             with self._lock:
-                taken, self._pending, self._count = self._pending, {}, 0
+                self._gather()
+                taken, self._kept = self._kept, {}
             if not taken:
                 return
+            # Counts from now, so that a failing index is not tried again with every note.
+            self._since = time.monotonic()
             try:
                 self._deliver(list(taken.values()))
             except BaseException:
-                self._put_back(taken)
+                with self._lock:
+                    _keep(taken, self._kept.values())
+                    self._kept = taken
                 raise
 
     def flush_quietly(self) -> None:
@@ -96,29 +101,33 @@ class NoteBuffer:
         """Forget what the parent process gathered: it will hand it on itself."""
         self._renew()
 
-    def _put_back(self, taken: dict[tuple[str, ...], Note]) -> None:
-        with self._lock:
-            for subject, newer in self._pending.items():
-                older = taken.get(subject)
-                if older is not None:
-                    taken[subject] = added(older, newer)
-                elif len(taken) < _MOST_KEPT:
-                    taken[subject] = newer
-            self._pending = taken
-            # Counts as new, so that a failing index is not tried again with every note.
-            self._count = 1
-            self._since = time.monotonic()
+    def _gather(self) -> None:
+        # Not more than there are now: others go on adding.
+        _keep(self._kept, [self._added.popleft() for _ in range(len(self._added))])
 
     def _start_thread(self) -> None:
-        # The thread must not keep the buffer alive: it knows it weakly, and is woken when it goes.
-        wake = self._wake
-        self._thread = threading.Thread(
-            target=_flush_regularly,
-            args=(weakref.ref(self, lambda _: wake.set()), wake),
-            name="cachestore-notes",
-            daemon=True,
-        )
-        self._thread.start()
+        with self._lock:
+            if self._thread is not None:
+                return
+            # The thread must not keep the buffer alive: it knows it weakly, and is woken when it goes.
+            wake = self._wake
+            self._thread = threading.Thread(
+                target=_flush_regularly,
+                args=(weakref.ref(self, lambda _: wake.set()), wake),
+                name="cachestore-notes",
+                daemon=True,
+            )
+            self._thread.start()
+
+
+def _keep(kept: dict[tuple[str, ...], Note], notes: Iterable[Note]) -> None:
+    for note in notes:
+        subject = note.subject
+        seen = kept.get(subject)
+        if seen is not None:
+            kept[subject] = seen.plus(note)  # type: ignore[arg-type]  # of one subject, so of one kind
+        elif len(kept) < _MOST_KEPT:
+            kept[subject] = note
 
 
 def _flush_regularly(known: weakref.ref[NoteBuffer], wake: threading.Event) -> None:

@@ -1,4 +1,4 @@
-"""What the index says of a blob, and one use of it."""
+"""What the index says of a blob."""
 
 from __future__ import annotations
 
@@ -64,51 +64,6 @@ class Entry:
         """Refuse times that say different things on different machines."""
         for name in ("created_at", "last_used_at", "expires_at"):
             require_aware(name, getattr(self, name))
-
-
-@dataclass(frozen=True, slots=True)
-class Touch:
-    """Notes that `user` used an entry `hits` times, the last time `at`, and what that saved.
-
-    Raises
-    ------
-    ValueError
-        If `at` has no time zone.
-    """
-
-    key: str
-    user: str
-    at: datetime
-    seconds_saved: float
-    hits: int = 1
-
-    def __post_init__(self) -> None:
-        """Refuse times that say different things on different machines."""
-        require_aware("at", self.at)
-
-    @property
-    def subject(self) -> tuple[str, ...]:
-        """What notes that can be added up have in common."""
-        return self.key, self.user
-
-    def plus(self, other: Touch) -> Touch:
-        """Return both uses as one; they are of the same key by the same user.
-
-        Examples
-        --------
-        >>> from datetime import UTC, datetime
-        >>> noon = datetime(2024, 5, 1, 12, tzinfo=UTC)
-        >>> both = Touch("4be1", "ana", noon, 2.0).plus(Touch("4be1", "ana", noon, 2.0))
-        >>> both.hits, both.seconds_saved
-        (2, 4.0)
-        """
-        return Touch(
-            self.key,
-            self.user,
-            max(self.at, other.at),
-            self.seconds_saved + other.seconds_saved,
-            self.hits + other.hits,
-        )
 
 
 def require_aware(name: str, time: datetime | None) -> None:

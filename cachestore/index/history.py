@@ -6,15 +6,15 @@ from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime
 from typing import TYPE_CHECKING
 
-from cachestore.index.accepted import Accepted
-from cachestore.index.entry import Entry
-from cachestore.index.evicted import Evicted
-from cachestore.index.missed import NotedMiss
 from cachestore.index.place import Place, placed, reading
-from cachestore.index.selection import begins, matches
 
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+    from cachestore.index.accepted import Accepted
+    from cachestore.index.entry import Entry
+    from cachestore.index.evicted import Evicted
+    from cachestore.index.missed import NotedMiss
 
 
 class History:
@@ -72,6 +72,8 @@ class History:
         IndexUnavailable, SchemaMismatch
             If the index cannot be read.
         """
+        from cachestore.index.selection import matches
+
         found = self._read_misses(lambda table, dialect: matches(table.c.function, function, dialect), 1)
         return found[0] if found else None
 
@@ -83,6 +85,8 @@ class History:
         IndexUnavailable, SchemaMismatch
             If the index cannot be read.
         """
+        from cachestore.index.selection import begins
+
         return self._read_misses(lambda table, _: begins(table.c.key, prefix), None)
 
     def evictions_of(self, prefix: str) -> list[Evicted]:
@@ -97,6 +101,7 @@ class History:
             if connection is None:
                 return []
             from cachestore.index import evictions
+            from cachestore.index.selection import begins
             from cachestore.index.tables import evictions as table
 
             mine = table.select().where(begins(table.c.key, prefix)).order_by(table.c.key)

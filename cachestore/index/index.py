@@ -11,16 +11,19 @@ from typing import TYPE_CHECKING
 
 from cachestore.errors import IndexUnavailable
 from cachestore.index.buffer import NoteBuffer
-from cachestore.index.entry import Entry, Touch
-from cachestore.index.evicted import Evicted
 from cachestore.index.history import History
-from cachestore.index.missed import Missed, Note
 from cachestore.index.place import Place, placed, reading
-from cachestore.index.selection import Selection, begins
-from cachestore.index.statistics import Statistics, gather
 
+# A hit needs none of these, and making a dataclass takes as long as ten hits.
 if TYPE_CHECKING:
     import sqlalchemy as sa
+
+    from cachestore.index.entry import Entry
+    from cachestore.index.evicted import Evicted
+    from cachestore.index.missed import Missed, Note
+    from cachestore.index.selection import Selection
+    from cachestore.index.statistics import Statistics
+    from cachestore.index.touch import Touch
 
 
 class Index:
@@ -50,7 +53,7 @@ class Index:
         # The buffer must not know the index, so that it outlives it: what it holds leaves when the index is
         # collected, or at exit.
         weakref.finalize(self, self._buffer.flush_quietly)
-        self._exits_noted_in = 0
+        self._exit_noted = False
         # Code versions whose parts this process has noted: they are the largest part of a miss.
         self._versions_noted: set[str] = set()
         _live.add(self)
@@ -165,6 +168,7 @@ class Index:
         IndexUnavailable, SchemaMismatch
             If the index cannot be read.
         """
+        from cachestore.index.selection import begins
         from cachestore.index.tables import entries
 
         return self._read(entries.select().where(begins(entries.c.key, prefix)).order_by(entries.c.key))
@@ -216,6 +220,8 @@ class Index:
         IndexUnavailable, SchemaMismatch
             If the index cannot be read.
         """
+        from cachestore.index.statistics import Statistics, gather
+
         with reading(self._place) as connection:
             return Statistics() if connection is None else gather(connection)
 
@@ -249,6 +255,7 @@ class Index:
 
     def _read(self, what: Selection | sa.Select[tuple[object, ...]]) -> list[Entry]:
         from cachestore.index import rows
+        from cachestore.index.selection import Selection
 
         with reading(self._place) as connection:
             if connection is None:
@@ -258,19 +265,20 @@ class Index:
             return rows.read(connection, what)
 
     def _note(self, note: Note) -> None:
-        if self._exits_noted_in != os.getpid():
+        if not self._exit_noted:
             self._note_exit()
         self._buffer.add(note)
 
     def _note_exit(self) -> None:
         # A process that multiprocessing forked ends without running what was to run at exit, but for this.
-        self._exits_noted_in = os.getpid()
+        self._exit_noted = True
         multiprocessing = sys.modules.get("multiprocessing.util")
         if multiprocessing is not None:
             known = weakref.ref(self._buffer)
             multiprocessing.Finalize(None, _flush, args=(known,), exitpriority=0)
 
     def _after_fork(self) -> None:
+        self._exit_noted = False
         self._buffer.after_fork()
         self._place.after_fork()
 

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
-from cachestore.index.entry import Touch, require_aware
+from cachestore.index.entry import require_aware
+from cachestore.index.touch import Touch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,15 +62,6 @@ class Missed:
 
 Note = Touch | Missed
 """What a process notes without SQL, to be taken into the tables later."""
-
-
-def added(older: Note, newer: Note) -> Note:
-    """Return two notes of one subject as one."""
-    if isinstance(older, Touch) and isinstance(newer, Touch):
-        return older.plus(newer)
-    assert isinstance(older, Missed)
-    assert isinstance(newer, Missed)
-    return older.plus(newer)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import sqlalchemy as sa
 
 from cachestore.index import misses, uses
-from cachestore.index.entry import Touch
 from cachestore.index.missed import Missed, Note
+from cachestore.index.touch import Touch
 
 
 def apply(connection: sa.Connection, notes: Sequence[Note]) -> None:

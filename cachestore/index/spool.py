@@ -17,11 +17,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cachestore.index.entry import Touch
 from cachestore.index.files import locked, make_folder, share
-from cachestore.index.missed import Missed, Note
+from cachestore.index.touch import Touch
+
+if TYPE_CHECKING:
+    from cachestore.index.missed import Missed, Note
 
 logger = logging.getLogger(__name__)
 
@@ -142,11 +144,11 @@ class Spool:
 
 
 def _line(note: Note) -> str:
-    at = (note.at - _EPOCH) // _MICROSECOND
     line: list[object]
     if isinstance(note, Touch):
-        line = [note.key, note.user, at, note.seconds_saved, note.hits]
+        line = [note.key, note.user, round(note.at * 1e6), note.seconds_saved, note.hits]
     else:
+        at = (note.at - _EPOCH) // _MICROSECOND
         line = [_MISS, note.key, note.user, at, note.function, note.code_version, note.call_digest]
         line += [note.outcome, dict(note.arguments), note.code_parts and dict(note.code_parts), note.times]
     return json.dumps(line) + "\n"
@@ -160,7 +162,8 @@ def _touch(key: str, user: str, at: int, seconds_saved: float, hits: int) -> Tou
     _refuse_unwritable(key, user)
     if not math.isfinite(seconds_saved):
         raise ValueError(f"{seconds_saved} seconds")
-    return Touch(key, user, _EPOCH + at * _MICROSECOND, float(seconds_saved), int(hits))
+    # By way of a time, for one that there is not would be refused by the database.
+    return Touch(key, user, (_EPOCH + at * _MICROSECOND).timestamp(), float(seconds_saved), int(hits))
 
 
 def _missed(
@@ -175,6 +178,8 @@ def _missed(
     code_parts: dict[str, str] | None,
     times: int,
 ) -> Missed:
+    from cachestore.index.missed import Missed
+
     mappings = (arguments, code_parts or {})
     _refuse_unwritable(key, user, function, code_version, call_digest, outcome)
     for mapping in mappings:

@@ -12,8 +12,8 @@ from collections.abc import Iterable, Sequence
 
 import sqlalchemy as sa
 
-from cachestore.index.entry import Touch
 from cachestore.index.tables import entries, orphans, uses
+from cachestore.index.touch import Touch
 from cachestore.index.upsert import batches, larger, upsert
 
 
@@ -85,7 +85,7 @@ def _add_uses(connection: sa.Connection, touches: list[Touch]) -> None:
                 "user": touch.user,
                 "hits": touch.hits,
                 "seconds_saved": touch.seconds_saved,
-                "last_used_at": touch.at,
+                "last_used_at": touch.last_used_at,
             }
             for touch in touches
         ],
@@ -122,7 +122,7 @@ def _add_to_entries(connection: sa.Connection, touches: list[Touch]) -> None:
                 "touched": touch.key,
                 "more_hits": touch.hits,
                 "more_seconds": touch.seconds_saved,
-                "at": touch.at,
+                "at": touch.last_used_at,
             }
             for touch in touches
         ],

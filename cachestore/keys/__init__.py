@@ -15,7 +15,6 @@ from cachestore.keys.hasher import digest, digest_of, encode
 from cachestore.keys.keyed_function import KeyedFunction
 from cachestore.keys.registered import register_digest
 from cachestore.keys.rules import Rules
-from cachestore.keys.stand_ins import array_encoding, stands_for_array
 from cachestore.keys.sources import sources_of
 from cachestore.keys.surroundings import configured
 
@@ -30,7 +29,6 @@ __all__ = [
     "call_key",
     "configured",
     "differing_parts",
-    "array_encoding",
     "digest",
     "digest_of",
     "encode",
@@ -38,5 +36,4 @@ __all__ = [
     "join_parts",
     "register_digest",
     "sources_of",
-    "stands_for_array",
 ]

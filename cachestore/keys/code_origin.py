@@ -9,11 +9,10 @@ import json
 import os
 import re
 import sys
-from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from functools import cache
 from pathlib import Path
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from cachestore.keys.rules import DELIVERED, Rules
 
@@ -25,8 +24,7 @@ _MINOR = re.compile(r"\d+(?:\.\d+)?")
 _OURSELVES = __name__.partition(".")[0]
 
 
-@dataclass(frozen=True, slots=True)
-class Origin:
+class Origin(NamedTuple):
     """Says whose code a module is.
 
     Parameters

@@ -7,23 +7,7 @@ from types import ModuleType
 from typing import Any
 
 from cachestore.errors import KeyingError
-from cachestore.keys import (
-    arrays,
-    arrow,
-    dask_collections,
-    frames,
-    live_objects,
-    objects,
-    polars_frames,
-    queries,
-    registered,
-    search_trees,
-    sparse,
-    stand_ins,
-    standard,
-    tensors,
-    typing_forms,
-)
+from cachestore.keys import registered
 from cachestore.keys.containers import CONTAINERS
 from cachestore.keys.encoding import hexadecimal, named, record
 from cachestore.keys.functions import FUNCTIONS, encode_class
@@ -37,22 +21,6 @@ from cachestore.keys.walk import Encoder, Refusal, Walk
 _PREFIX = b"cachestore value 1\n"
 
 _EXACT: dict[type, Encoder] = {**CONTAINERS, **FUNCTIONS}
-# The first that knows a type has its rule.
-_KINDS = (
-    stand_ins,
-    standard,
-    typing_forms,
-    arrays,
-    frames,
-    arrow,
-    sparse,
-    search_trees,
-    polars_frames,
-    tensors,
-    dask_collections,
-    queries,
-    live_objects,
-)
 
 
 def new_walk(rules: Rules = DELIVERED) -> Walk:
@@ -150,6 +118,8 @@ def lay_out(values: Mapping[str, object]) -> dict[str, Any] | None:
             return None
         if cls not in SMALL and cls not in registered.found:
             # A package is met here for the first time perhaps, and every key must be made in one way.
+            from cachestore.keys import arrays
+
             arrays.find_encoder(cls)
         small = SMALL.get(cls)
         stands = None if small is None else small(value)
@@ -172,6 +142,24 @@ def _find(cls: type) -> Encoder:
 
 
 def _choose(cls: type) -> Encoder:
+    # Imported when the first type is met that is not built in: most calls never meet one.
+    from cachestore.keys import (
+        arrays,
+        arrow,
+        dask_collections,
+        frames,
+        live_objects,
+        objects,
+        polars_frames,
+        queries,
+        search_trees,
+        sparse,
+        stand_ins,
+        standard,
+        tensors,
+        typing_forms,
+    )
+
     if issubclass(cls, type):
         return encode_class
     said = registered.find_encoder(cls)
@@ -181,7 +169,22 @@ def _choose(cls: type) -> Encoder:
         if base in FUNCTIONS:
             # Lazy modules turn into plain ones once they are used.
             return FUNCTIONS[base] if base is ModuleType else standard.derived(FUNCTIONS[base], base)
-    for kind in _KINDS:
+    # The first that knows a type has its rule.
+    for kind in (
+        stand_ins,
+        standard,
+        typing_forms,
+        arrays,
+        frames,
+        arrow,
+        sparse,
+        search_trees,
+        polars_frames,
+        tensors,
+        dask_collections,
+        queries,
+        live_objects,
+    ):
         rule: Encoder | None = kind.find_encoder(cls)
         if rule is not None:
             return rule

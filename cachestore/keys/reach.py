@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, dataclass
+from dataclasses import MISSING
 from enum import Enum, EnumType
 from functools import cached_property
 from types import FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from cachestore.keys.code_origin import origin_of, package_version
 from cachestore.keys.declared import declared_of, encode_declared
@@ -45,8 +45,7 @@ Found = dict[str, set[bytes]]
 _METHODS = (FunctionType, staticmethod, classmethod, property, cached_property)
 
 
-@dataclass(frozen=True, slots=True)
-class _Reached:
+class _Reached(NamedTuple):
     """Holds what one piece of code reaches, and knows whether it still does."""
 
     found: Found

@@ -8,10 +8,9 @@ import re
 import sys
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from importlib import import_module
 from types import CodeType, FunctionType, ModuleType
-from typing import Any
+from typing import Any, NamedTuple
 
 from cachestore.keys.own_version import module_of
 from cachestore.keys.walk import Walk
@@ -37,8 +36,7 @@ _PARTS = re.compile("(?:LOAD|STORE)_FAST")
 Modules = tuple[ModuleType, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Reference:
+class Reference(NamedTuple):
     """Says that code reads a name, and what it stands for now.
 
     Parameters

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from typing import TYPE_CHECKING
 
-from cachestore.cache import Parent
+from cachestore.cache import Hit, Parent
+
+if TYPE_CHECKING:
+    from cachestore.cache import Metadata
 
 _computing: ContextVar[tuple[dict[str, Parent], ...]] = ContextVar("cachestore_computing", default=())
 
@@ -22,8 +27,18 @@ def computing() -> Iterator[dict[str, Parent]]:
         _computing.reset(token)
 
 
-def note(parent: Parent) -> None:
+def note(used: Hit | Metadata) -> None:
     """Say that the call being computed, if there is one, used an entry."""
     stack = _computing.get()
     if stack:
-        stack[-1][parent.key] = parent
+        stack[-1][used.key] = Parent(used.key, used.value_digest)
+
+
+def note_arguments(values: Iterable[object]) -> None:
+    """Say that the call being computed uses the stored arrays among its arguments: they come from entries."""
+    lazy_array = sys.modules.get("cachestore.cache.lazy_array")
+    if lazy_array is None:
+        return  # then there are none
+    for value in values:
+        if isinstance(value, lazy_array.LazyArray):
+            note(value)

@@ -5,9 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from cachestore.cache import Metadata
+if TYPE_CHECKING:
+    from cachestore.cache import Metadata
 
 ValidationCallback = Callable[[Mapping[str, Any]], Any]
 

@@ -11,8 +11,8 @@ _SECONDS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 _DECIMAL = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12, "P": 10**15}
 _BINARY = {"": 1, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40, "P": 2**50}
 
-_DURATION = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*", re.IGNORECASE)
-_SIZE = re.compile(r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?b)?\s*", re.IGNORECASE)
+_DURATION = r"\s*(\d+(?:\.\d+)?)\s*([smhdw])\s*"
+_SIZE = r"\s*(\d+(?:\.\d+)?)\s*([kmgtp]?)(i?b)?\s*"
 
 
 def parse_duration(text: str) -> timedelta:
@@ -28,7 +28,7 @@ def parse_duration(text: str) -> timedelta:
     >>> parse_duration("36h")
     datetime.timedelta(days=1, seconds=43200)
     """
-    match = _DURATION.fullmatch(text)
+    match = re.fullmatch(_DURATION, text, re.IGNORECASE)
     if match is None:
         raise SettingsError(
             f"{text!r} is not a duration. Write a number and a unit: 90s, 15m, 12h, 30d or 2w."
@@ -56,7 +56,7 @@ def parse_size(text: str) -> int:
     >>> parse_size("10GB"), parse_size("1KiB"), parse_size("1K")
     (10000000000, 1024, 1024)
     """
-    match = _SIZE.fullmatch(text)
+    match = re.fullmatch(_SIZE, text, re.IGNORECASE)
     if match is None or (match[2] == "" and match[3] is not None and match[3].lower() == "ib"):
         raise SettingsError(
             f"{text!r} is not a size. Write bytes or a number and a unit: 500MB, 10GB or 400GiB."

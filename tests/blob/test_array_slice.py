@@ -108,6 +108,8 @@ def test_what_leads_out_is_refused_as_by_numpy(index: Any) -> None:
     assert str(mine.value) == str(theirs.value)
 
 
-@pytest.mark.parametrize("index", [[0, 1], numpy.array([True] * 4), True, (0, [1, 2]), "field", 1.5, numpy.bool_(1)])
+@pytest.mark.parametrize(
+    "index", [[0, 1], numpy.array([True] * 4), True, (0, [1, 2]), "field", 1.5, numpy.bool_(1)]
+)
 def test_other_indices_are_left_to_numpy(index: Any) -> None:
     assert ArraySlice.of(index, (4, 5)) is None

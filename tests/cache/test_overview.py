@@ -56,7 +56,7 @@ def test_a_described_entry_is_checked_and_counts_no_use(cache, put):
     assert list_entries(cache)[0].hits == 0
     path = cache.store.directory() / blob_path(key)
     content = bytearray(path.read_bytes())
-    content[40] ^= 1
+    content[70] ^= 1
     path.write_bytes(content)
     described = describe_entry(cache, key)
     assert described.metadata is None

@@ -51,7 +51,7 @@ def entry(number: int, **changes: Any) -> Entry:
 
 
 def touch(number: int, user: str = "ben", at: datetime = NOON + HOUR, saved: float = 2.5) -> Touch:
-    return Touch(key(number), user, at, saved)
+    return Touch(key(number), user, at.timestamp(), saved)
 
 
 def missed(number: int, **changes: Any) -> Missed:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gc
 import logging
+import sys
 import threading
 import time
 import weakref
@@ -160,6 +161,47 @@ def test_flushing_waits_for_a_batch_on_its_way() -> None:
     second.join()
     first.join()
     assert order == ["delivered", "flushed"]
+
+
+def test_what_threads_add_at_once_is_all_delivered(sink: Sink) -> None:
+    touches = NoteBuffer(sink, background=False)
+
+    def add() -> None:
+        for number in range(3000):
+            touches.add(touch(number % 7))
+
+    adding = [threading.Thread(target=add) for _ in range(4)]
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in adding:
+            thread.start()
+        for thread in adding:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval)
+    touches.flush()
+    assert sink.hits == 12_000
+
+
+def test_nothing_piles_up_while_a_delivery_takes_long(sink: Sink) -> None:
+    started, go = threading.Event(), threading.Event()
+
+    def deliver(touches: list[Touch]) -> None:
+        started.set()
+        go.wait(10)
+        sink(touches)
+
+    touches = NoteBuffer(deliver, background=True)
+    for _ in range(256):
+        touches.add(touch(1))
+    assert started.wait(10)
+    for number in range(5000):
+        touches.add(touch(number % 7))
+    assert len(touches._added) + len(touches._kept) < 256 + 7
+    go.set()
+    touches.flush()
+    assert sink.hits == 5256
 
 
 def test_adding_is_cheap(sink: Sink) -> None:

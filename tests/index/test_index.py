@@ -129,7 +129,7 @@ def test_processes_create_and_write_at_once(address: str) -> None:
     index = open_at(address)
     assert index.merge() == [key(500 + number) for number in range(20)]
     assert [index.get(key(number)) for number in range(20)] == [
-        entry(number, hits=12, seconds_saved=12.0, last_used_at=touch(0).at) for number in range(20)
+        entry(number, hits=12, seconds_saved=12.0, last_used_at=touch(0).last_used_at) for number in range(20)
     ]
     index.record(entry(500 + number) for number in range(20))
     found = index.statistics()
@@ -345,7 +345,7 @@ def test_noting_uses_imports_no_sql(tmp_path: Path) -> None:
         None, directory=pathlib.Path({str(tmp_path)!r}), store_id=lambda: None, remote=False, timeout=5.0
     )
     for _ in range(300):
-        index.touch(cachestore.index.Touch("4be1", "ana", datetime.now(UTC), 1.0))
+        index.touch(cachestore.index.Touch("4be1", "ana", 1.7e9, 1.0))
     index.flush()
     index.close()
     print([name for name in ("sqlalchemy", "alembic", "platformdirs", "sqlite3", "multiprocessing", "psycopg",

@@ -130,7 +130,7 @@ def test_a_server_that_was_restarted_is_connected_again(own_server: PostgresServ
     # The server stopped at once and does not wait for its disk: it may have lost all, tables too.
     index.merge()
     index.record([entry(1)])
-    assert index.get(key(1)) == entry(1, hits=1, seconds_saved=2.5, last_used_at=touch(1).at)
+    assert index.get(key(1)) == entry(1, hits=1, seconds_saved=2.5, last_used_at=touch(1).last_used_at)
     index.close()
 
 
