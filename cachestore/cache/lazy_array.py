@@ -34,12 +34,12 @@ class LazyArray:
 
     It is indexed as numpy's arrays are, and each answer is an array in memory. Whole numbers, slices with any step,
     `...` and `numpy.newaxis` fetch what they name, at most with what lies close around it. Other indices (lists,
-    masks, names of fields) load the whole array first. `numpy.asarray(lazy)` loads it, and `dask.array.from_array(lazy)`
-    takes it as it is. Every chunk is checked before it is used.
+    masks, names of fields) load the whole array first, and so do loops and `numpy.asarray(lazy)`. It can be given to
+    `dask.array.from_array`. Every chunk is checked before it is used.
 
     As an argument of another memorised call it makes the key that the loaded array would make, and is neither loaded
-    nor digested again, unless it is small. Its pickle names the entry, and no secrets. What it stands for may go from
-    the store, as every entry: keep the function at hand.
+    nor digested again, unless it is small. Its pickle names the entry, and no secrets. The entry may go from the store,
+    as every entry: then a slice is an `ObjectNotFound`, and calling the function again computes the array.
 
     Attributes
     ----------

@@ -200,8 +200,6 @@ class Memory:
             raise ValueError(
                 f"A result is either lazy or mapped. Leave out lazy, or mmap_mode={mmap_mode!r}."
             )
-        mode = self.mmap_mode if mmap_mode is False else mmap_mode
-        _checked_mode(mode)
         if func is None:
             return functools.partial(
                 self.cache,
@@ -216,6 +214,7 @@ class Memory:
                 check_arguments=check_arguments,
                 lazy=lazy,
             )
+        mode = self.mmap_mode if mmap_mode is False else _checked_mode(mmap_mode)
         if isinstance(func, MemorizedFunc | NotMemorizedFunc):
             func = func.func
         if self.store_backend is None:

@@ -187,7 +187,9 @@ class TestLikeJoblib:
             ("x", "f", 0, 99),
             (lambda: 1, "f"),
         ],
-        ids=str,
+        ids=lambda arguments: " ".join(
+            each if isinstance(each, str) else getattr(each, "__name__", repr(each)) for each in arguments
+        ),
     )
     def test_the_same_refusals(self, tmp_path, monkeypatch, arguments):
         monkeypatch.chdir(tmp_path)

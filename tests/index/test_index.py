@@ -188,6 +188,18 @@ def test_touches_leave_when_a_child_of_multiprocessing_ends(address: str, method
     index.close()
 
 
+def test_touches_of_an_inherited_index_leave_when_a_child_of_multiprocessing_ends(address: str) -> None:
+    index = open_at(address)
+    index.record([entry(1)])
+    index.touch(touch(1, "parent"))
+    child = multiprocessing.get_context("fork").Process(target=index.touch, args=(touch(1, "child"),))
+    child.start()
+    child.join()
+    index.merge()
+    assert reused(index) == {"ana": 0, "child": 1, "parent": 1}
+    index.close()
+
+
 def _touch_in_child(address: str) -> None:
     index = open_at(address)
     index.touch(touch(1, "child"))
