@@ -23,7 +23,7 @@ _lock = threading.Lock()
 
 def is_mappable(table: Table) -> bool:
     """Say whether all buffers of a blob are stored as they are."""
-    return all(chunk.codec == RAW for frame in table.frames[:-1] for chunk in frame.chunks)
+    return {chunk.codec for frame in table.frames[:-1] for chunk in frame.chunks} <= {RAW}
 
 
 def map_value(reader: BlobReader, stream: BinaryIO, *, private: bool, policy: LoadPolicy) -> object:

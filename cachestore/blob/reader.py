@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import accumulate
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol
 
@@ -24,6 +24,10 @@ if TYPE_CHECKING:
 # What is fetched, checked and decompressed by one thread at a time: large enough for a remote store, and small
 # enough that some of them in memory at once are little beside a large value.
 _WINDOW: Final = 4 * 2**20
+
+
+# Longer tables are of blobs that take long to read anyway.
+_REMEMBERED: Final = 64 * 2**10
 
 
 class Source(Protocol):
@@ -210,6 +214,8 @@ class BlobReader:
             If they are not as they were written.
         """
         frames = self._table.frames
+        if len(frames[-1].chunks) == 1:
+            return self._raw(frames[-1].chunks[0])
         raw = memoryview(bytearray(frames[-1].raw_size))
         self.read_runs(len(frames) - 1, [0], len(raw), raw)
         return raw
@@ -275,10 +281,14 @@ class BlobReader:
     def _small_value(self, frame: Frame, chunk: Chunk, policy: LoadPolicy) -> object:
         """Return the value of a blob that is at hand and has a body of one chunk: most have."""
         self._check_gap(0, self._tail[: chunk.offset])
-        stored = self._tail[chunk.offset : chunk.offset + chunk.stored_size]
+        return value_of(frame.kind, self._raw(chunk), (), policy=policy)
+
+    def _raw(self, chunk: Chunk) -> memoryview:
+        """Return the raw bytes of a chunk."""
+        stored = self._bytes(chunk.offset, chunk.offset + chunk.stored_size)
         _check_digest(chunk, stored)
         check_chunk(chunk.codec, stored, chunk.raw_size)
-        return value_of(frame.kind, _inflated(chunk, stored), (), policy=policy)
+        return _inflated(chunk, stored)
 
     def _read(self, windows: Iterable[_Window], work: Callable[[_Window], None]) -> None:
         outstanding = -(-self._tail_start // _WINDOW)  # what is at hand already is not worth a thread
@@ -358,7 +368,8 @@ class BlobReader:
         raw = self._bytes(trailer.table_offset, trailer.table_offset + trailer.table_length)
         if blake3(raw).digest() != trailer.table_digest:
             raise CorruptBlob("The blob's table is damaged: its digest does not match. Recompute the value.")
-        return Table.parse(raw, start=HEADER_LENGTH, stop=trailer.metadata_offset)
+        parse = _parse_table if raw.nbytes <= _REMEMBERED else _parse_table.__wrapped__
+        return parse(bytes(raw), trailer.metadata_offset)
 
     def _read_metadata(self) -> bytes:
         trailer = self._trailer
@@ -381,6 +392,12 @@ class BlobReader:
         if stop > tail_start:
             fetched = b"".join((fetched, self._tail[: stop - tail_start]))
         return memoryview(fetched)
+
+
+@lru_cache(maxsize=16)
+def _parse_table(raw: bytes, stop: int) -> Table:
+    # A blob that is mapped or sliced again and again has a long table, and little else is read of it.
+    return Table.parse(memoryview(raw), start=HEADER_LENGTH, stop=stop)
 
 
 class _Content:

@@ -230,7 +230,12 @@ def test_it_digests_as_its_array_wherever_it_stands(stored, shape, dtype):
     for turned in (array, numpy.asfortranarray(array)):
         lazy = stored(turned)
         assert cachestore.digest(lazy) == cachestore.digest(turned)
-        for wrap in (lambda x: [x, 1], lambda x: {"a": (x, x)}, lambda x: [x] * 40, lambda x: [[x, 2.5]] * 50):
+        for wrap in (
+            lambda x: [x, 1],
+            lambda x: {"a": (x, x)},
+            lambda x: [x] * 40,
+            lambda x: [[x, 2.5]] * 50,
+        ):
             assert cachestore.digest(wrap(lazy)) == cachestore.digest(wrap(turned))
 
 
