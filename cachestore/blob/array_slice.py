@@ -51,7 +51,7 @@ class ArraySlice:
     Examples
     --------
     >>> ArraySlice.of((..., slice(None, None, -2)), (4, 5))
-    ArraySlice(axes=(range(0, 4), range(0, 5, 2)), finish=(Ellipsis, slice(None, None, None), slice(None, None, -1)))
+    ArraySlice(axes=(range(0, 4), range(0, 6, 2)), finish=(Ellipsis, slice(None, None, None), slice(None, None, -1)))
     >>> ArraySlice.of((2, slice(1, 3)), (4, 5)).runs((4, 5), 8, "C")
     Runs(starts=[88], length=16, shape=(1, 2), strides=(40, 8))
     """

@@ -198,9 +198,10 @@ class TieredStore:
         except BaseException:
             copy.abandon()
             raise
-        kept = copy.open
+        if not copy.open:
+            return False  # the copy that is there stays: it is of the same object
         copy.finish()
-        return kept
+        return True
 
     def distrust(self, path: str) -> None:
         """Remove the copy of an object that its reader found damaged; the next read asks the far store."""

@@ -117,8 +117,8 @@ def test_chunks_are_put_together_across_their_borders(tmp_path, stored, compress
     lazy = stored(array, into=cache)
     assert len(cache.open_blob(lazy.key).table.frames[0].chunks) > 5
     for index in [
-        slice(None), slice(100, 300), slice(None, None, -7), (..., 3), (5, slice(2, 900, 3)), (slice(300, 302), None, 4),
-        (slice(None, None, 100), slice(None, None, 100)),
+        slice(None), slice(100, 300), slice(None, None, -7), (..., 3), (5, slice(2, 900, 3)),
+        (slice(300, 302), None, 4), (slice(None, None, 100), slice(None, None, 100)),
     ]:  # fmt: skip
         numpy.testing.assert_array_equal(lazy[index], array[index])
     numpy.testing.assert_array_equal(numpy.asarray(lazy), array)
