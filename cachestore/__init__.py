@@ -10,6 +10,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from cachestore.cache import register_serializer as register_serializer
+    from cachestore.cache.lazy_array import LazyArray as LazyArray
     from cachestore.cache.persistence import dump as dump
     from cachestore.cache.persistence import load as load
     from cachestore.errors import BlobError as BlobError
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "cachestore.cache": ("register_serializer",),
+    "cachestore.cache.lazy_array": ("LazyArray",),
     "cachestore.cache.persistence": ("dump", "load"),
     "cachestore.errors": (
         "BlobError",

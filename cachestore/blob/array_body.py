@@ -7,6 +7,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from cachestore.blob.body import Body, BodyKind, Buffer
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
 
 # Larger descriptions are of records with thousands of fields: they go to pickle.
 _DESCRIPTION_LIMIT: Final = 2**20
+_REMEMBERED: Final = 1024
 _DTYPE_DEPTH: Final = 16
 _AXES: Final = 64
 # What these are is the same on every machine; long doubles, say, are not.
@@ -174,8 +176,14 @@ def parse_array(raw: memoryview) -> tuple[ArrayLayout, bool]:
     """
     if len(raw) > _DESCRIPTION_LIMIT:
         raise CorruptBlob(f"An array is described in {len(raw)} bytes. Recompute the value.")
+    return _parse(bytes(raw)) if len(raw) <= _REMEMBERED else _parse.__wrapped__(bytes(raw))
+
+
+# Most arrays of a project are described alike.
+@lru_cache(maxsize=64)
+def _parse(raw: bytes) -> tuple[ArrayLayout, bool]:
     try:
-        description = json.loads(bytes(raw))
+        description = json.loads(raw)
     except (ValueError, RecursionError) as error:
         raise CorruptBlob(f"An array is not described in JSON: {error}. Recompute the value.") from error
     layout = ArrayLayout.parse(description)

@@ -49,6 +49,9 @@ class Metadata:
         Whether the computation drew from the global random state.
     summaries
         A short text of each argument by its name, where the user asked for that.
+    encoding
+        What stands for the value where it is an argument of another call, in hexadecimal digits; None where that is
+        not known.
 
     Raises
     ------
@@ -74,6 +77,7 @@ class Metadata:
     epoch: int = 0
     drew_random: bool = False
     summaries: Mapping[str, str] = field(default_factory=dict)
+    encoding: str | None = None
 
     def __post_init__(self) -> None:
         """Refuse times that mean another moment elsewhere."""
@@ -116,6 +120,7 @@ class Metadata:
                 "raw_size": self.raw_size,
                 "drew_random": self.drew_random,
                 "summaries": dict(self.summaries),
+                **({} if self.encoding is None else {"encoding": self.encoding}),
             }
         ).encode("ascii")
 
@@ -135,6 +140,7 @@ class Metadata:
             values: dict[str, Any] = {name: read(members[name]) for name, read in _MEMBERS.items()}
             return cls(
                 **values,
+                encoding=_optional_text(members.get("encoding")),
                 key=head.key_text,
                 value_digest=head.value_digest_text,
                 seconds=_seconds(head.seconds),

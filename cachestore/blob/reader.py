@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from functools import cached_property, lru_cache
+from itertools import accumulate
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol
 
 from blake3 import blake3
 
-from cachestore.blob.bodies import LoadPolicy, value_of
+from cachestore.blob.bodies import BodyKind, LoadPolicy, value_of
 from cachestore.blob.codecs import RAW, check_chunk, decompress_chunk
 from cachestore.blob.header import HEADER_LENGTH, Trailer
 from cachestore.blob.small import small_blob
@@ -17,11 +19,16 @@ from cachestore.errors import BlobError, CorruptBlob
 from cachestore.in_order import in_order
 
 if TYPE_CHECKING:
+    from cachestore.blob.array_body import ArrayLayout
     from cachestore.blob.metadata import Metadata
 
 # What is fetched, checked and decompressed by one thread at a time: large enough for a remote store, and small
 # enough that some of them in memory at once are little beside a large value.
 _WINDOW: Final = 4 * 2**20
+
+
+# Longer tables are of blobs that take long to read anyway.
+_REMEMBERED: Final = 64 * 2**10
 
 
 class Source(Protocol):
@@ -51,6 +58,9 @@ class Source(Protocol):
     def read_into(self, start: int, outs: Sequence[memoryview]) -> int:
         """Fill `outs`, one after the other, with the bytes from `start` on; return how many there were."""
 
+    def stream(self) -> BinaryIO | None:
+        """Open the file that the object is, to be mapped into memory; None where it is no file."""
+
 
 class BlobReader:
     """Reads one blob in as few requests as possible, and believes nothing unchecked.
@@ -64,21 +74,19 @@ class BlobReader:
     """
 
     def __init__(self, source: Source, tail: bytes) -> None:
-        self._small = small_blob(tail)
-        if self._small is not None:
-            self.size = len(tail)
-            self._head, self._raw_metadata, _, body = self._small
-            self._raw_size = body.nbytes
-            return
         self._source = source
         self._tail = memoryview(tail)
-        self._trailer = Trailer.parse(self._tail)
+        self._small = small_blob(tail)
+        if self._small is not None:
+            self._head, self._raw_metadata, _, body = self._small
+            self._raw_size = body.nbytes
+            self.size, self._tail_start = len(tail), 0
+            return
         self.size = self._trailer.total_length
         self._tail_start = self.size - len(tail)
-        self._table = self._read_table()
+        self._head = self.table.head
         self._raw_metadata = self._read_metadata()
-        self._head = self._table.head
-        self._raw_size = self._table.raw_size
+        self._raw_size = self.table.raw_size
 
     @classmethod
     def open(cls, source: Source, *, key: str | None = None) -> BlobReader:
@@ -111,6 +119,46 @@ class BlobReader:
                 "It was put in the wrong place; recompute the value."
             )
         return reader
+
+    @cached_property
+    def _trailer(self) -> Trailer:
+        return Trailer.parse(self._tail)
+
+    @cached_property
+    def table(self) -> Table:
+        """What the blob is made of."""
+        trailer = self._trailer
+        raw = self._bytes(trailer.table_offset, trailer.table_offset + trailer.table_length)
+        if blake3(raw).digest() != trailer.table_digest:
+            raise CorruptBlob("The blob's table is damaged: its digest does not match. Recompute the value.")
+        return Table.parse(raw, start=HEADER_LENGTH, stop=trailer.metadata_offset)
+
+    @property
+    def raw_metadata(self) -> bytes:
+        """The metadata as they stand in the blob, their digest checked."""
+        return self._raw_metadata
+
+    @cached_property
+    def layout(self) -> ArrayLayout | None:
+        """How the bytes of the first frame are an array; None where the value is none that can be sliced.
+
+        Raises
+        ------
+        CorruptBlob
+            If its description has no meaning, or its buffer another size.
+        """
+        *buffers, body = self.table.frames
+        if body.kind != BodyKind.ARRAY:
+            return None
+        from cachestore.blob.array_body import parse_array
+
+        layout, is_scalar = parse_array(self.body())
+        if layout.size != sum(buffer.raw_size for buffer in buffers):
+            raise CorruptBlob(
+                f"An array of {layout.dtype} and shape {layout.shape} has {layout.size} bytes, its buffers "
+                f"{[buffer.raw_size for buffer in buffers]}. Recompute the value."
+            )
+        return None if is_scalar else layout
 
     @property
     def key(self) -> str:
@@ -163,17 +211,71 @@ class BlobReader:
         """
         if self._small is not None:
             return value_of(self._small.kind, self._small.body, (), policy=policy)
-        frames = self._table.frames
+        frames = self.table.frames
         contents = [_Content(frame) for frame in frames]
         self._read(map(_allocated, _windows(contents)), self._take)
         *buffers, body = [content.raw for content in contents]
         return value_of(frames[-1].kind, body, buffers, policy=policy)
 
+    def body(self) -> memoryview:
+        """Return the bytes that say what the value is, without its buffers.
+
+        Raises
+        ------
+        CorruptBlob
+            If they are not as they were written.
+        """
+        frames = self.table.frames
+        if len(frames[-1].chunks) == 1:
+            return self._raw(frames[-1].chunks[0])
+        raw = memoryview(bytearray(frames[-1].raw_size))
+        self.read_runs(len(frames) - 1, [0], len(raw), raw)
+        return raw
+
+    def read_runs(self, number: int, starts: Sequence[int], length: int, out: memoryview) -> None:
+        """Read some of the raw bytes of a frame, and of the blob only the chunks that hold them.
+
+        Parameters
+        ----------
+        number
+            Which of the frames.
+        starts
+            Where each run begins among the raw bytes of the frame, in ascending order.
+        length
+            How many bytes each of them has.
+        out
+            Where they go, one run after the other.
+
+        Raises
+        ------
+        CorruptBlob
+            If one of these chunks is not as it was written.
+        """
+        contents = _scattered(self.table.frames[number], starts, length, out)
+        windows = list(_neighbours(contents))
+        for _ in in_order(self._scatter, windows, at_once=max(1, min(self._source.at_once, len(windows)))):
+            pass
+
+    def raw_chunks(self) -> Iterator[memoryview]:
+        """Iterate over the raw bytes of all chunks, in the order in which they stand in the blob.
+
+        Raises
+        ------
+        CorruptBlob
+            If any byte is not as it was written.
+        """
+        windows = _windows([_Content(frame) for frame in self.table.frames])
+        for chunks in in_order(self._inflate, windows, at_once=self._source.at_once):
+            yield from chunks
+
+    def stream(self) -> BinaryIO | None:
+        """Open the file that the blob is, to be mapped into memory; None where it is no file."""
+        return self._source.stream()
+
     def close(self) -> None:
         """Let go of the source and of what came from it; only what the blob says of itself stays at hand."""
-        if self._small is None:
-            del self._source, self._tail, self._table
-        self._small = None
+        for held in ("_source", "_tail", "_small", "table"):
+            self.__dict__.pop(held, None)
 
     def verify(self) -> None:
         """Check every digest, and neither decompress nor unpickle anything.
@@ -187,8 +289,15 @@ class BlobReader:
             If any byte is not as it was written.
         """
         if self._small is None:
-            self._read(_windows([_Content(frame) for frame in self._table.frames]), self._check)
+            self._read(_windows([_Content(frame) for frame in self.table.frames]), self._check)
         self.metadata  # noqa: B018 - reads and checks them
+
+    def _raw(self, chunk: Chunk) -> memoryview:
+        """Return the raw bytes of a chunk."""
+        stored = self._bytes(chunk.offset, chunk.offset + chunk.stored_size)
+        _check_digest(chunk, stored)
+        check_chunk(chunk.codec, stored, chunk.raw_size)
+        return _inflated(chunk, stored)
 
     def _read(self, windows: Iterable[_Window], work: Callable[[_Window], None]) -> None:
         outstanding = -(-self._tail_start // _WINDOW)  # what is at hand already is not worth a thread
@@ -220,6 +329,14 @@ class BlobReader:
             _check_digest(piece.chunk, piece.out)
             check_chunk(RAW, piece.out, piece.chunk.raw_size)
 
+    def _scatter(self, window: _Window) -> None:
+        """Put those raw bytes of a window where they belong that are asked for."""
+        for piece, stored in self._checked(window):
+            piece.content.take(piece, stored)
+
+    def _inflate(self, window: _Window) -> list[memoryview]:
+        return [_inflated(piece.chunk, stored) for piece, stored in self._checked(window)]
+
     def _check(self, window: _Window) -> None:
         for _ in self._checked(window):
             pass
@@ -250,22 +367,15 @@ class BlobReader:
     def _check_header(self, header: memoryview) -> None:
         # The comparison says that it agrees with the trailer, whose format and features have been looked at
         # already, and the digest that it is the one that was written.
-        if (bytes(header), self._table.head.header_digest) != self._trailer.header():
+        if (bytes(header), self._head.header_digest) != self._trailer.header():
             raise CorruptBlob(
                 f"The blob begins with {bytes(header)!r}, which is no header of it. Recompute the value."
             )
 
-    def _read_table(self) -> Table:
-        trailer = self._trailer
-        raw = self._bytes(trailer.table_offset, trailer.table_offset + trailer.table_length)
-        if blake3(raw).digest() != trailer.table_digest:
-            raise CorruptBlob("The blob's table is damaged: its digest does not match. Recompute the value.")
-        return Table.parse(raw, start=HEADER_LENGTH, stop=trailer.metadata_offset)
-
     def _read_metadata(self) -> bytes:
         trailer = self._trailer
         raw = self._bytes(trailer.metadata_offset, trailer.table_offset)
-        if blake3(raw).digest() != self._table.head.metadata_digest:
+        if blake3(raw).digest() != self._head.metadata_digest:
             raise CorruptBlob(
                 "The blob's metadata are damaged: their digest does not match. Recompute the value."
             )
@@ -283,6 +393,12 @@ class BlobReader:
         if stop > tail_start:
             fetched = b"".join((fetched, self._tail[: stop - tail_start]))
         return memoryview(fetched)
+
+
+@lru_cache(maxsize=16)
+def _parse_table(raw: bytes, stop: int) -> Table:
+    # A blob that is mapped or sliced again and again has a long table, and little else is read of it.
+    return Table.parse(memoryview(raw), start=HEADER_LENGTH, stop=stop)
 
 
 class _Content:
@@ -318,6 +434,26 @@ class _Content:
             decompress_chunk(piece.chunk.codec, stored, piece.out)
         else:
             self.raw = stored  # only what reads the body reads it, so it need not be copied
+
+
+class _Scattered(_Content):
+    """Collects some of the raw bytes of one chunk."""
+
+    def __init__(self, frame: Frame) -> None:
+        super().__init__(frame)
+        # From where in the chunk, and to where.
+        self.copies: list[tuple[int, memoryview]] = []
+
+    def take(self, piece: _Piece, stored: memoryview) -> None:
+        """Copy what is asked for of the chunk, which has been checked."""
+        chunk = piece.chunk
+        begin, out = self.copies[0]
+        if begin == 0 and out.nbytes == chunk.raw_size:
+            decompress_chunk(chunk.codec, stored, out)
+            return
+        raw = _inflated(chunk, stored)
+        for begin, out in self.copies:
+            out[:] = raw[begin : begin + out.nbytes]
 
 
 class _Piece(NamedTuple):
@@ -365,6 +501,55 @@ def _windows(contents: Iterable[_Content]) -> Iterator[_Window]:
             size += chunk.stored_size
             begin += chunk.raw_size
     yield _Window(start, pieces)
+
+
+def _scattered(
+    frame: Frame, starts: Sequence[int], length: int, out: memoryview
+) -> Iterator[tuple[Chunk, _Scattered]]:
+    """Yield the chunks that hold some runs of raw bytes, and what is asked for of each."""
+    begins = list(accumulate((chunk.raw_size for chunk in frame.chunks), initial=0))
+    content, last = _Scattered(frame), -1
+    done = 0
+    for start in starts:
+        stop = start + length
+        while start < stop:
+            place = bisect_right(begins, start) - 1
+            if place != last:
+                if content.copies:
+                    yield frame.chunks[last], content
+                content, last = _Scattered(frame), place
+            size = min(stop, begins[place + 1]) - start
+            content.copies.append((start - begins[place], out[done : done + size]))
+            start += size
+            done += size
+    if content.copies:
+        yield frame.chunks[last], content
+
+
+def _neighbours(contents: Iterable[tuple[Chunk, _Scattered]]) -> Iterator[_Window]:
+    """Group chunks that follow each other."""
+    start = stop = 0
+    pieces: list[_Piece] = []
+    for chunk, content in contents:
+        piece = _Piece(chunk, content, 0)
+        if pieces and (chunk.offset != stop or piece.stop - start > _WINDOW):
+            yield _Window(start, pieces)
+            pieces = []
+        if not pieces:
+            start = chunk.offset
+        pieces.append(piece)
+        stop = piece.stop
+    if pieces:
+        yield _Window(start, pieces)
+
+
+def _inflated(chunk: Chunk, stored: memoryview) -> memoryview:
+    """Return the raw bytes of a chunk, which has been checked."""
+    if chunk.codec == RAW:
+        return stored
+    raw = memoryview(bytearray(chunk.raw_size))
+    decompress_chunk(chunk.codec, stored, raw)
+    return raw
 
 
 def _check_digest(chunk: Chunk, stored: memoryview) -> None:

@@ -92,22 +92,26 @@ class Encoded:
                 yield _RawChunk(frame.raw[start : start + frame.step], codec, frame.item_size)
 
     def _end(self, frames: Sequence[Frame], end: int) -> bytes:
-        """Return what stands behind the chunks."""
-        raw_metadata = self._raw_metadata
         head = self.metadata.to_head(
-            header_digest=_HEADER_DIGEST, metadata_digest=blake3(raw_metadata).digest()
+            header_digest=_HEADER_DIGEST, metadata_digest=blake3(self._raw_metadata).digest()
         )
-        table = Table(head, frames).pack()
-        self.size = end + len(raw_metadata) + len(table) + TRAILER_LENGTH
-        trailer = Trailer(
-            table_digest=blake3(table).digest(),
-            metadata_offset=end,
-            metadata_length=len(raw_metadata),
-            table_offset=end + len(raw_metadata),
-            table_length=len(table),
-            total_length=self.size,
-        )
-        return raw_metadata + table + trailer.pack()
+        behind = pack_end(Table(head, frames), self._raw_metadata, start=end)
+        self.size = end + len(behind)
+        return behind
+
+
+def pack_end(table: Table, raw_metadata: bytes, *, start: int) -> bytes:
+    """Return what stands behind the chunks, which end at `start`."""
+    raw_table = table.pack()
+    trailer = Trailer(
+        table_digest=blake3(raw_table).digest(),
+        metadata_offset=start,
+        metadata_length=len(raw_metadata),
+        table_offset=start + len(raw_metadata),
+        table_length=len(raw_table),
+        total_length=start + len(raw_metadata) + len(raw_table) + TRAILER_LENGTH,
+    )
+    return raw_metadata + raw_table + trailer.pack()
 
 
 def encode(value: object, metadata: Metadata, *, compress: Compress = None, place: Place = "near") -> Encoded:

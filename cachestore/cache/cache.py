@@ -38,9 +38,8 @@ from cachestore.errors import (
 )
 from cachestore.in_order import in_order
 from cachestore.index import Index, Touch
-from cachestore.keys import CallKey, Rules, digest
+from cachestore.keys import CallKey, Rules, digest, digest_of
 from cachestore.settings import Settings
-from cachestore.settings.settings import LoadPolicy
 from cachestore.storage import STORE_FILE, ObjectStore, blob_path
 
 if TYPE_CHECKING:
@@ -50,6 +49,8 @@ if TYPE_CHECKING:
 
 # Digesting an array costs next to nothing beside writing it; walking a small value costs more than it tells.
 _DIGESTED_FROM = 64 * 1024
+# Longer ones are those of records of very many fields, or hold what counts of the values themselves.
+_LONGEST_ENCODING = 1024
 # Of a larger blob the first request brings only the end.
 _COMES_WHOLE = 2**20
 
@@ -57,6 +58,9 @@ _logger = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
 _Item = TypeVar("_Item")
+
+# Makes what a hit gives of the blob that was found.
+Load = Callable[[BlobReader], object]
 
 
 class Hit:
@@ -70,9 +74,8 @@ class Hit:
 
     __slots__ = ("_reader", "value")
 
-    def __init__(self, reader: BlobReader, policy: LoadPolicy) -> None:
-        self.value = reader.value(policy=policy)
-        reader.close()  # people hold many hits, and a file may be open for each
+    def __init__(self, reader: BlobReader, value: object) -> None:
+        self.value = value
         # Most are asked for nothing but the value: what the blob says besides is read by whoever asks.
         self._reader = reader
 
@@ -187,6 +190,7 @@ class Cache:
         accept: Callable[[Metadata], bool] | None = None,
         refusal: Literal["refused", "expired"] = "refused",
         counts: bool = True,
+        load: Load | None = None,
     ) -> Hit | Miss:
         """Look a call up and load its value: its own entry, else one of a code version accepted for it.
 
@@ -198,16 +202,20 @@ class Cache:
             The reason of such a miss.
         counts
             Whether a miss counts: somebody computes now.
+        load
+            In place of loading the value.
 
         Returns
         -------
         Hit or Miss
             Never an error: an ill store is a miss, and is told once.
         """
-        found = self.get(call.key, accept=accept)
+        found = self.get(call.key, accept=accept, load=load)
         if isinstance(found, Hit):
             return found
-        return self._answer_missed(call, found, refusal, counts, lambda key: self.get(key, accept=accept))
+        return self._answer_missed(
+            call, found, refusal, counts, lambda key: self.get(key, accept=accept, load=load)
+        )
 
     def look_at(
         self,
@@ -268,7 +276,9 @@ class Cache:
 
     # ---- one entry
 
-    def get(self, key: str, *, accept: Callable[[Metadata], bool] | None = None) -> Hit | Miss:
+    def get(
+        self, key: str, *, accept: Callable[[Metadata], bool] | None = None, load: Load | None = None
+    ) -> Hit | Miss:
         """Look a key up and load its value.
 
         Parameters
@@ -277,6 +287,8 @@ class Cache:
             The digest of a call.
         accept
             Told what is known of the entry before its value is loaded; False makes it a miss.
+        load
+            In place of loading the value.
 
         Returns
         -------
@@ -284,7 +296,7 @@ class Cache:
             Never an error: an ill store is a miss, and is told once.
         """
         started = time.perf_counter()
-        found = self._read(key, self._hit, accept)
+        found = self.take(key, load or self.load, accept=accept)
         if isinstance(found, Hit):
             # Loading took time too: what a hit saves is counted net.
             saved = found.seconds - (time.perf_counter() - started)
@@ -313,6 +325,24 @@ class Cache:
         """
         return in_order(ask, items, at_once=max(1, self.store.at_once // callers))
 
+    def take(self, key: str, load: Load, *, accept: Callable[[Metadata], bool] | None = None) -> Hit | Miss:
+        """Look a key up and make something of its blob, without counting a use."""
+        return self._read(key, lambda reader: Hit(reader, load(reader)), accept)
+
+    def load(self, reader: BlobReader) -> object:
+        """Load the value of a blob, and let go of the rest of it.
+
+        Raises
+        ------
+        BlobError, StorageError
+            If it cannot be read.
+        """
+        if reader.size > _COMES_WHOLE:
+            self.store.fetch(blob_path(reader.key), reader.size)
+        value = reader.value(policy=self.settings.load_policy)
+        reader.close()  # people hold many hits, and a file may be open for each
+        return value
+
     def peek(self, key: str, *, accept: Callable[[Metadata], bool] | None = None) -> Metadata | Miss:
         """Look a key up without loading its value and without counting a use."""
         return self._read(key, lambda reader: reader.metadata, accept)
@@ -328,6 +358,7 @@ class Cache:
         drew_random: bool = False,
         function: Callable[..., Any] | None = None,
         summaries: Mapping[str, str] | None = None,
+        raw: bool = False,
     ) -> Metadata | None:
         """Store the value of a call: blob, then row.
 
@@ -347,6 +378,8 @@ class Cache:
             What was called: its sources are kept, once for each code version, unless that is switched off.
         summaries
             A short text of each argument, where the settings ask for that.
+        raw
+            Whether it is stored as it is, unless the settings say how to compress.
 
         Returns
         -------
@@ -358,6 +391,14 @@ class Cache:
         from cachestore.blob import Metadata, encode
         from cachestore.cache.entries import entry_of
 
+        try:
+            value = _loaded(value)
+        except (BlobError, StorageError) as error:
+            self.trouble.tell(
+                f"value of {call.function}", f"A result of {call.function} is not stored.", error
+            )
+            return None
+        encoding, value_digest = _encoding_and_digest(value)
         metadata = Metadata(
             key=call.key,
             function=call.function,
@@ -369,13 +410,15 @@ class Cache:
             creator=self.user,
             python=platform.python_version(),
             parents=tuple(parents),
-            value_digest=_value_digest(value),
+            value_digest=value_digest,
             drew_random=drew_random,
             summaries=dict(summaries or {}),
+            encoding=encoding,
         )
+        compress = False if raw and self.settings.compress is None else self.settings.compress
         try:
             place: Place = "far" if self.store.remote else "near"
-            encoded = encode(value, metadata, compress=self.settings.compress, place=place)
+            encoded = encode(value, metadata, compress=compress, place=place)
         except BlobError as error:
             self.trouble.tell(
                 f"value of {call.function}", f"A result of {call.function} is not stored.", error
@@ -545,11 +588,6 @@ class Cache:
                 return Miss("unreadable")
         return Miss("corrupt")
 
-    def _hit(self, reader: BlobReader) -> Hit:
-        if reader.size > _COMES_WHOLE and reader.key is not None:
-            self.store.fetch(blob_path(reader.key), reader.size)
-        return Hit(reader, self.settings.load_policy)
-
     def _tell_store(self, error: CachestoreError) -> None:
         self.trouble.tell("store", "The store is ill: results are computed, and not shared.", error)
 
@@ -559,14 +597,33 @@ class Cache:
         )
 
 
-def _value_digest(value: object) -> str | None:
+def _loaded(value: object) -> object:
+    """Load an array that is in a store: the entry that it stands for may go before this one does."""
+    import sys
+
+    lazy_array = sys.modules.get("cachestore.cache.lazy_array")
+    if lazy_array is None or not isinstance(value, lazy_array.LazyArray):
+        return value
+    array: object = value[...]
+    return array
+
+
+def _encoding_and_digest(value: object) -> tuple[str | None, str | None]:
+    """Return what stands for a large value in keys, where it is an array, and its digest."""
     # The value is computed already: whatever it answers when it is asked for its size, it is returned and stored.
     try:
         size = getattr(value, "nbytes", None)
-        return digest(value) if isinstance(size, int) and size >= _DIGESTED_FROM else None
+        if not isinstance(size, int) or size < _DIGESTED_FROM:
+            return None, None
+        from cachestore.keys.stand_ins import array_encoding
+
+        encoding = array_encoding(value)
+        if encoding is None or len(encoding) > _LONGEST_ENCODING:
+            return None, digest(value)
+        return encoding.hex(), digest_of(encoding)
     except Exception as error:  # noqa: BLE001
         _logger.info("A value of type %s has no digest: %s", type(value).__name__, error)
-        return None
+        return None, None
 
 
 def _now() -> datetime:

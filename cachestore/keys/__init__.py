@@ -11,7 +11,7 @@ from cachestore.keys.call_key import Arguments, CallKey, call_key, join_parts
 from cachestore.keys.declared import Declared
 from cachestore.keys.differing_parts import differing_parts
 from cachestore.keys.function_identity import FunctionIdentity, identify
-from cachestore.keys.hasher import digest, encode
+from cachestore.keys.hasher import digest, digest_of, encode
 from cachestore.keys.keyed_function import KeyedFunction
 from cachestore.keys.registered import register_digest
 from cachestore.keys.rules import Rules
@@ -30,6 +30,7 @@ __all__ = [
     "configured",
     "differing_parts",
     "digest",
+    "digest_of",
     "encode",
     "identify",
     "join_parts",

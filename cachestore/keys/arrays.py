@@ -24,7 +24,8 @@ from cachestore.keys.walk import Encoder, Refusal, Walk
 if TYPE_CHECKING:
     import numpy
 
-_SMALL = 1 << 16
+# Larger arrays are worth remembering within a walk, and stand in a key by a digest.
+SMALL_ARRAY = 1 << 16
 # How many bits the numbers have that fill ten of their sixteen bytes.
 _EXTENDED = 63
 # Views are copied in blocks that caches hold; larger ones some blocks ahead, by half of the cores, while the others
@@ -44,7 +45,7 @@ def find_encoder(cls: type) -> Encoder | None:
         return None
     if not _NUMBERS:
         numbers = {dtype.type: _number(dtype) for dtype in map(numpy.dtype, _KINDS.split())}
-        enter_small({**numbers, numpy.ndarray: _plain_array, numpy.memmap: _plain_array})
+        enter_small({**numbers, numpy.ndarray: plain_array, numpy.memmap: plain_array})
         # Last: another thread that sees them must see the others.
         _NUMBERS.update(numbers)
     rules: tuple[tuple[type, Encoder], ...] = (
@@ -96,11 +97,11 @@ def _number(dtype: Any) -> Callable[[Any], Marker]:
 
 
 def _array(walk: Walk, value: numpy.ndarray[Any, Any]) -> bytes:
-    marker = _plain_array(value, sys.maxsize)
+    marker = plain_array(value, sys.maxsize)
     return _objects(walk, value) if marker is None else encode_marker(marker)
 
 
-def _plain_array(value: Any, most: int = _SMALL) -> Marker | None:
+def plain_array(value: Any, most: int = SMALL_ARRAY) -> Marker | None:
     """Lay out an array that is made of bytes alone, by its head, its shape and the bytes; None is for others.
 
     None is for larger ones too: they are worth remembering.
@@ -119,7 +120,7 @@ def _plain_array(value: Any, most: int = _SMALL) -> Marker | None:
         value = value.T
     shape = value.shape
     size = value.nbytes if counting is None else value.size * counting.dense.itemsize
-    if size > _SMALL:
+    if size > SMALL_ARRAY:
         return head, shape, (_digest(value, counting),)
     data = (value if counting is None else counting.of(value)).tobytes()
     return head, shape, data if size <= LONG_BYTES else (blake3(data).digest(),)

@@ -154,6 +154,7 @@ def _choose(cls: type) -> Encoder:
         queries,
         search_trees,
         sparse,
+        stand_ins,
         standard,
         tensors,
         typing_forms,
@@ -170,6 +171,7 @@ def _choose(cls: type) -> Encoder:
             return FUNCTIONS[base] if base is ModuleType else standard.derived(FUNCTIONS[base], base)
     # The first that knows a type has its rule.
     for kind in (
+        stand_ins,
         standard,
         typing_forms,
         arrays,

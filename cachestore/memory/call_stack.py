@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import TYPE_CHECKING
@@ -31,3 +32,13 @@ def note(used: Hit | Metadata) -> None:
     stack = _computing.get()
     if stack:
         stack[-1][used.key] = Parent(used.key, used.value_digest)
+
+
+def note_arguments(values: Iterable[object]) -> None:
+    """Say that the call being computed uses the stored arrays among its arguments: they come from entries."""
+    lazy_array = sys.modules.get("cachestore.cache.lazy_array")
+    if lazy_array is None:
+        return  # then there are none
+    for value in values:
+        if isinstance(value, lazy_array.LazyArray):
+            note(value)

@@ -18,7 +18,7 @@ from cachestore.cache import Cache, CallKey, Hit, Miss, Parent
 from cachestore.errors import CachestoreWarning, KeyingError
 from cachestore.keys import Declared, FunctionIdentity, KeyedFunction
 from cachestore.memory import call_stack
-from cachestore.memory.results import MemorizedResult, NotMemorizedResult
+from cachestore.memory.results import MemorizedResult, NotMemorizedResult, mapping
 from cachestore.memory.validation import ValidationCallback, joblib_metadata
 
 if TYPE_CHECKING:
@@ -98,6 +98,10 @@ class MemorizedFunc:
     check_arguments
         Whether arguments are digested again after a computation: a result of a function that changed them is not
         stored. None leaves it to the settings.
+    mmap_mode
+        How large arrays are mapped from files; None loads them.
+    lazy
+        Whether results that are arrays stay in the store.
     """
 
     def __init__(
@@ -110,6 +114,8 @@ class MemorizedFunc:
         cache_validation_callback: ValidationCallback | None = None,
         declared: Declared | None = None,
         check_arguments: bool | None = None,
+        mmap_mode: str | None = None,
+        lazy: bool = False,
     ) -> None:
         # First, as it copies the attributes of the function too. Objects like ufuncs lack some of what is copied.
         with suppress(AttributeError, TypeError):
@@ -121,6 +127,8 @@ class MemorizedFunc:
         self._verbose = verbose
         self.declared = Declared() if declared is None else declared
         self._check_arguments = check_arguments
+        self.mmap_mode = mmap_mode
+        self.lazy = lazy
         self._keyed = self._key_function(None)
 
     # ---- joblib's methods
@@ -131,7 +139,7 @@ class MemorizedFunc:
         found = self._load(call, args, kwargs)
         if isinstance(found, Hit):
             return found.value
-        return self._compute(call, args, kwargs)[0]
+        return self._as_hit(*self._compute(call, args, kwargs))
 
     def call_and_shelve(self, *args: Any, **kwargs: Any) -> Any:
         """Return a reference to the result, computed if need be.
@@ -145,13 +153,13 @@ class MemorizedFunc:
         found = self._peek(call, args, kwargs, counts=True)
         if not isinstance(found, Miss):
             call_stack.note(found)
-            return MemorizedResult(self.store_backend, found)
+            return MemorizedResult(self.store_backend, found, mmap_mode=self.mmap_mode)
         return self._shelved(*self._compute(call, args, kwargs))
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute, store and return `(value, metadata)`, whatever is stored already."""
         value, metadata = self._compute(self.call_key(*args, **kwargs), args, kwargs)
-        return value, self._told(metadata, args, kwargs)
+        return self._as_hit(value, metadata), self._told(metadata, args, kwargs)
 
     def check_call_in_cache(self, *args: Any, **kwargs: Any) -> bool:
         """Say whether a call would be answered from the cache, without loading the answer."""
@@ -275,7 +283,9 @@ class MemorizedFunc:
 
     def _load(self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = True) -> Hit | Miss:
         started = time.perf_counter()
-        found = self.store_backend.look_up(call, counts=counts, **self._validation(args, kwargs))
+        found = self.store_backend.look_up(
+            call, counts=counts, load=self._loading(), **self._validation(args, kwargs)
+        )
         if isinstance(found, Hit):
             call_stack.note(found)
             if self._verbose > 4:
@@ -284,6 +294,22 @@ class MemorizedFunc:
 
     def _peek(self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = False) -> Metadata | Miss:
         return self.store_backend.look_at(call, counts=counts, **self._validation(args, kwargs))
+
+    def _loading(self) -> Callable[[Any], object] | None:
+        """Say what a hit makes of a blob, where it is not the value in memory."""
+        if self.lazy:
+            from cachestore.cache.lazy_array import load_lazily
+
+            return functools.partial(load_lazily, self.store_backend)
+        return mapping(self.store_backend, self.mmap_mode)
+
+    def _as_hit(self, value: Any, metadata: Metadata | None) -> Any:
+        """Return what was computed as a hit will give it, so that the first call is like all others."""
+        load = None if metadata is None else self._loading()
+        if metadata is None or load is None:
+            return value
+        found = self.store_backend.take(metadata.key, load)
+        return value if isinstance(found, Miss) else found.value
 
     def _validation(self, args: Any, kwargs: Any) -> dict[str, Any]:
         """Say how a cache is to ask the callback, if there is one."""
@@ -306,6 +332,7 @@ class MemorizedFunc:
         summaries = self._summaries(args, kwargs)
         started_at, started = datetime.now(UTC), time.perf_counter()
         with call_stack.computing() as used:
+            call_stack.note_arguments((*args, *kwargs.values()))
             value = self.func(*args, **kwargs)
         seconds = time.perf_counter() - started
         return value, self._store(call, value, started_at, seconds, used.values(), summaries, args, kwargs)
@@ -338,6 +365,7 @@ class MemorizedFunc:
                 parents=parents,
                 function=self.func,
                 summaries=summaries,
+                raw=self.mmap_mode is not None,
             )
         if metadata is not None:
             call_stack.note(metadata)
@@ -360,9 +388,9 @@ class MemorizedFunc:
         return bool(changed)
 
     def _shelved(self, value: Any, metadata: Metadata | None) -> MemorizedResult | NotMemorizedResult:
-        return (
-            NotMemorizedResult(value) if metadata is None else MemorizedResult(self.store_backend, metadata)
-        )
+        if metadata is None:
+            return NotMemorizedResult(value)
+        return MemorizedResult(self.store_backend, metadata, mmap_mode=self.mmap_mode)
 
     def _print_call(self, args: Any, kwargs: Any) -> None:
         if self._verbose > 0:
@@ -387,7 +415,7 @@ class AsyncMemorizedFunc(MemorizedFunc):
         found = self._load(call, args, kwargs)
         if isinstance(found, Hit):
             return found.value
-        return (await self._await(call, args, kwargs))[0]
+        return self._as_hit(*await self._await(call, args, kwargs))
 
     async def call_and_shelve(self, *args: Any, **kwargs: Any) -> Any:
         """Return a reference to the result, awaited if need be."""
@@ -395,19 +423,20 @@ class AsyncMemorizedFunc(MemorizedFunc):
         found = self._peek(call, args, kwargs, counts=True)
         if not isinstance(found, Miss):
             call_stack.note(found)
-            return MemorizedResult(self.store_backend, found)
+            return MemorizedResult(self.store_backend, found, mmap_mode=self.mmap_mode)
         return self._shelved(*await self._await(call, args, kwargs))
 
     async def call(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         """Await, store and return `(value, metadata)`, whatever is stored already."""
         value, metadata = await self._await(self.call_key(*args, **kwargs), args, kwargs)
-        return value, self._told(metadata, args, kwargs)
+        return self._as_hit(value, metadata), self._told(metadata, args, kwargs)
 
     async def _await(self, call: CallKey, args: Any, kwargs: Any) -> tuple[Any, Metadata | None]:
         self._print_call(args, kwargs)
         summaries = self._summaries(args, kwargs)
         started_at, started = datetime.now(UTC), time.perf_counter()
         with call_stack.computing() as used:
+            call_stack.note_arguments((*args, *kwargs.values()))
             value = await self.func(*args, **kwargs)
         seconds = time.perf_counter() - started
         return value, self._store(call, value, started_at, seconds, used.values(), summaries, args, kwargs)

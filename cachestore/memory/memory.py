@@ -40,7 +40,9 @@ class Memory:
     backend
         Kept for joblib's sake: `"local"` or `"cachestore"`.
     mmap_mode
-        Kept for joblib's sake: results are loaded into memory.
+        Gives arrays as files in memory instead of loading them: `"r"` read-only, `"c"` so that what is written to them
+        stays in this process. A stored result is never edited, so `"r+"` and `"w+"` mean `"c"`. Results are then stored
+        raw, unless `compress` is given.
     compress
         None looks at the data; False or 0 stores raw; True, a level of 1 to 9, a codec (`"zstd"`) or both
         (`("zstd", 5)`) ask for compression.
@@ -90,7 +92,8 @@ class Memory:
             raise TypeError(
                 f"Unknown location {location} or backend {backend}. Leave the backend out: the location decides."
             )
-        _mention_mmap_mode(mmap_mode)
+        if _checked_mode(mmap_mode) is not None and compress:
+            warnings.warn("Compressed results cannot be memmapped", UserWarning, stacklevel=2)
         self.backend = backend
         self.backend_options = dict(backend_options or {})
         self.mmap_mode = mmap_mode
@@ -144,6 +147,7 @@ class Memory:
         ignore_globals: Iterable[str] = (),
         key: Mapping[str, Callable[[Any], object]] | None = None,
         check_arguments: bool | None = None,
+        lazy: bool = False,
     ) -> Any:
         """Have the calls of a function computed once; also a decorator, with or without arguments.
 
@@ -156,7 +160,7 @@ class Memory:
         verbose
             In place of the Memory's.
         mmap_mode
-            Kept for joblib's sake.
+            In place of the Memory's; None loads results.
         cache_validation_callback
             Told of each entry found; where it returns a false value, the entry is computed again.
         version
@@ -173,6 +177,9 @@ class Memory:
         check_arguments
             Whether arguments are digested again after a computation, to find functions that change theirs: their
             results are not stored. None leaves it to the setting.
+        lazy
+            Whether a result that is an array stays in the store: calls return a `LazyArray`, and a slice of it fetches
+            what holds it. Any other result comes as it is, and so does one that could not be stored.
 
         Returns
         -------
@@ -189,19 +196,25 @@ class Memory:
             raise ValueError(
                 f"cache_validation_callback needs to be callable. Got {cache_validation_callback}."
             )
-        _mention_mmap_mode(mmap_mode or None)
+        if lazy and mmap_mode:
+            raise ValueError(
+                f"A result is either lazy or mapped. Leave out lazy, or mmap_mode={mmap_mode!r}."
+            )
         if func is None:
             return functools.partial(
                 self.cache,
                 ignore=ignore,
                 verbose=verbose,
+                mmap_mode=mmap_mode,
                 cache_validation_callback=cache_validation_callback,
                 version=version,
                 depends_on=declared.depends_on,
                 ignore_globals=declared.ignore_globals,
                 key=key,
                 check_arguments=check_arguments,
+                lazy=lazy,
             )
+        mode = self.mmap_mode if mmap_mode is False else _checked_mode(mmap_mode)
         if isinstance(func, MemorizedFunc | NotMemorizedFunc):
             func = func.func
         if self.store_backend is None:
@@ -216,6 +229,8 @@ class Memory:
             cache_validation_callback=cache_validation_callback,
             declared=declared,
             check_arguments=check_arguments,
+            mmap_mode=None if lazy else mode,
+            lazy=lazy,
         )
 
     def clear(self, warn: bool = True, *, everyone: bool = False) -> None:
@@ -339,13 +354,23 @@ class Memory:
         return "cachestore.Memory"
 
 
-def _mention_mmap_mode(mmap_mode: str | None) -> None:
-    if mmap_mode is not None:
+def _checked_mode(mmap_mode: str | None) -> str | None:
+    if mmap_mode is None:
+        return None
+    from cachestore.cache.mapping import MMAP_MODES
+
+    if mmap_mode not in MMAP_MODES:
+        raise ValueError(
+            f"mmap_mode is {mmap_mode!r}. Give one of {', '.join(map(repr, MMAP_MODES))}, or None."
+        )
+    if mmap_mode in ("r+", "w+"):
         warnings.warn(
-            f"mmap_mode={mmap_mode!r} is not followed: results are loaded into memory.",
+            f"mmap_mode={mmap_mode!r} means 'c' here: a stored result is never edited, so what is written to it stays "
+            "in this process.",
             CachestoreWarning,
             stacklevel=3,
         )
+    return mmap_mode
 
 
 def open_memory(

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from cachestore.cache import Cache, Miss
+from cachestore.errors import BlobError
 from cachestore.memory.validation import joblib_metadata
 
 if TYPE_CHECKING:
+    import numpy
+
     from cachestore.cache import Metadata
+    from cachestore.cache.lazy_array import LazyArray
 
 
 class MemorizedResult:
@@ -29,8 +35,9 @@ class MemorizedResult:
         The keys of the entries that were used to make the value.
     """
 
-    def __init__(self, cache: Cache, metadata: Metadata) -> None:
+    def __init__(self, cache: Cache, metadata: Metadata, *, mmap_mode: str | None = None) -> None:
         self.store_backend = cache
+        self.mmap_mode = mmap_mode
         self.key = metadata.key
         self.func_id = metadata.function
         self.duration = metadata.seconds
@@ -56,7 +63,28 @@ class MemorizedResult:
         KeyError
             If it is not there any more, or cannot be read.
         """
-        found = self.store_backend.get(self.key)
+        return self._load(mapping(self.store_backend, self.mmap_mode))
+
+    @property
+    def array(self) -> LazyArray:
+        """The value, an array, without loading it: a slice of it fetches what holds it.
+
+        Raises
+        ------
+        KeyError
+            If it is not there any more, or cannot be read.
+        BlobError
+            If it is no array.
+        """
+        from cachestore.cache.lazy_array import LazyArray, load_lazily
+
+        value = self._load(partial(load_lazily, self.store_backend))
+        if not isinstance(value, LazyArray):
+            raise _no_array(self.func_id, value)
+        return value
+
+    def _load(self, load: Callable[[Any], object] | None) -> Any:
+        found = self.store_backend.get(self.key, load=load)
         if isinstance(found, Miss):
             raise KeyError(
                 f"The result {self.key[:12]} of {self.func_id} cannot be loaded from {self.store_backend.location}: "
@@ -97,6 +125,24 @@ class NotMemorizedResult:
             return self.value
         raise KeyError("No value stored.")
 
+    @property
+    def array(self) -> numpy.ndarray[Any, Any]:
+        """The value, an array.
+
+        Raises
+        ------
+        KeyError
+            If it was cleared.
+        BlobError
+            If it is no array.
+        """
+        import numpy
+
+        value = self.get()
+        if not isinstance(value, numpy.ndarray):
+            raise _no_array("the function", value)
+        return value
+
     def clear(self) -> None:
         """Let go of the value."""
         self.valid = False
@@ -116,3 +162,19 @@ class NotMemorizedResult:
         """Restore what the slots held."""
         self.valid = state["valid"]
         self.value = state["value"]
+
+
+def mapping(cache: Cache, mmap_mode: str | None) -> Callable[[Any], object] | None:
+    """Return what maps results into memory; None where they are loaded."""
+    if mmap_mode is None:
+        return None
+    from cachestore.cache.mapping import load_mapped
+
+    return partial(load_mapped, cache, mode=mmap_mode)
+
+
+def _no_array(function: str, value: object) -> BlobError:
+    return BlobError(
+        f"The result of {function} is no array that can be sliced in the store but a {type(value).__qualname__}. "
+        "Load it with get()."
+    )

@@ -134,6 +134,10 @@ class FsspecStore:
     def fetch(self, path: str, size: int) -> None:
         """Do nothing: there is no copy to be made."""
 
+    def keep_near(self, path: str, parts: Iterable[bytes | memoryview], size: int) -> bool:
+        """Return False: there is nothing nearer."""
+        return False
+
     def distrust(self, path: str) -> None:
         """Do nothing: there is no copy that could be damaged."""
 

@@ -72,6 +72,10 @@ class GuardedStore:
         """Tell the inner store."""
         self._guard(lambda: self._inner.fetch(path, size))
 
+    def keep_near(self, path: str, parts: Iterable[bytes | memoryview], size: int) -> bool:
+        """Return False: there is nothing nearer."""
+        return False
+
     def distrust(self, path: str) -> None:
         """Tell the inner store."""
         self._inner.distrust(path)

@@ -71,6 +71,10 @@ class LocalStore:
     def fetch(self, path: str, size: int) -> None:
         """Do nothing: all is here."""
 
+    def keep_near(self, path: str, parts: Iterable[bytes | memoryview], size: int) -> bool:
+        """Return False: there is nothing nearer."""
+        return False
+
     def distrust(self, path: str) -> None:
         """Do nothing: there is no copy that could be damaged."""
 

@@ -169,6 +169,19 @@ class ObjectStore(Protocol):
             If the store does not answer, or refuses.
         """
 
+    def keep_near(self, path: str, parts: Iterable[bytes | memoryview], size: int) -> bool:
+        """Keep another form of an object near, in place of its copy; False where nothing of it is kept near.
+
+        Parameters
+        ----------
+        path
+            Where the object lies.
+        parts
+            The other form; not iterated over where it is not kept.
+        size
+            About how many bytes it has.
+        """
+
     def distrust(self, path: str) -> None:
         """Learn that what was read here is damaged; a near copy of it goes, and the next read asks further away."""
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from typing import BinaryIO
 
 from cachestore.errors import StorageError
 from cachestore.in_order import processors
@@ -23,11 +24,12 @@ class OpenedFile:
     # Asking again costs next to nothing here, and what is asked for in vain costs a copy.
     suffix_length = 64 * 2**10
 
-    __slots__ = ("_failure", "_file")
+    __slots__ = ("_failure", "_file", "_path")
 
     def __init__(self, path: str, failure: Callable[[OSError], StorageError]) -> None:
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._failure = failure
+        self._path = path
 
     def __del__(self) -> None:
         """Close the file."""
@@ -75,6 +77,13 @@ class OpenedFile:
         except OSError as error:
             raise self._failure(error) from error
         return position - start
+
+    def stream(self) -> BinaryIO:
+        """Open the same file once more, to be mapped into memory; its name is what it was."""
+        try:
+            return open(self._path, "rb", buffering=0, opener=lambda *_: os.dup(self._file))
+        except OSError as error:
+            raise self._failure(error) from error
 
 
 # Buffers that one system call takes.

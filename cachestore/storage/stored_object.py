@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Final, Protocol
 
 if TYPE_CHECKING:
     from cachestore.storage.object_store import ObjectStore
@@ -38,6 +38,12 @@ class StoredObject(Protocol):
 
     def read_into(self, start: int, outs: Sequence[memoryview]) -> int:
         """Fill `outs`, one after the other, with the bytes from `start` on; return how many there were."""
+
+    def stream(self) -> BinaryIO | None:
+        """Open the file that the object is once more, to be mapped into memory; None where it is no file.
+
+        It is the same file, whatever is put under its name meanwhile.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +82,9 @@ class RangedObject:
     def read_into(self, start: int, outs: Sequence[memoryview]) -> int:
         """Fill `outs`, one after the other, with the bytes from `start` on; return how many there were."""
         return scatter(self.range(start, start + sum(out.nbytes for out in outs)), outs)
+
+    def stream(self) -> None:
+        """Return None: it is no file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +125,9 @@ class HeldObject:
     def read_into(self, start: int, outs: Sequence[memoryview]) -> int:
         """Fill `outs`, one after the other, with the bytes from `start` on; return how many there were."""
         return scatter(self.range(start, start + sum(out.nbytes for out in outs)), outs)
+
+    def stream(self) -> None:
+        """Return None: it is no file."""
 
 
 def scatter(data: bytes, outs: Sequence[memoryview]) -> int:

@@ -192,6 +192,24 @@ class TieredStore:
             raise
         copy.finish()
 
+    def keep_near(self, path: str, parts: Iterable[bytes | memoryview], size: int) -> bool:
+        """Keep another form of a blob near, in place of its copy, unless it is larger than what is kept."""
+        if key_of(path) is None or size > self._near.largest:
+            return False
+        copy = self._near.begin(path)
+        try:
+            for part in parts if copy.open else ():
+                copy.write(part)
+                if not copy.open:
+                    break
+        except BaseException:
+            copy.abandon()
+            raise
+        if not copy.open:
+            return False  # the copy that is there stays: it is of the same object
+        copy.finish()
+        return True
+
     def distrust(self, path: str) -> None:
         """Remove the copy of an object that its reader found damaged; the next read asks the far store."""
         if key_of(path) is not None:

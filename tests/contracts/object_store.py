@@ -37,6 +37,27 @@ class ObjectStoreContract:
         assert store.get(blob_path(KEY)) == data
         assert store.get_suffix(blob_path(KEY), 2**20) == data[-(2**20) :]
 
+    def test_a_file_is_opened_once_more_where_it_is_one(self, store):
+        store.put(blob_path(KEY), [b"old bytes"])
+        opened = store.open(blob_path(KEY))
+        stream = opened.stream()
+        store.put(blob_path(KEY), [b"others"])
+        if stream is not None:
+            with stream:
+                assert stream.read() == b"old bytes"
+            assert opened.suffix(5) == b"bytes"
+
+    def test_another_form_is_kept_near_or_not_at_all(self, store):
+        store.put(blob_path(KEY), [b"the object"])
+        taken = []
+        form = (taken.append(part) or part for part in (b"another ", memoryview(b"form")))
+        if store.keep_near(blob_path(KEY), form, 12):
+            assert store.get(blob_path(KEY)) == b"another form"
+            assert store.open(blob_path(KEY)).stream() is not None
+        else:
+            assert not taken
+            assert store.get(blob_path(KEY)) == b"the object"
+
     def test_a_put_without_parts_is_an_empty_object(self, store):
         store.put("marks/empty", [])
         assert store.get("marks/empty") == b""

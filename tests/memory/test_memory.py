@@ -85,12 +85,29 @@ def test_an_unknown_backend_is_refused_as_joblib_does(tmp_path):
         Memory(str(tmp_path), backend="unknown")
 
 
-def test_mmap_mode_is_not_followed_and_says_so(tmp_path):
-    with pytest.warns(CachestoreWarning, match="mmap_mode"):
-        Memory(tmp_path, mmap_mode="r")
-    with pytest.warns(CachestoreWarning, match="mmap_mode") as told:
-        Memory(tmp_path, verbose=0).cache(mmap_mode="r")(abs)
+def test_an_mmap_mode_without_a_meaning_is_refused(tmp_path):
+    with pytest.raises(ValueError, match="mmap_mode is 'x'"):
+        Memory(tmp_path, mmap_mode="x")
+    with pytest.raises(ValueError, match="mmap_mode is 'x'"):
+        Memory(tmp_path, verbose=0).cache(abs, mmap_mode="x")
+    with pytest.raises(ValueError, match="either lazy or mapped"):
+        Memory(tmp_path, verbose=0).cache(abs, mmap_mode="r", lazy=True)
+
+
+@pytest.mark.parametrize("mode", ["r+", "w+"])
+def test_a_mode_that_would_edit_results_is_private_and_says_so_once(tmp_path, mode):
+    with pytest.warns(CachestoreWarning, match="means 'c'") as told:
+        memory = Memory(tmp_path, mmap_mode=mode, verbose=0)
+        memory.cache(abs)
+    assert [warning.filename for warning in told] == [__file__]
+    with pytest.warns(CachestoreWarning, match="means 'c'") as told:
+        Memory(tmp_path, verbose=0).cache(mmap_mode=mode)(abs)
     assert len(told) == 1
+
+
+def test_compressed_results_cannot_be_mapped_as_joblib_says(tmp_path):
+    with pytest.warns(UserWarning, match="Compressed results cannot be memmapped"):
+        Memory(tmp_path, mmap_mode="r", compress=True)
 
 
 # ---- everyday use

@@ -273,6 +273,32 @@ def test_what_is_fetched_is_near_whole(open_tiered, far, size):
     assert len(far.asked) == asked
 
 
+@pytest.mark.parametrize("write_behind", [True, False])
+def test_another_form_stays_near_and_the_far_store_gets_what_was_put(open_tiered, far, write_behind):
+    store = open_tiered(write_behind=write_behind)
+    store.put(BLOB, [b"as it was put"])
+    assert store.keep_near(BLOB, [b"another ", b"form"], 12)
+    store.flush()
+    assert far.inner.get(BLOB) == b"as it was put"
+    assert open_tiered().get(BLOB) == b"another form"
+
+
+def test_another_form_that_fails_or_is_too_large_leaves_the_copy_alone(open_tiered, far):
+    store = open_tiered(limit=4000)
+    store.put(BLOB, [b"as it was put"])
+
+    def failing():
+        yield b"some"
+        raise StorageError("The far store is ill.")
+
+    with pytest.raises(StorageError, match="ill"):
+        store.keep_near(BLOB, failing(), 12)
+    assert not store.keep_near(BLOB, failing(), 1001)  # not even begun
+    assert not store.keep_near(BLOB, [bytes(1001)], 12)
+    assert not store.keep_near("marks/a", failing(), 12)
+    assert store.file(BLOB).read_bytes() == b"as it was put"
+
+
 def test_what_is_absent_cannot_be_fetched(open_tiered, tmp_path):
     with pytest.raises(ObjectNotFound):
         open_tiered().fetch(BLOB, 5)
