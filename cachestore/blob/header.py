@@ -104,14 +104,14 @@ class Trailer(NamedTuple):
                 "no blob; recompute the value."
             )
         raw = tail[-TRAILER_LENGTH:]
-        check, _, end_magic = _CHECK.unpack_from(raw, _TRAILER.size)
+        check, zero, end_magic = _CHECK.unpack_from(raw, _TRAILER.size)
         if end_magic != _END_MAGIC:
             raise CorruptBlob(
                 f"The object ends in {end_magic!r} instead of a blob's end mark. "
                 "It was cut off, or is no blob; recompute the value."
             )
         # Before any of its numbers is believed: else a flipped bit would read as "written by a later one".
-        if check != crc32(raw[: _TRAILER.size]):
+        if zero or check != crc32(raw[: _TRAILER.size]):
             raise CorruptBlob("The blob's trailer is damaged: its check does not match. Recompute the value.")
         trailer = cls._make(_TRAILER.unpack_from(raw))
         if trailer.format != FORMAT or trailer.must_understand & ~_UNDERSTOOD:

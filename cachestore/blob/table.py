@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from struct import Struct
 from typing import Final, NamedTuple
 
@@ -126,12 +127,15 @@ class Table(NamedTuple):
         """
         if len(raw) < _HEAD.size:
             raise CorruptBlob(f"The blob's table has {len(raw)} bytes, too few. Recompute the value.")
-        *head, frame_count, chunk_count = _HEAD.unpack_from(raw)
+        *fields, frame_count, chunk_count = _HEAD.unpack_from(raw)
         if table_size(frame_count, chunk_count) != len(raw):
             raise CorruptBlob(
                 f"The blob's table of {len(raw)} bytes declares {frame_count} frames and {chunk_count} "
                 "chunks, which does not add up. Recompute the value."
             )
+        head = Head._make(fields)
+        if not isfinite(head.seconds):
+            raise CorruptBlob(f"The blob's computation took {head.seconds} seconds. Recompute the value.")
         frames = []
         end, at = start, table_size(frame_count, 0)
         for number in range(1, frame_count + 1):
@@ -153,7 +157,7 @@ class Table(NamedTuple):
                 f"The blob's {frame_count} frames end at byte {end}, its metadata begin at byte {stop}: "
                 "this does not add up. Recompute the value."
             )
-        return cls(Head._make(head), frames)
+        return cls(head, frames)
 
 
 def _check_chunks(frame: Frame, end: int) -> int:
