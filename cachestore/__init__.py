@@ -11,6 +11,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from cachestore.cache import dump as dump
     from cachestore.cache import load as load
+    from cachestore.cache import register_serializer as register_serializer
     from cachestore.errors import BlobError as BlobError
     from cachestore.errors import CachestoreError as CachestoreError
     from cachestore.errors import CachestoreWarning as CachestoreWarning
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from cachestore.parallel import register as register
 
 _HOMES = {
-    "cachestore.cache": ("dump", "load"),
+    "cachestore.cache": ("dump", "load", "register_serializer"),
     "cachestore.errors": (
         "BlobError",
         "CachestoreError",

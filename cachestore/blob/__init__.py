@@ -8,6 +8,17 @@ Never touches a store, a clock or an index, and never unpickles what has not bee
 from cachestore.blob.codecs import Place, codec_chooser
 from cachestore.blob.metadata import Metadata, Parent
 from cachestore.blob.reader import BlobReader, Source
+from cachestore.blob.serializers import register_serializer
 from cachestore.blob.writer import Encoded, encode
 
-__all__ = ["BlobReader", "Encoded", "Metadata", "Parent", "Place", "Source", "codec_chooser", "encode"]
+__all__ = [
+    "BlobReader",
+    "Encoded",
+    "Metadata",
+    "Parent",
+    "Place",
+    "Source",
+    "codec_chooser",
+    "encode",
+    "register_serializer",
+]

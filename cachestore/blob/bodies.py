@@ -1,25 +1,107 @@
-from enum import IntEnum
-from typing import Literal, NamedTuple
+"""Values to bodies and back: which kind is chosen for which type, and what may be read."""
 
-from cachestore.blob.pickling import pickle_value, unpickle_value
+from __future__ import annotations
 
-LoadPolicy = Literal["any", "data"]
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from cachestore.blob.body import Body, BodyKind, Buffer
+from cachestore.blob.plain_body import plain_body, plain_value
+from cachestore.errors import BlobError, CorruptBlob
+from cachestore.settings.settings import LoadPolicy
+
+__all__ = ["Body", "BodyKind", "Buffer", "LoadPolicy", "body_of", "value_of"]
+
+# Packages whose values have a kind of their own. A value of theirs can only be where they are loaded.
+_FRAMES = frozenset({"pandas", "polars", "pyarrow"})
 
 
-class BodyKind(IntEnum):
-    PICKLE = 0
+def body_of(value: object) -> Body:
+    """Write a value: as plain data where its type says how, else as a pickle.
 
+    Raises
+    ------
+    BlobError
+        If nothing can.
 
-class Body(NamedTuple):
-    kind: int
-    raw: memoryview
-    buffers: list
+    Examples
+    --------
+    >>> body_of([1, 2]).kind, body_of(1j).kind
+    (<BodyKind.PLAIN: 3>, <BodyKind.PICKLE: 0>)
+    """
+    body = plain_body(value) or _body_by_type(value)
+    if body is not None:
+        return body
+    from cachestore.blob.pickling import pickle_value
 
-
-def body_of(value):
     raw, buffers = pickle_value(value)
-    return Body(0, raw, buffers)
+    return Body(BodyKind.PICKLE, raw, buffers)
 
 
-def value_of(kind, raw, buffers, *, policy):
+def _body_by_type(value: object) -> Body | None:
+    kind = type(value)
+    if "cachestore.blob.serializers" in sys.modules:
+        from cachestore.blob.serializers import registered_body
+
+        body = registered_body(value)
+        if body is not None:
+            return body
+    package = str(kind.__module__).partition(".")[0]
+    if package not in sys.modules:
+        return None
+    if package == "numpy":
+        from cachestore.blob.array_body import array_body
+
+        return array_body(value)
+    if package in _FRAMES:
+        from cachestore.blob.arrow_body import arrow_body
+
+        return arrow_body(value)
+    return None
+
+
+def value_of(kind: int, raw: memoryview, buffers: Sequence[Any], *, policy: LoadPolicy = "any") -> object:
+    """Return the value that `body_of` was given.
+
+    Parameters
+    ----------
+    kind
+        The number of the kind of body.
+    raw, buffers
+        Its bytes, all of which have been checked. The value may live in the memory of the buffers, and can be
+        written to where they can.
+    policy
+        `data` never unpickles, and never imports pickle.
+
+    Raises
+    ------
+    CorruptBlob
+        If there is no such kind, or it did not write this.
+    BlobError
+        If the value cannot be read here: its package or class has gone, or the policy forbids it.
+    """
+    if kind == BodyKind.PLAIN:
+        return plain_value(raw, buffers)
+    if kind == BodyKind.ARRAY:
+        from cachestore.blob.array_body import array_value
+
+        return array_value(raw, buffers)
+    if kind == BodyKind.ARROW:
+        from cachestore.blob.arrow_body import arrow_value
+
+        return arrow_value(raw, buffers)
+    if kind == BodyKind.REGISTERED:
+        from cachestore.blob.serializers import registered_value
+
+        return registered_value(raw, buffers)
+    if kind != BodyKind.PICKLE:
+        raise CorruptBlob(f"A value is of kind {kind}, which there is not. Recompute the value.")
+    if policy != "any":
+        raise BlobError(
+            f"The value is a pickle, and load_policy={policy!r} reads data only. "
+            "Set load_policy='any' where you trust everyone who writes to the store, or recompute the value."
+        )
+    from cachestore.blob.pickling import unpickle_value
+
     return unpickle_value(raw, buffers)

@@ -7,8 +7,9 @@ import pickle
 import sys
 from collections.abc import Callable, Iterable
 from copyreg import dispatch_table
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
+from cachestore.blob.body import Buffer
 from cachestore.errors import BlobError
 
 if TYPE_CHECKING:
@@ -18,21 +19,6 @@ if TYPE_CHECKING:
 OUT_OF_BAND: Final = 16 * 2**10
 
 _PROTOCOL: Final = 5
-
-
-class Buffer(NamedTuple):
-    """Holds memory that a pickle refers to.
-
-    Parameters
-    ----------
-    raw
-        Its bytes, not copied: whoever changes the value changes them too.
-    item_size
-        The bytes of one number in it.
-    """
-
-    raw: memoryview
-    item_size: int
 
 
 def pickle_value(value: object) -> tuple[memoryview, list[Buffer]]:

@@ -8,7 +8,7 @@ May import every room below it; only this room may import `blob`, `storage` and 
 Never raises inside a memorised call because a store or an index is ill: it says so once and goes on without.
 """
 
-from cachestore.blob import Metadata, Parent
+from cachestore.blob import Metadata, Parent, register_serializer
 from cachestore.cache.cache import Cache, Hit, Miss
 from cachestore.cache.opening import absolute, located, open_cache, open_settled, opened
 from cachestore.cache.persistence import dump, load
@@ -28,4 +28,5 @@ __all__ = [
     "open_cache",
     "open_settled",
     "opened",
+    "register_serializer",
 ]

@@ -6,7 +6,7 @@ import re
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Final, Literal
 
 from cachestore.errors import SettingsError
 
@@ -33,6 +33,9 @@ _PUBLIC_QUERY = frozenset(
 )  # fmt: skip
 
 PACKAGE_VERSIONS = ("exact", "minor", "ignore")
+
+LoadPolicy = Literal["any", "data"]
+LOAD_POLICIES: Final[tuple[LoadPolicy, ...]] = ("any", "data")
 
 Compress = bool | int | str | tuple[str, int] | None
 
@@ -74,6 +77,8 @@ class Settings:
     check_arguments
         Whether arguments are digested again after each call, so that functions that change theirs are found; None
         does so in Python's development mode (`python -X dev`).
+    load_policy
+        What is read from stores: `any` value, or `data` only, which never unpickles.
     """
 
     location: str | None = None
@@ -90,6 +95,7 @@ class Settings:
     package_versions: str | Mapping[str, str] = "minor"
     project: str | None = None
     check_arguments: bool | None = None
+    load_policy: LoadPolicy = "any"
 
     def __post_init__(self) -> None:
         """Refuse values without a meaning at once."""
@@ -115,6 +121,8 @@ class Settings:
         self._check_package_versions()
         if self.check_arguments not in (True, False, None):
             raise SettingsError(f"check_arguments is {self.check_arguments!r}. Give true or false.")
+        if self.load_policy not in LOAD_POLICIES:
+            raise SettingsError(f"load_policy is {self.load_policy!r}. Give any or data.")
         for name in ("location", "index", "user", "project"):
             value = getattr(self, name)
             if value is not None and (not isinstance(value, str) or not value.strip()):

@@ -12,7 +12,8 @@ import numpy
 import pandas
 import pytest
 
-from cachestore.blob.pickling import OUT_OF_BAND, Buffer, pickle_value, unpickle_value
+from cachestore.blob.body import Buffer
+from cachestore.blob.pickling import OUT_OF_BAND, pickle_value, unpickle_value
 from cachestore.errors import BlobError
 
 N = OUT_OF_BAND

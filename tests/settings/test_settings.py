@@ -70,6 +70,8 @@ def test_index_and_options_belong_to_their_place():
         {"package_versions": {"numpy": "patch"}},
         {"project": 3},
         {"check_arguments": "yes"},
+        {"load_policy": "none"},
+        {"load_policy": ["any"]},
         {"location": ""},
         {"index": 3},
         {"storage_options": "anon"},

@@ -63,6 +63,7 @@ def test_the_environment_comes_first_and_is_named(elsewhere):
         ),
         ("project", "ours", "ours"),
         ("check_arguments", "true", True),
+        ("load_policy", "data", "data"),
         ("index", "postgresql://db/cache", "postgresql://db/cache"),
     ],
 )
