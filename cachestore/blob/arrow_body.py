@@ -14,12 +14,14 @@ _Made = tuple[dict[str, Any], Any] | None
 
 def arrow_body(value: Any) -> Body | None:
     """Write a table, a column or an index; None when it might not come back exactly, and pickle must do it."""
+    write = _WRITERS.get(str(type(value).__module__).partition(".")[0])
+    if write is None:
+        return None
     parts = PartsWriter()
-    package = str(type(value).__module__).partition(".")[0]
     try:
-        made = _WRITERS[package](value, parts)
+        made = write(value, parts)
         return None if made is None else parts.body(*made)
-    except (NotExact, RecursionError):
+    except (NotExact, RecursionError, ImportError):  # pandas and polars can be had without pyarrow
         return None
 
 
@@ -142,33 +144,30 @@ def _write_polars(value: Any, parts: PartsWriter) -> _Made:
         raise NotExact
     if not frame.width and frame.height:
         raise NotExact
-    import pyarrow  # noqa: F401 - polars asks for it, and lives without
-
     table = frame.to_arrow()
+    # What polars makes of the schema alone tells whether the types come back.
+    empty: Any = polars.from_arrow(table.slice(0, 0))
+    if empty.schema != frame.schema:
+        raise NotExact
     return _table(what, table, parts), table.schema.metadata
 
 
 def _survives(dtype: Any) -> bool:
-    """Whether a type of polars is a type of Arrow, and nothing more."""
+    """Whether a type of polars is one of Arrow, all of whose values come back."""
     import polars
 
     if isinstance(dtype, polars.Struct):
         return all(_survives(field.dtype) for field in dtype.fields)
-    if isinstance(dtype, polars.List):
+    if isinstance(dtype, polars.List | polars.Array):
         return dtype.inner is not None and _survives(dtype.inner)
     numbers = (
         polars.Boolean, polars.Int8, polars.Int16, polars.Int32, polars.Int64, polars.UInt8, polars.UInt16,
         polars.UInt32, polars.UInt64, polars.Float32, polars.Float64,
     )  # fmt: skip
     others = (
-        polars.String,
-        polars.Binary,
-        polars.Date,
-        polars.Time,
-        polars.Datetime,
-        polars.Duration,
-        polars.Null,
-    )
+        polars.String, polars.Binary, polars.Date, polars.Time, polars.Datetime, polars.Duration, polars.Null,
+        polars.Categorical, polars.Enum,
+    )  # fmt: skip
     return type(dtype) in numbers + others
 
 

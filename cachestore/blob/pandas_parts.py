@@ -63,7 +63,7 @@ def read_pandas(what: str, parts: PartsReader) -> object:
 
 
 def _write_frame(frame: Any, parts: PartsWriter) -> dict[str, Any]:
-    blocks = []
+    blocks: list[dict[str, Any]] = []
     for block in frame._mgr.blocks:
         places = block.mgr_locs.as_array.tolist()
         values = block.values
@@ -291,10 +291,8 @@ def _read_objects(part: dict[str, Any], parts: PartsReader) -> Any:
 
 
 def _texts(values: Any) -> Any:
-    try:
-        import pyarrow
-    except ImportError:
-        raise NotExact from None
+    import pyarrow
+
     try:
         column = pyarrow.array(values, pyarrow.large_string(), from_pandas=True)
     except (pyarrow.ArrowException, UnicodeError):  # halves of surrogate pairs
@@ -344,7 +342,7 @@ def _read_texts(part: dict[str, Any], parts: PartsReader) -> Any:
     missing: Any = {"NA": pandas.NA, "nan": numpy.nan}[part["missing"]]
     column, storage = parts.arrow(part), part["storage"]
     dtype = pandas.StringDtype(storage, na_value=missing)
-    construct = dtype.construct_array_type()
+    construct: Any = dtype.construct_array_type()
     if storage == "pyarrow":
         return construct(column, dtype=dtype)
     return construct(_objects(column, missing), dtype=dtype)

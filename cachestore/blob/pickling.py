@@ -1,9 +1,11 @@
-"""Values to bytes and back: a pickle of protocol 5, and the large buffers that stay outside of it."""
+"""Values to bytes and back: a pickle of protocol 5, and the large buffers that stay outside of it.
+
+pickle itself is imported when it is needed, so that a process that reads data only never has it from here.
+"""
 
 from __future__ import annotations
 
 import io
-import pickle
 import sys
 from collections.abc import Callable, Iterable
 from copyreg import dispatch_table
@@ -13,6 +15,8 @@ from cachestore.blob.body import Buffer
 from cachestore.errors import BlobError
 
 if TYPE_CHECKING:
+    import pickle
+
     import numpy
 
 # Smaller buffers are copied into the pickle: a frame of their own would cost more than the copy.
@@ -70,6 +74,8 @@ def unpickle_value(body: memoryview, buffers: Iterable[Any]) -> object:
     BlobError
         If the pickle cannot be loaded here, say because a class has gone.
     """
+    import pickle
+
     try:
         return pickle.loads(body, buffers=buffers)
     except Exception as error:
@@ -85,6 +91,8 @@ def _item_size(buffer: memoryview) -> int:
 
 
 def _dump(value: object, keep_in_band: Callable[[pickle.PickleBuffer], bool]) -> memoryview:
+    import pickle
+
     if "numpy" not in sys.modules:  # then there is no array in it
         return memoryview(pickle.dumps(value, _PROTOCOL, buffer_callback=keep_in_band))
     file = io.BytesIO()
