@@ -279,6 +279,15 @@ def test_of_a_slice_nothing_else_is_written() -> None:
     assert b"secret" not in bytes(small.raw)
 
 
+def test_texts_that_begin_inside_of_their_memory_are_written_from_there() -> None:
+    offsets = pyarrow.py_buffer(numpy.array([6, 8, 10], "i4"))
+    texts = pyarrow.StringArray.from_buffers(2, offsets, pyarrow.py_buffer(b"secretopen"))
+    body = arrow_body(texts)
+    assert body is not None
+    assert b"secret" not in bytes(body.raw)
+    assert again(texts).to_pylist() == ["op", "en"]
+
+
 def test_what_comes_back_lives_in_the_buffers_and_can_be_written_to() -> None:
     frame = pandas.DataFrame({"x": COUNT / 7, "y": COUNT})
     body = arrow_body(frame)
