@@ -5,6 +5,7 @@ It is slow, reads from bytes in memory, and checks whatever FORMAT.md says that 
 
 from __future__ import annotations
 
+import base64
 import json
 import math
 import pickle
@@ -12,9 +13,12 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import blosc2
+import numpy
 from blake3 import blake3
 
 MIB = 2**20
@@ -73,8 +77,9 @@ def read_blob(blob: bytes, *, key: str | None = None) -> Blob:
         may,
         appendix,
         check,
-    ) = struct.unpack_from("<32sQQQQQIIIII", trailer)
-    _check(check == zlib.crc32(trailer[:88]), "check of the trailer")
+        zero,
+    ) = struct.unpack_from("<32sQQQQQIIIIII", trailer)
+    _check(check == zlib.crc32(trailer[:88]) and zero == 0, "check of the trailer")
     # 2. formats and features
     if number > 1 or (number == 1 and must):
         raise Newer(f"format {number}, features {must:#x}")
@@ -214,9 +219,241 @@ def _decoded(stored: bytes, raw_size: int, codec: int) -> bytes:
     return decoded
 
 
+# -- the value, by the kind of the body
+
+
 def _pickled(body: bytearray, buffers: list[bytearray]) -> Any:
     return pickle.loads(body, buffers=buffers)
 
 
+def _array(body: bytearray, buffers: list[bytearray]) -> Any:
+    described = json.loads(body)
+    array = _numpy(described, buffers[0] if buffers else None)
+    return array[()] if described.get("scalar") else array
+
+
+def _numpy(described: Any, raw: Any) -> Any:
+    dtype, shape = _dtype(described["dtype"]), described["shape"]
+    size = math.prod(shape) * dtype.itemsize
+    _check(size == (0 if raw is None else len(raw)), "length of an array")
+    raw = bytearray() if raw is None else raw
+    return numpy.ndarray(shape, dtype, raw, order=described["order"])
+
+
+def _dtype(described: Any) -> Any:
+    if isinstance(described, str):
+        return numpy.dtype(described)
+    if "items" in described:
+        return numpy.dtype((_dtype(described["items"]), tuple(described["shape"])))
+    fields = {name: described[name] for name in ("names", "offsets", "itemsize")}
+    fields["formats"] = [_dtype(field) for field in described["formats"]]
+    return numpy.dtype(fields, align=described["aligned"])
+
+
+def _plain(body: bytes | bytearray, buffers: list[bytearray]) -> Any:
+    text = bytes(body[1:]).decode("utf-8", "surrogatepass")
+    if body[:1] == b"=":
+        return json.loads(text)
+    _check(body[:1] == b"$", "tag of a plain body")
+    long_bytes = {}
+
+    def untagged(members: dict[str, Any]) -> Any:
+        if len(members) != 1 or not next(iter(members)).startswith("$"):
+            return members
+        ((tag, content),) = members.items()
+        if tag in ("$tuple", "$set", "$frozenset"):
+            made = {"$tuple": tuple, "$set": set, "$frozenset": frozenset}[tag](content)
+            _check(len(made) == len(content), "equal members of a set")
+            return made
+        if tag == "$dict":
+            keys, values = content
+            return dict(zip(keys, values, strict=True))
+        if tag == "$int":
+            return int(content, 16)
+        if tag == "$bytes":
+            if isinstance(content, str):
+                return base64.b64decode(content)
+            return long_bytes.setdefault(content, bytes(buffers[content]))
+        _check(tag in ("$floats", "$ints"), "a tag")
+        return [
+            number for (number,) in struct.iter_unpack("<d" if tag == "$floats" else "<q", buffers[content])
+        ]
+
+    return json.loads(text, object_hook=untagged)
+
+
+# What a process has registered: a function of the bytes and the buffers, by its name.
+SERIALIZERS: dict[str, Any] = {}
+
+
+def _registered(body: bytearray, buffers: list[bytearray]) -> Any:
+    (length,) = struct.unpack_from("<I", body)
+    head = json.loads(body[4 : 4 + length])
+    remaining = iter(buffers)
+    given = [next(remaining) if size else bytearray() for size in head["sizes"]]
+    _check([len(buffer) for buffer in given] == head["sizes"], "sizes of buffers")
+    _check(next(remaining, None) is None, "more buffers than sizes")
+    return SERIALIZERS[head["name"]](body[4 + length :], given)
+
+
+def _arrow(body: bytearray, buffers: list[bytearray]) -> Any:
+    return _Arrow(body, buffers).value()
+
+
+class _Arrow:
+    def __init__(self, body: bytearray, buffers: list[bytearray]) -> None:
+        (length,) = struct.unpack_from("<I", body)
+        self.head = json.loads(body[4 : 4 + length].decode("utf-8", "surrogatepass"))
+        self.small = body[-(-(4 + length) // 64) * 64 :]
+        self.buffers = buffers
+        if "schema" in self.head:
+            import pyarrow
+
+            message = pyarrow.py_buffer(bytes(self.bytes(self.head["schema"])))
+            self.schema = pyarrow.ipc.read_schema(message)
+
+    def value(self) -> Any:
+        package, _, name = self.head["is"].partition(".")
+        if package == "pandas":
+            return self.pandas(name)
+        import pyarrow
+
+        if name in ("ChunkedArray", "Array"):
+            column = self.column(self.head["values"])
+            return column if name == "ChunkedArray" else column.chunk(0)
+        columns = [self.column(part) for part in self.head["columns"]]
+        schema = self.schema if "schema" in self.head else pyarrow.schema([])
+        table = pyarrow.Table.from_arrays(columns, schema=schema)
+        _check(table.num_rows == self.head["rows"], "rows of a table")
+        if package == "pyarrow":
+            return table if name == "Table" else table.to_batches()[0]
+        import polars
+
+        frame = polars.from_arrow(table)
+        return frame if name == "DataFrame" else frame.to_series()
+
+    def bytes(self, at: Any) -> Any:
+        if isinstance(at, int):
+            return self.buffers[at]
+        start, length = at
+        _check(start % 64 == 0 and start + length <= len(self.small), "place of a small part")
+        return self.small[start : start + length]
+
+    def array(self, part: Any) -> Any:
+        return _numpy(part, None if part["at"] is None else self.bytes(part["at"]))
+
+    def plain(self, text: str) -> Any:
+        return _plain(text.encode("utf-8", "surrogatepass"), [])
+
+    def column(self, part: Any) -> Any:
+        import pyarrow
+
+        kind = self.schema.field(part["field"]).type
+        return pyarrow.chunked_array([self.node(kind, node) for node in part["chunks"]], kind)
+
+    def node(self, kind: Any, node: Any) -> Any:
+        import pyarrow
+
+        types = pyarrow.types
+        if types.is_dictionary(kind):
+            indices = self.node(kind.index_type, {key: node[key] for key in ("count", "nulls", "at")})
+            values = self.node(kind.value_type, node["dictionary"])
+            return pyarrow.DictionaryArray.from_arrays(indices, values, ordered=kind.ordered)
+        buffers = [None if at is None else pyarrow.py_buffer(bytes(self.bytes(at))) for at in node["at"]]
+        if types.is_map(kind):
+            inner = [pyarrow.struct([kind.key_field, kind.item_field])]
+        elif types.is_struct(kind):
+            inner = [field.type for field in kind]
+        elif types.is_nested(kind):
+            inner = [kind.value_type]
+        else:
+            inner = []
+        children = [
+            self.node(each, child) for each, child in zip(inner, node.get("children", []), strict=True)
+        ]
+        array = pyarrow.Array.from_buffers(kind, node["count"], buffers, node["nulls"], 0, children)
+        array.validate(full=True)
+        return array
+
+    def pandas(self, name: str) -> Any:
+        import pandas
+
+        head = self.head
+        if name == "Index":
+            return self.index(head["index"])
+        index = self.index(head["index"])
+        if name == "Series":
+            values = self.pandas_column(head["values"])
+            value = pandas.Series(values, index=index, name=self.plain(head["name"]), dtype=values.dtype)
+        else:
+            found = {}
+            for block in head["blocks"]:
+                values = self.pandas_column(block["values"])
+                rows = values if values.ndim == 2 else [values]
+                found.update(zip(block["places"], rows, strict=True))
+            series = {i: pandas.Series(found[i], index=index, dtype=found[i].dtype) for i in sorted(found)}
+            _check(list(series) == list(range(len(series))), "places of columns")
+            value = pandas.DataFrame(series, index=index)
+            value.columns = self.index(head["columns"])
+        value.attrs = self.plain(head["attrs"])
+        return value
+
+    def pandas_column(self, part: Any) -> Any:
+        import pandas
+
+        what = part["is"]
+        if what == "numpy":
+            return self.array(part)
+        if what == "dates":
+            array = self.array(part)
+            if part["tz"] is None:
+                return array
+            zone = UTC if part["tz"] == "utc" else ZoneInfo(part["tz"].removeprefix("zoneinfo:"))
+            return pandas.DatetimeIndex(array).tz_localize("UTC").tz_convert(zone).array
+        if what == "periods":
+            return pandas.PeriodIndex.from_ordinals(self.array(part), freq=part["freq"]).array
+        if what == "intervals":
+            sides = (self.index(part[side]) for side in ("left", "right"))
+            return pandas.arrays.IntervalArray.from_arrays(*sides, closed=part["closed"])
+        if what == "categories":
+            categories = self.index(part["categories"])
+            return pandas.Categorical.from_codes(self.array(part), categories, ordered=part["ordered"])
+        if what == "masked":
+            data, mask = self.array(part["data"]), self.array(part["mask"])
+            name = {"b": "Boolean", "f": "Floating"}.get(data.dtype.kind, "Integer")
+            return getattr(pandas.arrays, f"{name}Array")(data, mask)
+        if what == "texts":
+            missing = {"NA": pandas.NA, "nan": numpy.nan}[part["missing"]]
+            dtype = pandas.StringDtype(part["storage"], na_value=missing)
+            return pandas.array(self.column(part).to_pylist(), dtype=dtype)
+        if what == "arrow":
+            return pandas.arrays.ArrowExtensionArray(self.column(part))
+        _check(what == "objects", "a column")
+        if "plain" in part:
+            items = self.plain(part["plain"])
+        else:
+            null = {None: None, "None": None, "nan": numpy.nan, "NA": pandas.NA}[part["null"]]
+            items = [null if item is None else item for item in self.column(part).to_pylist()]
+        values = numpy.empty(len(items), object)
+        for place, item in enumerate(items):
+            values[place] = item
+        return values
+
+    def index(self, part: Any) -> Any:
+        import pandas
+
+        if part["is"] == "range":
+            return pandas.RangeIndex(*part["range"], name=self.plain(part["name"]))
+        if part["is"] == "levels":
+            levels = [self.index(level) for level in part["levels"]]
+            codes = [self.array(code) for code in part["codes"]]
+            return pandas.MultiIndex(levels, codes, names=self.plain(part["names"]))
+        values = self.pandas_column(part["values"])
+        index = pandas.Index(values, dtype=values.dtype, name=self.plain(part["name"]))
+        if "freq" in part:
+            index.freq = part["freq"]
+        return index
+
+
 # What makes the value, by the kind of the body.
-VALUE_OF = {0: _pickled}
+VALUE_OF = {0: _pickled, 1: _array, 2: _arrow, 3: _plain, 4: _registered}
