@@ -13,7 +13,7 @@ import struct
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -22,6 +22,10 @@ import numpy
 from blake3 import blake3
 
 MIB = 2**20
+
+# Microseconds from 1970 to the beginnings of these years.
+YEAR_1 = -62_135_596_800 * 10**6
+YEAR_10000 = 253_402_300_800 * 10**6
 
 # The members of the metadata, and what each must be.
 TEXTS = ("function", "code_version", "started_at", "creator", "python", "kind")
@@ -134,6 +138,7 @@ def read_blob(blob: bytes, *, key: str | None = None) -> Blob:
     raw_metadata = blob[metadata_at:table_at]
     _check(blake3(raw_metadata).digest() == metadata_digest, "digest of the metadata")
     metadata = _metadata(raw_metadata, sum(frame[3] for frame in frames))
+    _check(expires == -(2**63) or YEAR_1 <= expires < YEAR_10000, "expiry outside of the years 1 to 9999")
     # 6. the header, the gaps and the chunks
     header = blob[:24]
     _check(header[:8] == bytes.fromhex("934353420d0a1a0a"), "magic")
@@ -196,6 +201,10 @@ def _metadata(raw: bytes, raw_size: int) -> dict[str, Any]:
         _check(parent[1] is None or isinstance(parent[1], str), "a parent's value digest")
     _check(isinstance(members.get("drew_random"), bool), "drew_random")
     _check(type(members.get("raw_size")) is int and members["raw_size"] == raw_size, "raw_size")
+    try:
+        _check(datetime.fromisoformat(members["started_at"]).tzinfo is not None, "a time without an offset")
+    except ValueError as error:
+        raise Corrupt("a time that is none") from error
     return members
 
 

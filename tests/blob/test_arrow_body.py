@@ -14,6 +14,7 @@ import pytest
 
 from cachestore.blob import arrow_parts
 from cachestore.blob.arrow_body import arrow_body, arrow_value
+from cachestore.blob.bodies import body_of, value_of
 from cachestore.blob.body import Body, BodyKind
 from cachestore.errors import BlobError, CorruptBlob
 
