@@ -4,6 +4,7 @@ What stands here is written to a blob once, and read for ever: add, and never ch
 """
 
 import datetime as dt
+import hashlib
 import math
 from dataclasses import dataclass
 from fractions import Fraction
@@ -36,9 +37,9 @@ def load_mesh(raw, buffers):
 MESH = "cachestore.golden.Mesh/1"
 cachestore.register_serializer(Mesh, name=MESH, dump=dump_mesh, load=load_mesh)
 
-N = 6000
-NOISE = numpy.random.default_rng(1).bytes(40_000)
-WAVE = (numpy.sin(numpy.arange(40_000) / 300) * 100).round(2)
+N = 1500
+NOISE = hashlib.shake_128(b"noise").digest(24_000)  # the same with every numpy
+WAVE = (numpy.arange(20_000) % 997) * 0.25 - 100.0
 MOMENT = dt.datetime(2026, 3, 29, 1, 30, tzinfo=dt.UTC)
 
 
@@ -59,33 +60,37 @@ def array():
                           "itemsize": 24})  # fmt: skip
     return {
         "floats": WAVE, "noise": numpy.frombuffer(NOISE, "u1"), "one": numpy.arange(5),
-        "columns": numpy.asfortranarray(numpy.arange(60_000.0).reshape(200, 300)), "empty": numpy.empty((3, 0), "<f4"),
+        "columns": numpy.asfortranarray(numpy.arange(6_000.0).reshape(20, 300)), "empty": numpy.empty((3, 0), "<f4"),
         "big-endian": numpy.arange(N).astype(">i4"), "booleans": numpy.arange(N) % 3 == 0,
         "complex": numpy.arange(N) * 1j, "half": numpy.arange(300).astype("f2"), "texts": numpy.arange(N).astype("U5"),
-        "bytes": numpy.arange(N).astype("S7"), "void": numpy.frombuffer(NOISE, "V40"),
+        "bytes": numpy.arange(N).astype("S7"), "void": numpy.frombuffer(NOISE, "V24"),
         "moments": numpy.arange(N).astype("M8[25s]"), "spans": numpy.arange(N).astype("m8[ns]"),
         "records": numpy.frombuffer(NOISE[:24_000], record), "no dimension": numpy.array(2.5),
         "number": numpy.float32(0.1), "moment": numpy.datetime64("2026-01-02T03:04:05.123"),
-        "large items": numpy.frombuffer(NOISE, "V20000"),
-        "many chunks": (numpy.arange(400_000) % 1000).astype("<i8"), "constant": numpy.full(100_000, numpy.nan),
+        "large items": numpy.frombuffer(NOISE, "V12000"),
+        "many chunks": (numpy.arange(300_000) % 1000).astype("<i8"), "constant": numpy.full(20_000, numpy.nan),
     }  # fmt: skip
 
 
 def arrow():
-    times = pandas.date_range("2026-03-28", periods=N, freq="h", tz="Europe/Berlin")
+    times = pandas.date_range("2026-03-28", periods=N, freq="h", tz="Europe/Berlin", unit="us")
     frame = pandas.DataFrame(
         {
             "number": numpy.arange(N) / 3, "count": numpy.arange(N), "flag": numpy.arange(N) % 2 == 0,
-            "label": pandas.Categorical([f"l{i % 7}" for i in range(N)], ordered=True),
-            "text": [None if i % 5 == 0 else f"text {i}" for i in range(N)], "when": times,
+            "label": pandas.Categorical.from_codes(
+                numpy.arange(N) % 8 - 1, pandas.Index(list("abcdefg"), dtype=object), ordered=True
+            ),
+            "text": pandas.Series([None if i % 5 == 0 else f"text {i}" for i in range(N)], dtype=object), "when": times,
             "maybe": pandas.array([None, *range(N - 1)], dtype="Int64"),
-            "span": pandas.to_timedelta(numpy.arange(N), "s"),
+            "span": numpy.arange(N).astype("m8[s]"),
             "period": pandas.period_range("2020-01", periods=N, freq="D"),
             "interval": pandas.interval_range(0.0, float(N), N),
             "arrow": pandas.array([[i] for i in range(N)], dtype=pandas.ArrowDtype(pyarrow.list_(pyarrow.int64()))),
-            "string": pandas.array([pandas.NA, *map(str, range(N - 1))], dtype="string"),
+            "string": pandas.array([pandas.NA, *map(str, range(N - 1))], dtype=pandas.StringDtype("python")),
+            "pyarrow": pandas.array([pandas.NA, *map(str, range(N - 1))], dtype=pandas.StringDtype("pyarrow")),
         }
     )  # fmt: skip
+    frame.columns = pandas.Index(list(frame.columns), dtype=object)  # pandas 3 would make another type of it
     frame.attrs = {"unit": "m", "source": ("a", 1)}
     indexed = frame[["number", "text"]].set_index(
         pandas.MultiIndex.from_arrays([numpy.arange(N) // 10, numpy.arange(N) % 10], names=["a", None])
@@ -112,14 +117,15 @@ def arrow():
         {"a": [1, None, 3], "b": ["x", "ä", None], "c": [[1.0], [], None], "d": [MOMENT, None, MOMENT]}
     )
     return {
-        "frame": frame, "frame with levels": indexed, "empty frame": pandas.DataFrame(),
-        "series": pandas.Series([1.5, None, 2.5], index=list("abc"), name=("x", 1)),
-        "index": pandas.Index(["a", "b", None], name="letters"), "range": pandas.RangeIndex(3, 30, 3, name="r"),
-        "moments": pandas.date_range("2026", periods=5, freq="D"), "many columns": pandas.DataFrame(
-            numpy.arange(60_000.0).reshape(-1, 60)).rename(columns="c{}".format),
+        "frame": frame, "frame with levels": indexed, "empty frame": pandas.DataFrame(index=pandas.RangeIndex(3)),
+        "series": pandas.Series([1.5, None, 2.5], index=pandas.Index(list("abc"), dtype=object), name=("x", 1)),
+        "index": pandas.Index(["a", "b", None], dtype=object, name="letters"),
+        "range": pandas.RangeIndex(3, 30, 3, name="r"),
+        "moments": pandas.date_range("2026", periods=5, freq="D", unit="ns"), "many columns": pandas.DataFrame(
+            numpy.arange(6_000.0).reshape(-1, 60)),
         "table": table, "no columns": pyarrow.table({}), "batch": table.slice(0, 3).combine_chunks().to_batches()[0],
         "chunks": table["texts"], "chunk": pyarrow.array(["a", None]), "polars": lazy,
-        "polars column": lazy["b"], "large polars": polars.DataFrame({"x": WAVE, "y": numpy.arange(40_000)}),
+        "polars column": lazy["b"], "large polars": polars.DataFrame({"x": WAVE, "y": numpy.arange(20_000)}),
     }  # fmt: skip
 
 
