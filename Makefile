@@ -47,8 +47,10 @@ soak: $(VENV)/installed-dev
 	$(BIN)/python -m pytest tests/soak
 
 # What values and calls are called in every store: changing it is a breaking change (tests/golden).
+# Golden blobs are only ever added: what is there must be read for ever.
 golden: $(VENV)/installed-dev
 	$(BIN)/python -m tests.golden write
+	$(BIN)/python -m tests.golden.blobs
 
 # What of the documentation is generated from the code.
 docs: $(VENV)/installed-dev

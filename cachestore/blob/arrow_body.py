@@ -97,7 +97,12 @@ def _table(what: str, table: Any, parts: PartsWriter) -> dict[str, Any]:
     columns = [
         parts.arrow(field, column.chunks) for field, column in zip(table.schema, table.columns, strict=True)
     ]
-    # A table without columns has rows too.
+    if not columns and table.num_rows:
+        raise BlobError(  # pickle would lose them without a word
+            f"A table of {table.num_rows} rows and no columns cannot be stored. Return a table with columns."
+        )
+    if not columns and table.schema.metadata:
+        raise NotExact
     return {"is": what, "rows": table.num_rows, "columns": columns}
 
 

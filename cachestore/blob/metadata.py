@@ -56,7 +56,7 @@ class Metadata:
     Raises
     ------
     ValueError
-        If a time has no time zone.
+        If a time has no time zone, or the seconds are not finite.
     """
 
     key: str
@@ -80,10 +80,12 @@ class Metadata:
     encoding: str | None = None
 
     def __post_init__(self) -> None:
-        """Refuse times that mean another moment elsewhere."""
+        """Refuse times that mean another moment elsewhere, and seconds that cannot be summed up."""
         for name, time in (("started_at", self.started_at), ("expires_at", self.expires_at)):
             if time is not None and time.tzinfo is None:
                 raise ValueError(f"{name} is {time!r}, without a time zone. Give an aware time.")
+        if not math.isfinite(self.seconds):
+            raise ValueError(f"seconds is {self.seconds}. Give a finite number.")
 
     def to_head(self, *, header_digest: bytes, metadata_digest: bytes) -> Head:
         """Return what the table says of these metadata: what a hit needs at once.
@@ -143,7 +145,7 @@ class Metadata:
                 encoding=_optional_text(members.get("encoding")),
                 key=head.key_text,
                 value_digest=head.value_digest_text,
-                seconds=_seconds(head.seconds),
+                seconds=head.seconds,
                 expires_at=None if head.expires == NEVER else _EPOCH + head.expires * _MICROSECOND,
                 epoch=head.epoch,
             )
@@ -183,12 +185,6 @@ def _count(value: Any) -> int:
     if type(value) is not int or value < 0:
         raise TypeError(f"{value!r} should be a whole number from 0 on")
     return value
-
-
-def _seconds(value: Any) -> float:
-    if type(value) not in (int, float) or not math.isfinite(value):
-        raise TypeError(f"{value!r} should be a number")
-    return float(value)
 
 
 def _boolean(value: Any) -> bool:

@@ -306,7 +306,8 @@ class BlobReader:
 
     def _take(self, window: _Window) -> None:
         """Put the raw bytes of a window where they belong."""
-        if window.stop <= self._tail_start and all(piece.chunk.codec == RAW for piece in window.pieces):
+        outside = window.pieces and window.stop <= self._tail_start
+        if outside and all(piece.straight for piece in window.pieces):
             self._take_raw(window)
             return
         for piece, stored in self._checked(window):
@@ -327,7 +328,6 @@ class BlobReader:
             self._check_gap(start, gap)
         for piece in window.pieces:
             _check_digest(piece.chunk, piece.out)
-            check_chunk(RAW, piece.out, piece.chunk.raw_size)
 
     def _scatter(self, window: _Window) -> None:
         """Put those raw bytes of a window where they belong that are asked for."""
@@ -464,6 +464,12 @@ class _Piece(NamedTuple):
     @property
     def stop(self) -> int:
         return self.chunk.offset + self.chunk.stored_size
+
+    @property
+    def straight(self) -> bool:
+        """Whether its stored bytes are the raw ones, and have memory to go to."""
+        chunk = self.chunk
+        return chunk.codec == RAW and chunk.stored_size == chunk.raw_size and self.content.raw.nbytes > 0
 
     @property
     def out(self) -> memoryview:

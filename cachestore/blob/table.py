@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import isfinite
 from struct import Struct
 from typing import Final, NamedTuple
 
+from cachestore.blob.body import BodyKind
 from cachestore.errors import CorruptBlob
 
 # Raw bytes of a chunk at most: the unit in which blobs are checked and decompressed.
@@ -16,6 +18,8 @@ ALIGNMENT: Final = 64
 
 # The kind of every frame but the last, which is the body and says of which kind it is.
 BUFFER: Final = 255
+_BUFFERS: Final = frozenset({BUFFER})
+_BODIES: Final = frozenset(BodyKind)
 
 NO_DIGEST: Final = bytes(32)
 NEVER: Final = -(2**63)
@@ -136,12 +140,15 @@ class Table(NamedTuple):
         """
         if len(raw) < _HEAD.size:
             raise CorruptBlob(f"The blob's table has {len(raw)} bytes, too few. Recompute the value.")
-        *head, frame_count, chunk_count = _HEAD.unpack_from(raw)
+        *fields, frame_count, chunk_count = _HEAD.unpack_from(raw)
         if table_size(frame_count, chunk_count) != len(raw):
             raise CorruptBlob(
                 f"The blob's table of {len(raw)} bytes declares {frame_count} frames and {chunk_count} "
                 "chunks, which does not add up. Recompute the value."
             )
+        head = Head._make(fields)
+        if not isfinite(head.seconds):
+            raise CorruptBlob(f"The blob's computation took {head.seconds} seconds. Recompute the value.")
         frames = []
         end, at = start, table_size(frame_count, 0)
         for number in range(1, frame_count + 1):
@@ -150,7 +157,7 @@ class Table(NamedTuple):
             )
             chunks_end = at + count * _CHUNK.size
             chunks = [Chunk._make(fields) for fields in _CHUNK.iter_unpack(raw[at:chunks_end])]
-            if (kind == BUFFER) != (number < frame_count) or chunks_end > len(raw):
+            if kind not in (_BUFFERS if number < frame_count else _BODIES) or chunks_end > len(raw):
                 raise CorruptBlob(
                     f"Frame {number} of {frame_count} of the blob, of kind {kind} and {count} chunks, cannot "
                     "stand there. Recompute the value."
@@ -163,7 +170,7 @@ class Table(NamedTuple):
                 f"The blob's {frame_count} frames end at byte {end}, its metadata begin at byte {stop}: "
                 "this does not add up. Recompute the value."
             )
-        return cls(Head._make(head), frames)
+        return cls(head, frames)
 
 
 def _check_chunks(frame: Frame, end: int) -> int:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -15,8 +15,10 @@ from cachestore.blob import BlobReader, Metadata, Parent, encode
 class RecordingSource:
     """Is an object in memory that keeps a list of the requests for its bytes."""
 
-    def __init__(self, data: bytes) -> None:
+    def __init__(self, data: bytes, *, suffix_length: int = 2**20, at_once: int = 2) -> None:
         self.data = data
+        self.suffix_length = suffix_length
+        self.at_once = at_once
         self.requests: list[tuple[Any, ...]] = []
 
     def suffix(self, length: int) -> bytes:
@@ -26,6 +28,16 @@ class RecordingSource:
     def range(self, start: int, stop: int) -> bytes:
         self.requests.append(("range", start, stop))
         return self.data[start:stop]
+
+    def read_into(self, start: int, outs: Sequence[memoryview]) -> int:
+        stop = start + sum(out.nbytes for out in outs)
+        self.requests.append(("read_into", start, stop))
+        position = start
+        for out in outs:
+            piece = self.data[position : position + out.nbytes]
+            out[: len(piece)] = piece
+            position += len(piece)
+        return position - start
 
 
 @pytest.fixture(scope="session")
@@ -48,8 +60,8 @@ def metadata() -> Metadata:
 
 @pytest.fixture(scope="session")
 def write(metadata: Metadata) -> Callable[..., bytes]:
-    def write(value: object, *, compress: Any = None, **changes: Any) -> bytes:
-        return b"".join(encode(value, replace(metadata, **changes), compress=compress).parts)
+    def write(value: object, *, compress: Any = None, place: Any = "near", **changes: Any) -> bytes:
+        return b"".join(encode(value, replace(metadata, **changes), compress=compress, place=place))
 
     return write
 

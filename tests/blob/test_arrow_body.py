@@ -14,6 +14,7 @@ import pytest
 
 from cachestore.blob import arrow_parts
 from cachestore.blob.arrow_body import arrow_body, arrow_value
+from cachestore.blob.bodies import body_of, value_of
 from cachestore.blob.body import Body, BodyKind
 from cachestore.errors import BlobError, CorruptBlob
 
@@ -354,3 +355,14 @@ def test_a_buffer_is_read_once_and_whole() -> None:
 def test_more_parts_than_a_blob_may_have_are_for_pickle(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrow_parts, "_BUFFERS_LIMIT", 3)
     assert arrow_body(COLUMNS) is None
+
+
+def test_rows_without_columns_are_refused_for_pickle_would_lose_them() -> None:
+    rows = pyarrow.table({"a": [1, 2, 3]}).select([])
+    for value in (rows, rows.to_batches()[0]):
+        with pytest.raises(BlobError, match="3 rows and no columns"):
+            body_of(value)
+    described = pyarrow.table({}).replace_schema_metadata({"a": "b"})
+    body = body_of(described)
+    again = value_of(body.kind, body.raw, body.buffers)
+    assert again.schema.equals(described.schema, check_metadata=True)

@@ -9,12 +9,14 @@ import blosc2
 import numpy
 import pytest
 
+from cachestore.blob import codecs
 from cachestore.blob.codecs import (
     BLOSC2,
     RAW,
+    SMALL,
     Codec,
     check_chunk,
-    choose_codec,
+    codec_chooser,
     compress_chunk,
     decompress_chunk,
 )
@@ -28,7 +30,6 @@ RAW_NUMBERS = memoryview(NUMBERS.tobytes())
 @pytest.mark.parametrize(
     ("compress", "codec"),
     [
-        (None, Codec("LZ4", 5)),
         (False, None),
         (0, None),
         (True, Codec("ZSTD", 3)),
@@ -45,10 +46,91 @@ RAW_NUMBERS = memoryview(NUMBERS.tobytes())
         ("lz4", Codec("LZ4", 3)),
         ("lz4hc", Codec("LZ4HC", 3)),
         ("blosclz", Codec("BLOSCLZ", 3)),
+        ("blosc2", Codec("ZSTD", 3)),
+        (("blosc2", 7), Codec("ZSTD", 7)),
+        ("blosc2:lz4", Codec("LZ4", 3)),
+        (("blosc2:zstd", 5), Codec("ZSTD", 5)),
+        (("blosc2:zstd", 5, "bitshuffle"), Codec("ZSTD", 5, "BITSHUFFLE")),
+        (("lz4", 1, "noshuffle"), Codec("LZ4", 1, "NOFILTER")),
+        (("lz4", 1, "shuffle"), Codec("LZ4", 1, "SHUFFLE")),
+        (("blosc2:zstd", 0, "bitshuffle"), None),
     ],
 )
 def test_each_meaning_of_compress(compress: Any, codec: Codec | None) -> None:
-    assert choose_codec(compress) == codec
+    for place in ("near", "far"):
+        choose = codec_chooser(compress, place=place)
+        # What is asked for is done, whether it pays or not; but not for what is small.
+        for raw in (RAW_NUMBERS, memoryview(NOISE), memoryview(bytes(SMALL))):
+            assert choose(raw, 8) == codec
+        assert choose(memoryview(bytes(SMALL - 1)), 8) is None
+
+
+# -- what `compress=None` chooses by looking at the data
+
+NOISE = numpy.random.default_rng(0).bytes(400_000)
+SMOOTH = (numpy.sin(numpy.arange(200_000) / 1000) * 100).round(3)
+LABELS = numpy.random.default_rng(1).integers(0, 5, 200_000)
+
+
+def test_noise_stays_as_it_is() -> None:
+    for place in ("near", "far"):
+        assert codec_chooser(None, place=place)(memoryview(NOISE), 8) is None
+        assert codec_chooser(None, place=place)(memoryview(NOISE[:100_000]), 1) is None
+
+
+@pytest.mark.parametrize("array", [SMOOTH, LABELS, numpy.zeros(50_000), numpy.arange(10_000)], ids=str)
+def test_near_takes_what_is_fast(array: Any) -> None:
+    assert codec_chooser(None)(memoryview(array.tobytes()), 8) == Codec("LZ4", 5)
+
+
+@pytest.mark.parametrize("array", [SMOOTH, LABELS, numpy.cumsum(LABELS), numpy.arange(90_000.0)], ids=str)
+def test_far_takes_the_order_of_bytes_that_is_smaller(array: Any) -> None:
+    raw = memoryview(array.tobytes())
+    chosen = codec_chooser(None, place="far")(raw, 8)
+    sizes = {}
+    for order in ("SHUFFLE", "BITSHUFFLE"):
+        stored = compress_chunk(raw, codec=Codec("ZSTD", 1, order), item_size=8)
+        assert stored is not None
+        sizes[order] = len(stored)
+    assert chosen == Codec("ZSTD", 1, min(sizes, key=sizes.__getitem__))
+
+
+def test_each_order_of_bytes_is_sometimes_the_better_one() -> None:
+    choose = codec_chooser(None, place="far")
+    chosen = {choose(memoryview(array.tobytes()), 8) for array in (SMOOTH, LABELS, numpy.cumsum(LABELS))}
+    assert chosen == {Codec("ZSTD", 1), Codec("ZSTD", 1, "BITSHUFFLE")}
+
+
+def test_samples_are_of_all_the_data() -> None:
+    """A start that could be compressed, and an end that could not, say nothing of the rest."""
+    choose = codec_chooser(None)
+    zeros = bytes(2_000_000)
+    assert choose(memoryview(NOISE + zeros), 8) == Codec("LZ4", 5)
+    assert choose(memoryview(zeros + NOISE), 8) == Codec("LZ4", 5)
+    assert choose(memoryview(bytes(5_000) + NOISE * 20), 8) is None
+    assert choose(memoryview(NOISE * 20 + bytes(40_000)), 8) is None
+
+
+def test_samples_begin_at_whole_items() -> None:
+    """Else the bytes of each sample would be shuffled with those of other columns."""
+    records = numpy.zeros(100_000, dtype=[("a", "f8"), ("b", "f8"), ("c", "f8"), ("d", "u4"), ("e", "u1")])
+    records["a"] = records["c"] = numpy.arange(100_000) * 1.25
+    records["b"] = numpy.random.default_rng(2).normal(size=100_000)
+    asked: list[int] = []
+    raw = memoryview(records.view("u1"))
+    original = codecs._compressed
+
+    def recording(sample: memoryview, codec: Codec, item_size: int) -> bytes:
+        where = numpy.frombuffer(sample, "u1").ctypes.data - records.ctypes.data
+        asked.append(where)
+        return original(sample, codec, item_size)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(codecs, "_compressed", recording)
+        codec_chooser(None)(raw, records.itemsize)
+    assert len(asked) == 8
+    assert all(where % records.itemsize == 0 for where in asked)
+    assert max(asked) > 0.8 * raw.nbytes
 
 
 @pytest.mark.parametrize(
@@ -60,25 +142,31 @@ def test_each_meaning_of_compress(compress: Any, codec: Codec | None) -> None:
         "",
         "ZSTD",
         "snappy",
-        ("zstd",),
         ("zstd", 10),
         ("zstd", True),
         ("zstd", "5"),
         [1],
         b"",
         ([], 1),
+        ("zstd", 5, "sideways"),
+        ("zstd", 5, "shuffle", 1),
+        ("zstd", 5, None),
+        (),
+        ("blosc2:snappy", 1),
+        {"zstd": 5},
     ],
 )
 def test_anything_else_has_no_meaning(compress: Any) -> None:
     with pytest.raises(SettingsError, match="compress is"):
-        choose_codec(compress)
+        codec_chooser(compress)
 
 
 @pytest.mark.parametrize("name", ["LZ4", "LZ4HC", "ZSTD", "ZLIB", "BLOSCLZ"])
 @pytest.mark.parametrize("item_size", [1, 8, 24, 255, 256, 100_000])
 @pytest.mark.parametrize("level", [1, 9])
-def test_each_codec_gives_back_what_it_was_given(name: str, item_size: int, level: int) -> None:
-    stored = compress_chunk(STEPS, codec=Codec(name, level), item_size=item_size)
+@pytest.mark.parametrize("order", ["NOFILTER", "SHUFFLE", "BITSHUFFLE"])
+def test_each_codec_gives_back_what_it_was_given(name: str, item_size: int, level: int, order: str) -> None:
+    stored = compress_chunk(STEPS, codec=Codec(name, level, order), item_size=item_size)
     assert stored is not None
     check_chunk(BLOSC2, memoryview(stored), len(STEPS))
     out = bytearray(len(STEPS))

@@ -2,111 +2,89 @@
 
 from __future__ import annotations
 
-import json
-import pickle
+import ast
 import re
-import struct
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import blosc2
 import numpy
 import pytest
-from blake3 import blake3
 
 import cachestore.blob
+from cachestore.blob import BlobReader
+from tests.blob import second_reader
+from tests.blob.second_reader import read_blob
+from tests.golden.blob_values import KINDS, MESH, load_mesh, same
 
 FORMAT = (Path(cachestore.blob.__file__).parent / "FORMAT.md").read_text(encoding="utf-8")
+NUMBERS = {"pickle": 0, "array": 1, "arrow": 2, "plain": 3, "registered": 4}
+VALUES = [(kind.__name__, name) for kind in KINDS for name in kind()]
+
+second_reader.SERIALIZERS[MESH] = load_mesh
 
 
-def second_reader(blob: bytes) -> tuple[dict[str, Any], Any]:
-    """Read a blob with nothing but what FORMAT.md says; return its metadata and its value."""
-    trailer = blob[-104:]
-    assert trailer[96:] == bytes.fromhex("0a1a0d0a42534393")
-    assert trailer[88:96] == blake3(trailer[:88]).digest()[:8]
-    (
-        table_digest,
-        metadata_at,
-        metadata_length,
-        table_at,
-        table_length,
-        total,
-        number,
-        must,
-        may,
-        appendix,
-    ) = struct.unpack("<32sQQQQQIIII", trailer[:88])
-    assert (number, must, may, appendix, total) == (0, 0, 0, 0, len(blob))
-    assert metadata_at + metadata_length == table_at
-    assert table_at + table_length + 104 == total
-
-    table = blob[table_at : table_at + table_length]
-    assert blake3(table).digest() == table_digest
-    header_digest, metadata_digest, frame_count, chunk_count = struct.unpack_from("<32s32sII", table)
-    assert len(table) == 72 + 24 * frame_count + 56 * chunk_count
-
-    header = blob[:24]
-    assert header == bytes.fromhex("93435342 0d0a1a0a") + struct.pack("<IIII", number, must, may, 0)
-    assert blake3(header).digest() == header_digest
-    metadata = blob[metadata_at:table_at]
-    assert blake3(metadata).digest() == metadata_digest
-
-    frames = []
-    position, entry = 24, 72 + 24 * frame_count
-    for index in range(frame_count):
-        kind, _item_size, count, raw_size = struct.unpack_from("<B3xIIxxxxQ", table, 72 + 24 * index)
-        assert kind == (0 if index == 0 else 1)
-        raw = bytearray()
-        for _ in range(count):
-            offset, stored_size, chunk_raw_size, codec, digest = struct.unpack_from(
-                "<QIIB7x32s", table, entry
-            )
-            entry += 56
-            assert offset == position
-            position += stored_size
-            stored = blob[offset:position]
-            assert blake3(stored).digest() == digest
-            if codec == 1:
-                assert blosc2.get_cbuffer_sizes(stored)[:2] == (chunk_raw_size, stored_size)
-                stored = blosc2.decompress2(stored)
-            assert len(stored) == chunk_raw_size <= 4 * 2**20
-            raw += stored
-        assert len(raw) == raw_size
-        frames.append(raw)
-    assert position == metadata_at
-    members = json.loads(metadata)
-    assert members["raw_size"] == sum(len(raw) for raw in frames)
-    return members, pickle.loads(frames[0], buffers=frames[1:])
+@pytest.fixture(scope="module")
+def values() -> dict[str, dict[str, Any]]:
+    return {kind.__name__: kind() for kind in KINDS}
 
 
-VALUES = {
-    "none": None,
-    "text": "größe" * 10_000,
-    "random bytes": numpy.random.default_rng(0).bytes(5 * 2**20),
-    "dict": {"a": [1, 2.5]},
-    "array": numpy.arange(1_500_000.0).reshape(1000, -1),
-    "arrays": [
-        numpy.arange(9000),
-        numpy.asfortranarray(numpy.ones((300, 300))),
-        numpy.arange(20_000).astype("M8[s]"),
-    ],
-}
-
-
-@pytest.mark.parametrize("name", VALUES)
-@pytest.mark.parametrize("compress", [None, False, True, ("zlib", 9), "lz4hc"])
+@pytest.mark.parametrize(("kind", "name"), VALUES)
+@pytest.mark.parametrize(
+    ("compress", "place"),
+    [(None, "near"), (None, "far"), (False, "near"), (("zlib", 9, "noshuffle"), "near")],
+)
 def test_a_second_reader_reads_each_kind_of_blob(
-    name: str, compress: Any, write: Callable[..., bytes]
+    kind: str, name: str, compress: Any, place: Any, values: Any, write: Callable[..., bytes], source: Any
 ) -> None:
-    members, value = second_reader(write(VALUES[name], compress=compress))
-    assert members["key"] == "ab" * 32
-    assert members["parents"] == [["67" * 32, "89" * 32], ["ef" * 32, None]]
-    assert members["started_at"] == "2026-03-04T05:06:07.000890+00:00"
-    for expected, got in zip(
-        *([x] if not isinstance(x, list) else x for x in (VALUES[name], value)), strict=True
-    ):
-        numpy.testing.assert_array_equal(got, expected)
+    value = values[kind][name]
+    data = write(value, compress=compress, place=place)
+    blob = read_blob(data, key="ab" * 32)
+    assert blob.kind == NUMBERS[kind]
+    assert same(value, blob.value())
+    assert same(value, BlobReader.open(source(data)).value())
+    assert blob.metadata["kind"] == f"{type(value).__module__}.{type(value).__qualname__}"
+
+
+def test_a_second_reader_reads_what_a_blob_says_of_itself(write: Callable[..., bytes]) -> None:
+    moment = datetime(2031, 2, 3, tzinfo=UTC)
+    blob = read_blob(write(1, value_digest="01" * 32, expires_at=moment, summaries={"x": "3"}))
+    assert (blob.key, blob.value_digest) == ("ab" * 32, "01" * 32)
+    assert (blob.seconds, blob.expires, blob.epoch) == (12.5, int(moment.timestamp()) * 10**6, 3)
+    assert blob.metadata["parents"] == [["67" * 32, "89" * 32], ["ef" * 32, None]]
+    assert blob.metadata["started_at"] == "2026-03-04T05:06:07.000890+00:00"
+    assert blob.metadata["arguments"] == {"table": "23" * 32, "scale": "45" * 32}
+    assert blob.metadata["summaries"] == {"x": "3"}
+    bare = read_blob(write(1, key=""))
+    assert (bare.key, bare.value_digest, bare.expires) == (None, None, None)
+
+
+def test_chunks_lie_as_is_specified(write: Callable[..., bytes]) -> None:
+    value = [numpy.arange(300_000.0), numpy.frombuffer(numpy.random.default_rng(0).bytes(2**20 + 8), "V24")]
+    blob = read_blob(write(value))
+    assert blob.item_sizes == [8, 24, 1]
+    assert blob.chunk_sizes[0] == [2**20, 2**20, 2_400_000 - 2 * 2**20]
+    assert blob.chunk_sizes[1] == [1_048_560, 24]
+    assert [set(codecs) for codecs in blob.codecs] == [{1}, {0}, {0}]
+    assert all(offsets[0] % 64 == 0 for offsets in blob.offsets)
+
+
+def test_another_key_than_asked_for_is_corrupt(write: Callable[..., bytes]) -> None:
+    with pytest.raises(second_reader.Corrupt, match="another key"):
+        read_blob(write(1), key="12" * 32)
+
+
+@pytest.mark.parametrize(
+    "value", [{"a": 1}, [numpy.arange(3000.0), numpy.arange(2500)]], ids=["plain", "arrays"]
+)
+def test_both_readers_find_every_flipped_bit(value: Any, write: Callable[..., bytes]) -> None:
+    data = write(value)
+    for index in range(len(data)):
+        damaged = bytearray(data)
+        damaged[index] ^= 1 << index % 8
+        with pytest.raises(second_reader.Corrupt):
+            read_blob(bytes(damaged))
 
 
 def test_each_member_of_the_metadata_is_specified(write: Callable[..., bytes]) -> None:
@@ -116,12 +94,30 @@ def test_each_member_of_the_metadata_is_specified(write: Callable[..., bytes]) -
         for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
         for name in re.findall(r"`(\w+)`", row)
     }
-    assert specified == set(second_reader(write(1))[0])
+    assert specified == set(read_blob(write(1)).metadata)
+
+
+def test_each_kind_of_body_is_specified() -> None:
+    section = FORMAT.split("## Bodies")[1]
+    rows = re.findall(r"^\| (\d) \| ([a-z]+) \|", section, re.MULTILINE)
+    assert {name: int(number) for number, name in rows} == NUMBERS
+    from cachestore.blob.bodies import BodyKind
+
+    assert {kind.name.lower(): int(kind) for kind in BodyKind} == NUMBERS
 
 
 def test_the_bytes_of_a_blob_are_those_of_the_specification(write: Callable[..., bytes]) -> None:
     blob = write(None)
-    assert blob[:24].hex(" ", 4) == "93435342 0d0a1a0a 00000000 00000000 00000000 00000000"
-    assert blob[24:28] == b"\x80\x05N."
-    assert blob[28:29] == b"{"
+    assert blob[:24].hex(" ", 4) == "93435342 0d0a1a0a 01000000 00000000 00000000 00000000"
+    assert blob[24:64] == bytes(40)
+    assert blob[64:69] == b"=null"
+    assert blob[69:70] == b"{"
     assert blob[-8:].hex() == "0a1a0d0a42534393"
+    assert blob[-12:-8] == bytes(4)
+
+
+def test_the_second_reader_shares_nothing_with_the_first() -> None:
+    tree = ast.parse(Path(second_reader.__file__).read_text())
+    modules = {node.module for node in ast.walk(tree) if isinstance(node, ast.ImportFrom)}
+    modules |= {name.name for node in ast.walk(tree) if isinstance(node, ast.Import) for name in node.names}
+    assert not [module for module in modules if module and module.startswith(("cachestore", "tests"))]
