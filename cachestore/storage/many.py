@@ -14,7 +14,7 @@ def each(function: Callable[[Item], Result], items: Iterable[Item], *, at_once: 
     """Call `function` with each item and give the results in the order of the items.
 
     At most `at_once` calls are under way or wait with a result that was not yet taken, and no more items are taken
-    than that. The first error ends it: calls that have not begun are dropped, and when this ends, by an error or
+    than that. The first error ends it: no more are begun, and when this ends, by an error or
     because nobody asks for more, no call is still under way and no thread is left. The items are taken in the
     caller's thread.
 
@@ -56,4 +56,4 @@ def _side_by_side(
         while under_way:
             yield under_way.popleft().result()
     finally:
-        threads.shutdown(wait=True, cancel_futures=True)
+        threads.shutdown()
