@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Iterator
+from contextvars import ContextVar
 
 import pytest
 
@@ -31,11 +32,11 @@ def test_the_order_is_that_of_the_items_even_if_the_first_takes_longest() -> Non
     def work(item: int) -> int:
         if item == 0:
             assert others.wait(20)
-        elif item == 3:
+        elif item == 2:
             others.set()
         return item
 
-    assert list(in_order(work, range(4), at_once=2)) == [0, 1, 2, 3]
+    assert list(in_order(work, range(3), at_once=2)) == [0, 1, 2]
 
 
 def test_one_at_once_works_in_the_thread_that_asks_and_no_item_too_early() -> None:
@@ -156,6 +157,20 @@ def test_whoever_stops_asking_leaves_no_thread_behind(at_once: int) -> None:
     next(results)
     results.close()
     assert threading.active_count() == before
+
+
+def test_work_sees_the_context_of_whoever_asks() -> None:
+    variable: ContextVar[int] = ContextVar("variable", default=0)
+    token = variable.set(7)
+    assert list(in_order(lambda _: variable.get(), range(5), at_once=3)) == 5 * [7]
+    variable.reset(token)
+
+
+def test_work_may_ask_for_work() -> None:
+    def inner(number: int) -> int:
+        return sum(in_order(lambda item: item * number, range(5), at_once=3))
+
+    assert list(in_order(inner, range(6), at_once=2)) == [10 * number for number in range(6)]
 
 
 def test_the_processors_are_those_of_this_process(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -9,7 +9,7 @@ from zlib import crc32
 from blake3 import blake3
 
 from cachestore.blob.header import FORMAT, TRAILER_LENGTH, Trailer, pack_header
-from cachestore.blob.table import ALIGNMENT, BUFFER, CHUNK_LIMIT, Head
+from cachestore.blob.table import ALIGNMENT, BODIES, CHUNK_LIMIT, Head
 
 # As in FORMAT.md: the table of one frame with one chunk, and the trailer with its check and end magic.
 _TABLE: Final = Struct("<32s32s32s32sdqQII BxxxIIxxxxQ QIIBxxxxxxx32s")
@@ -63,7 +63,7 @@ def small_blob(data: bytes) -> SmallBlob | None:
     if (
         (frames, chunks, count, codec, offset) != (1, 1, 1, 0, ALIGNMENT)
         or not 0 < stored_size == raw_size == raw == end - ALIGNMENT <= CHUNK_LIMIT
-        or kind == BUFFER
+        or kind not in BODIES
         or data[:ALIGNMENT] != _START
         or head[0] != _HEADER_DIGEST
         or blake3(raw_metadata).digest() != head[1]

@@ -19,7 +19,7 @@ ALIGNMENT: Final = 64
 # The kind of every frame but the last, which is the body and says of which kind it is.
 BUFFER: Final = 255
 _BUFFERS: Final = frozenset({BUFFER})
-_BODIES: Final = frozenset(BodyKind)
+BODIES: Final = frozenset(BodyKind)
 
 NO_DIGEST: Final = bytes(32)
 NEVER: Final = -(2**63)
@@ -157,7 +157,7 @@ class Table(NamedTuple):
             )
             chunks_end = at + count * _CHUNK.size
             chunks = [Chunk._make(fields) for fields in _CHUNK.iter_unpack(raw[at:chunks_end])]
-            if kind not in (_BUFFERS if number < frame_count else _BODIES) or chunks_end > len(raw):
+            if kind not in (_BUFFERS if number < frame_count else BODIES) or chunks_end > len(raw):
                 raise CorruptBlob(
                     f"Frame {number} of {frame_count} of the blob, of kind {kind} and {count} chunks, cannot "
                     "stand there. Recompute the value."

@@ -94,7 +94,7 @@ def test_each_member_of_the_metadata_is_specified(write: Callable[..., bytes]) -
         for row in re.findall(r"^\| (`.*?) \|", section, re.MULTILINE)
         for name in re.findall(r"`(\w+)`", row)
     }
-    assert specified == set(read_blob(write(1)).metadata)
+    assert specified == set(read_blob(write(1, encoding="00")).metadata)
 
 
 def test_each_kind_of_body_is_specified() -> None:

@@ -245,7 +245,7 @@ def test_what_the_head_says_is_what_was_written(write: Callable[..., bytes], sou
 def test_a_blob_may_have_no_key_and_no_value_digest(write: Callable[..., bytes], source: Any) -> None:
     data = write([1], key="")
     reader = BlobReader.open(source(data))
-    assert (reader.key, reader.value_digest, reader.metadata.key) == (None, None, "")
+    assert (reader.key, reader.value_digest, reader.metadata.key) == ("", None, "")
     assert reader.value() == [1]
     for key in ("ab" * 32, "00" * 32, ""):
         with pytest.raises(CorruptBlob, match="holds the value of key None"):
@@ -466,7 +466,7 @@ def test_any_byte_that_is_not_0_between_frames_is_found(
         write([numpy.frombuffer(RANDOM[: 17_001 + i], "u1") for i in range(4)], compress=compress)
     )
     reader = BlobReader.open(source(bytes(data)))
-    chunks = [chunk for frame in reader._table.frames for chunk in frame.chunks]
+    chunks = [chunk for frame in reader.table.frames for chunk in frame.chunks]
     gaps = [*range(24, 64)]
     for before, after in pairwise(chunks):
         assert after.offset % 64 == 0

@@ -26,7 +26,7 @@ RANDOM = numpy.frombuffer(numpy.random.default_rng(0).bytes(9 * 2**20), "u1")
 def chunks_of(encoded: Encoded, source: Any) -> list[list[Chunk]]:
     """Return the chunks of each frame: those of the buffers, then those of the body."""
     reader = BlobReader.open(source(b"".join(encoded)))
-    return [list(frame.chunks) for frame in reader._table.frames]
+    return [list(frame.chunks) for frame in reader.table.frames]
 
 
 def test_metadata_are_completed(metadata: Metadata) -> None:
@@ -85,7 +85,7 @@ def test_the_body_is_last_and_each_frame_is_aligned(metadata: Metadata, source: 
     value = [RANDOM[: 20_000 + i] for i in range(3)] + [numpy.arange(300_000.0)]
     data = b"".join(encode(value, metadata, compress=compress))
     reader = BlobReader.open(source(data))
-    frames = reader._table.frames
+    frames = reader.table.frames
     assert [frame.kind for frame in frames] == [BUFFER] * 4 + [BodyKind.PICKLE]
     assert [frame.item_size for frame in frames] == [1, 1, 1, 8, 1]
     end = 24
@@ -162,7 +162,7 @@ def test_metadata_go_to_the_head_of_the_table_or_to_json(metadata: Metadata, sou
     expires = datetime(2030, 1, 2, tzinfo=UTC)
     given = replace(metadata, value_digest="12" * 32, expires_at=expires, epoch=9, seconds=0.5)
     reader = BlobReader.open(source(b"".join(encode(1, given))))
-    head = reader._table.head
+    head = reader.table.head
     assert (head.key, head.value_digest) == (b"\xab" * 32, b"\x12" * 32)
     assert (head.seconds, head.epoch, head.expires) == (0.5, 9, int(expires.timestamp()) * 10**6)
     assert reader.metadata == replace(given, kind="builtins.int", raw_size=2)

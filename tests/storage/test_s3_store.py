@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from cachestore.errors import ObjectNotFound, StorageError
-from cachestore.storage import open_store, s3_store
+from cachestore.storage import each, open_store, s3_store
 from cachestore.storage.s3_client import S3Client
 from tests.contracts.object_store import ObjectStoreContract
 
@@ -342,3 +342,64 @@ def test_errors_inside_a_good_answer_to_a_delete_are_heard(moto_server, s3_store
     text = str(caught.value)
     assert caught.value.transient is False
     assert "permission denied" in text
+
+
+def test_a_second_try_has_what_the_first_left(moto_server, s3_store_url, proxy_to):
+    proxy = proxy_to(moto_server.endpoint_url)
+    location, options = s3_store_url(moto_server)
+    store = open_store(location, storage_options={**options, "endpoint_url": proxy.endpoint_url}, timeout=3.0)
+    store.put("marks/a", [b"1"])
+    store.get("marks/a")
+    for work in (lambda: store.get("marks/a"), lambda: store.put("marks/a", [b"2"])):
+        proxy.requests.clear()
+
+        def late_then_hung(number, method, path):
+            proxy.closed.wait(2.0 if number == 0 else 20)
+            return 503
+
+        proxy.fault = late_then_hung
+        before = time.monotonic()
+        with pytest.raises(StorageError):
+            work()
+        assert len(proxy.requests) == 2
+        assert time.monotonic() - before < 4.2
+
+
+def test_what_a_server_does_not_know_is_not_asked_again(through_proxy):
+    store, proxy = through_proxy
+    store.put("marks/a", [b"1"])
+    proxy.requests.clear()
+    proxy.fault = lambda number, method, path: 501
+    with pytest.raises(StorageError, match="does not know such a request") as caught:
+        store.put("marks/a", [b"2"])
+    assert caught.value.transient is False
+    assert proxy.methods == ["PUT"]
+
+
+def test_many_threads_make_one_client(moto_server, s3_store_url, monkeypatch):
+    made = []
+    real = S3Client.__init__
+
+    def counted(self, *args, **options):
+        made.append(self)
+        real(self, *args, **options)
+
+    monkeypatch.setattr(S3Client, "__init__", counted)
+    location, options = s3_store_url(moto_server)
+    store = open_store(location, storage_options=options, timeout=20)
+    found = each(lambda number: store.put(f"marks/{number}", [b"1"]), range(24), at_once=12)
+    assert list(found) == 24 * [None]
+    assert len(made) == 1
+
+
+def test_renewed_credentials_count(moto_server, s3_store_url):
+    """Reads keep how a bucket is read, but never who reads."""
+    location, options = s3_store_url(moto_server)
+    store = open_store(location, storage_options=options)
+    store.put("marks/a", [b"1"])
+    assert store.get("marks/a") == store.get("marks/a") == b"1"
+    client = store._inner._filesystem()[0]
+    [way] = client._ways.values()
+    client._client._request_signer._credentials.access_key = "renewed"
+    request = way.request("marks/a", "bytes=0-")
+    assert "Credential=renewed/" in request.headers["Authorization"]

@@ -7,6 +7,7 @@ import threading
 import time
 import tracemalloc
 from datetime import timedelta
+from functools import partial
 
 import pytest
 
@@ -275,3 +276,19 @@ def test_a_put_whose_upload_was_swept_fails_and_says_so(store, s3_server, monkey
     with pytest.raises(StorageError):
         store.put("marks/a", parts())
     assert list(store.list("")) == []
+
+
+@pytest.mark.parametrize("completed", [True, False])
+def test_an_upload_that_is_gone_when_it_is_completed_again(through_proxy, completed):
+    """Servers forget an upload once it is complete: if the object is there, only the reply was lost."""
+    store, proxy = through_proxy
+    answers = ["lose" if completed else 503, 404]
+    proxy.fault = lambda number, method, path: answers.pop(0) if kind((method, path)) == "complete" else None
+    put = partial(store.put, "marks/a", [(2 * PART + 5) * b"x"])
+    if completed:
+        put()
+        assert len(store.get("marks/a")) == 2 * PART + 5
+    else:
+        with pytest.raises(StorageError, match="somebody aborted"):
+            put()
+    assert answers == []
