@@ -122,7 +122,7 @@ class Metadata:
                 "raw_size": self.raw_size,
                 "drew_random": self.drew_random,
                 "summaries": dict(self.summaries),
-                **({} if self.encoding is None else {"encoding": self.encoding}),
+                "encoding": self.encoding,
             }
         ).encode("ascii")
 
@@ -142,7 +142,6 @@ class Metadata:
             values: dict[str, Any] = {name: read(members[name]) for name, read in _MEMBERS.items()}
             return cls(
                 **values,
-                encoding=_optional_text(members.get("encoding")),
                 key=head.key_text,
                 value_digest=head.value_digest_text,
                 seconds=head.seconds,
@@ -220,4 +219,5 @@ _MEMBERS: Final = {
     "raw_size": _count,
     "drew_random": _boolean,
     "summaries": _texts,
+    "encoding": _optional_text,
 }

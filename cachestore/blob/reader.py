@@ -115,7 +115,7 @@ class BlobReader:
             )
         if key is not None and reader.key != key:
             raise CorruptBlob(
-                f"The blob asked for with key {key} holds the value of key {reader.key}. "
+                f"The blob asked for with key {key} {f'is that of key {reader.key}' if reader.key else 'has no key'}. "
                 "It was put in the wrong place; recompute the value."
             )
         return reader
