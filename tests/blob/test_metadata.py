@@ -98,6 +98,7 @@ WRONG = {
     list: [None, [[]], {"a": 1}, [["a", 1]], [["a", None, None]], [[None, "a"]], "a"],
     int: [None, -1, 1.5, True, "1"],
     bool: [None, 1, "true", []],
+    type(None): [1, True, [], {}],
 }
 
 

@@ -47,6 +47,7 @@ def described(name):
         epoch=number,
         drew_random=number % 2 == 0,
         summaries={"table": "3 × 4"} if number % 3 == 0 else {},
+        encoding=f"{number:016x}" if number % 7 == 0 else None,
     )
     return metadata, COMPRESS[number % len(COMPRESS)]
 
