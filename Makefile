@@ -43,8 +43,9 @@ bench: $(VENV)/installed-dev
 soak: export CACHESTORE_SOAK_KILLS ?= 300
 soak: export CACHESTORE_SOAK_MUTATIONS ?= 60000
 soak: export CACHESTORE_SOAK_OPERATIONS ?= 2000
+soak: export CACHESTORE_SOAK_STEP ?= 1
 soak: $(VENV)/installed-dev
-	$(BIN)/python -m pytest tests/soak
+	$(BIN)/python -m pytest tests/soak tests/faults
 
 # What values and calls are called in every store: changing it is a breaking change (tests/golden).
 # Golden blobs are only ever added: what is there must be read for ever.

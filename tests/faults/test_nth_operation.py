@@ -167,11 +167,16 @@ def test_one_operation_goes_wrong(tmp_path, index, name, kind, scenario, warm):
         once = len(computed)
         where = f"{seed}: {faulty.asked}"
         assert len(said) <= 1, where
+        # What another try cures is not even noticed.
+        if place.remote and kind in {Fault.TRANSIENT, Fault.LOST}:
+            assert not said, where
         check_nothing_is_broken(place)
         again = well(index, place, run)
         # What was not stored was not lost in silence. (A clear computes anyway.)
         if scenario != "a_clear":
             assert not again or said or kind is Fault.FLIPPED, where
+            # Nor is what is there computed again in silence.
+            assert not (warm and once) or said, where
             assert not well(index, place, run) or kind is Fault.FLIPPED, where
             # Whatever people were told to do is done by now.
             assert well(index, place, run) == 0, where
@@ -180,7 +185,9 @@ def test_one_operation_goes_wrong(tmp_path, index, name, kind, scenario, warm):
             return
 
 
-@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+@pytest.mark.parametrize(
+    "warm", [False, True] if STEP == 1 else [True], ids=["cold", "warm"] if STEP == 1 else ["warm"]
+)
 @pytest.mark.parametrize("scenario", SCENARIOS)
 @pytest.mark.parametrize("kind", SURVIVED)
 @pytest.mark.parametrize("name", PLACES)
@@ -235,5 +242,6 @@ def test_the_process_dies_at_one_operation(tmp_path, name, kind, scenario):
 
 
 def _numbers_of(*case: object) -> Iterator[int]:
-    """Give the numbers of the operations to try, without an end."""
-    return itertools.count(random.Random(f"{SEED} {case}").randrange(STEP), STEP)
+    """Give the numbers of the operations to try, without an end: the first always."""
+    first = 1 + random.Random(f"{SEED} {case}").randrange(STEP)
+    return itertools.chain([0], itertools.count(first, STEP))
