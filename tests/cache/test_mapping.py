@@ -68,7 +68,14 @@ def file_of(cache, key):
 @pytest.mark.parametrize("order", ["C", "F"])
 @pytest.mark.parametrize(
     ("dtype", "shape"),
-    [("f8", (1000, 300)), (">i4", (7,)), ("M8[ns]", (50, 3)), ("S3", (9,)), ("f8", ()), ([("a", "i1"), ("b", "f8")], (40,))],
+    [
+        ("f8", (1000, 300)),
+        (">i4", (7,)),
+        ("M8[ns]", (50, 3)),
+        ("S3", (9,)),
+        ("f8", ()),
+        ([("a", "i1"), ("b", "f8")], (40,)),
+    ],
 )
 def test_an_array_is_a_memmap_of_the_blob_itself(cache, order, dtype, shape):
     array = numpy.asarray(numpy.ones(shape, dtype), order=order)
@@ -77,7 +84,11 @@ def test_an_array_is_a_memmap_of_the_blob_itself(cache, order, dtype, shape):
     assert type(got) is numpy.memmap
     assert got.filename == str(file_of(cache, key))
     assert got.offset % 64 == 0
-    assert (got.dtype, got.shape, got.flags.f_contiguous) == (array.dtype, array.shape, array.flags.f_contiguous)
+    assert (got.dtype, got.shape, got.flags.f_contiguous) == (
+        array.dtype,
+        array.shape,
+        array.flags.f_contiguous,
+    )
     assert got.tobytes() == array.tobytes()
     assert not got.flags.writeable
 
@@ -109,7 +120,10 @@ def lives_in_a_file(array):
 
 
 def test_arrays_inside_other_values_live_in_the_file(cache):
-    value = {"list": [RANDOM.random(10_000), "text"], "fortran": numpy.asfortranarray(RANDOM.random((100, 50)))}
+    value = {
+        "list": [RANDOM.random(10_000), "text"],
+        "fortran": numpy.asfortranarray(RANDOM.random((100, 50))),
+    }
     got = mapped(cache, put(cache, value))
     for mine, theirs in ((got["list"][0], value["list"][0]), (got["fortran"], value["fortran"])):
         numpy.testing.assert_array_equal(mine, theirs)
@@ -239,7 +253,9 @@ def tiered(tmp_path):
 
 
 @pytest.mark.parametrize("raw", [True, False])
-@pytest.mark.parametrize("value", [numpy.arange(1_000_000.0), {"a": numpy.zeros(400_000), "b": numpy.arange(5000)}])
+@pytest.mark.parametrize(
+    "value", [numpy.arange(1_000_000.0), {"a": numpy.zeros(400_000), "b": numpy.arange(5000)}]
+)
 def test_a_near_copy_is_inflated_once_and_mapped(tiered, verified, raw, value):
     key = put(tiered, value, raw=raw)
     before = tiered.far.inner.get(blob_path(key))

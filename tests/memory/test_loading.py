@@ -124,17 +124,17 @@ def test_the_array_of_a_reference(memory):
     assert result.array[7].tolist() == [28, 29, 30, 31]
     assert type(pickle.loads(pickle.dumps(result)).array) is LazyArray
     with pytest.raises(BlobError, match=r"a list. Load it with get\(\)"):
-        memory.cache(two_tables).call_and_shelve(5).array  # noqa: B018
+        memory.cache(two_tables).call_and_shelve(5).array
     result.clear()
     with pytest.raises(KeyError, match="Call the function again"):
-        result.array  # noqa: B018
+        result.array
 
 
 def test_the_array_of_a_result_that_is_not_stored():
     memory = Memory(None, verbose=0)
     assert memory.cache(table).call_and_shelve(5).array.shape == (5, 4)
     with pytest.raises(BlobError, match="a list"):
-        memory.cache(two_tables).call_and_shelve(5).array  # noqa: B018
+        memory.cache(two_tables).call_and_shelve(5).array
 
 
 def test_as_an_argument_it_makes_the_key_of_its_array_and_is_a_parent(memory, lazily):
