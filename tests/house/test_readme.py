@@ -66,16 +66,10 @@ def test_large_arrays_are_given_as_it_says(tmp_path):
         r"LazyArray\(numpy\.sort, \w{12}, shape=\(300, 200, 100\).*",
     ]
     for _ in range(2):
-        printed = [
-            line
-            for line in run("arrays.py", tmp_path).splitlines()
-            if line.startswith(("<", "(", "4", "Lazy"))
-        ]
-        assert len(printed) == len(said)
-        assert all(
-            line == expected or re.fullmatch(expected, line)
-            for line, expected in zip(printed, said, strict=True)
-        )
+        lines = run("arrays.py", tmp_path).splitlines()
+        printed = [line for line in lines if line.startswith(("<", "(", "4", "Lazy"))]
+        assert printed[:3] == said[:3]
+        assert re.fullmatch(said[3], printed[3])
 
 
 def test_every_python_example_is_run():
