@@ -135,7 +135,7 @@ class ArraySlice:
         # Down to the last axis between whose positions much is left out, each position is a run of its own.
         level = 0
         for place, step in enumerate(steps):
-            if lengths[place] > 1 and step - spans[place + 1] >= _GAP:
+            if step - spans[place + 1] >= _GAP:
                 level = place + 1
         starts = [sum(axis[0] * size for axis, size in zip(self.axes[level:], sizes[level:], strict=True))]
         for axis, size in zip(reversed(self.axes[:level]), reversed(sizes[:level]), strict=True):

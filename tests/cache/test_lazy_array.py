@@ -167,6 +167,25 @@ def test_a_slice_of_a_large_array_moves_few_bytes_in_few_requests_at_once(stored
     assert sum(ranged.sent) <= 32 * 2**20
 
 
+def test_chunks_in_between_are_not_fetched(stored, ranged):
+    array = RANDOM.integers(0, 2**63, (9, 2**17))  # a row is a chunk
+    lazy = stored(array)
+    lazy[0]
+    ranged.sent.clear()
+    numpy.testing.assert_array_equal(lazy[1:7:2], array[1:7:2])
+    assert ranged.sent == 3 * [2**20]
+    ranged.sent.clear()
+    numpy.testing.assert_array_equal(lazy[1:4], array[1:4])
+    assert ranged.sent == [3 * 2**20]
+
+
+def test_a_slice_keeps_no_more_memory_than_it_has(stored):
+    column = stored(RANDOM.random((1000, 100)))[:, 5]
+    while column.base is not None:
+        column = column.base
+    assert column.nbytes <= 8000
+
+
 def test_what_is_known_costs_no_request(stored, ranged):
     lazy = stored(numpy.zeros((1000, 100)))
     ranged.sent.clear()

@@ -17,6 +17,7 @@ from cachestore.cache.mapping import load_mapped
 from cachestore.errors import CachestoreWarning
 from cachestore.settings import Settings
 from cachestore.storage import LocalStore, blob_path
+from cachestore.storage.opened_file import OpenedFile
 from cachestore.storage.tiered_store import TieredStore
 from tests.cache.conftest import call_of
 from tests.storage.test_tiered_store import FarStore
@@ -189,7 +190,7 @@ def test_bytes_inserted_where_a_reader_does_not_look_are_a_miss(cache):
     key = put(cache, RANDOM.random(1_000_000))
     path = file_of(cache, key)
     data = path.read_bytes()
-    path.write_bytes(data[:-100_000] + bytes(10) + data[-100_000:])
+    path.write_bytes(data[: -OpenedFile.suffix_length] + bytes(10) + data[-OpenedFile.suffix_length :])
     with pytest.warns(CachestoreWarning, match="cannot be used"):
         assert cache.get(key, load=lambda reader: load_mapped(cache, reader, mode="r")) == Miss("corrupt")
 

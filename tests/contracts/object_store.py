@@ -40,8 +40,8 @@ class ObjectStoreContract:
     def test_a_file_is_opened_once_more_where_it_is_one(self, store):
         store.put(blob_path(KEY), [b"old bytes"])
         opened = store.open(blob_path(KEY))
-        stream = opened.stream()
         store.put(blob_path(KEY), [b"others"])
+        stream = opened.stream()
         if stream is not None:
             with stream:
                 assert stream.read() == b"old bytes"

@@ -57,8 +57,23 @@ def test_the_search_computes_as_few_folds_as_it_says(tmp_path):
     assert "10 of these 15 folds" in README
 
 
+def test_large_arrays_are_given_as_it_says(tmp_path):
+    (tmp_path / "arrays.py").write_text(blocks("python")[2])
+    said = [
+        "<class 'numpy.memmap'>",
+        "(100, 4)",
+        "4",
+        r"LazyArray\(numpy\.sort, \w{12}, shape=\(300, 200, 100\).*",
+    ]
+    for _ in range(2):
+        lines = run("arrays.py", tmp_path).splitlines()
+        printed = [line for line in lines if line.startswith(("<", "(", "4", "Lazy"))]
+        assert printed[:3] == said[:3]
+        assert re.fullmatch(said[3], printed[3])
+
+
 def test_every_python_example_is_run():
-    assert len(blocks("python")) == 2
+    assert len(blocks("python")) == 3
 
 
 def test_settings_in_the_examples_are_settings():
