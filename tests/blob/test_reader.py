@@ -482,6 +482,38 @@ def test_any_byte_that_is_not_0_between_frames_is_found(
     assert not made
 
 
+def test_any_byte_that_is_not_0_between_frames_read_straight_into_memory_is_found(
+    write: Callable[..., bytes], source: Any, made: list[object]
+) -> None:
+    data = bytearray(
+        write([numpy.frombuffer(RANDOM[: 2 * MIB + i], "u1") for i in range(1, 5)], compress=False)
+    )
+    asked = source(bytes(data), suffix_length=2**16)
+    frames = BlobReader.open(asked)._table.frames
+    BlobReader.open(asked).value()
+    straight = max(stop for how, _, stop in asked.requests[2:] if how == "read_into")
+    made.clear()
+    starts = [frame.chunks[0].offset for frame in frames if frame.chunks[0].offset < straight]
+    assert len(starts) >= 3
+    for index in (24, *(start - 1 for start in starts)):
+        data[index] = 1
+        with pytest.raises(CorruptBlob, match="should be 0"):
+            BlobReader.open(source(bytes(data), suffix_length=2**16)).value()
+        data[index] = 0
+    assert not made
+
+
+def test_bytes_taken_out_where_they_are_repeated_do_not_change_the_value_and_show_in_the_size(
+    write: Callable[..., bytes], source: Any
+) -> None:
+    data = write(bytes(3 * MIB), compress=False)
+    shorter = data[: -MIB - 64] + data[-MIB:]
+    reader = BlobReader.open(source(shorter))
+    reader.verify()
+    assert reader.value() == bytes(3 * MIB)
+    assert reader.size == len(data) > len(shorter)
+
+
 def test_any_truncation_is_found(write: Callable[..., bytes], source: Any, made: list[object]) -> None:
     data = write({"a": 1, "b": "text"})
     for length in range(len(data)):
