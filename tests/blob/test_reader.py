@@ -312,6 +312,7 @@ def test_too_little_or_too_much_never_gives_a_wrong_value(
         return
     # A first answer of another length than asked for is as good, and some ways are not gone by some blobs.
     assert how != "range" or not compress
+    assert how != "read_into" or compress or act is BlobReader.verify
     if act is BlobReader.value:
         assert_same(value, found)
 
