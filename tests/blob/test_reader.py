@@ -483,7 +483,7 @@ def test_any_byte_that_is_not_0_between_frames_is_found(
     assert not made
 
 
-def test_any_byte_that_is_not_0_between_frames_read_straight_into_memory_is_found(
+def test_any_damage_of_what_is_read_straight_into_memory_is_found(
     write: Callable[..., bytes], source: Any, made: list[object]
 ) -> None:
     data = bytearray(
@@ -496,11 +496,16 @@ def test_any_byte_that_is_not_0_between_frames_read_straight_into_memory_is_foun
     made.clear()
     starts = [frame.chunks[0].offset for frame in frames if frame.chunks[0].offset < straight]
     assert len(starts) >= 3
-    for index in (24, *(start - 1 for start in starts)):
-        data[index] = 1
-        with pytest.raises(CorruptBlob, match="should be 0"):
+    gaps = [24, *(start - 1 for start in starts)]
+    chunks = [chunk for frame in frames for chunk in frame.chunks if chunk.offset < straight]
+    assert len(chunks) >= 6
+    ends = [place for chunk in chunks for place in (chunk.offset, chunk.offset + chunk.stored_size - 1)]
+    for index in (0, 9, *gaps, *ends):
+        data[index] ^= 1
+        message = "begins with" if index < 24 else "should be 0" if index in gaps else "is damaged in"
+        with pytest.raises(CorruptBlob, match=message):
             BlobReader.open(source(bytes(data), suffix_length=2**16)).value()
-        data[index] = 0
+        data[index] ^= 1
     assert not made
 
 
