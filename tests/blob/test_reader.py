@@ -312,6 +312,7 @@ def test_too_little_or_too_much_never_gives_a_wrong_value(
         return
     # A first answer of another length than asked for is as good, and some ways are not gone by some blobs.
     assert how != "range" or not compress
+    assert how != "read_into" or compress or act is BlobReader.verify
     if act is BlobReader.value:
         assert_same(value, found)
 
@@ -480,6 +481,43 @@ def test_any_byte_that_is_not_0_between_frames_is_found(
                 act(BlobReader.open(source(bytes(data), suffix_length=suffix_length)))
         data[index] = 0
     assert not made
+
+
+def test_any_damage_of_what_is_read_straight_into_memory_is_found(
+    write: Callable[..., bytes], source: Any, made: list[object]
+) -> None:
+    data = bytearray(
+        write([numpy.frombuffer(RANDOM[: 2 * MIB + i], "u1") for i in range(1, 5)], compress=False)
+    )
+    asked = source(bytes(data), suffix_length=2**16)
+    frames = BlobReader.open(asked)._table.frames
+    BlobReader.open(asked).value()
+    straight = max(stop for how, _, stop in asked.requests[2:] if how == "read_into")
+    made.clear()
+    starts = [frame.chunks[0].offset for frame in frames if frame.chunks[0].offset < straight]
+    assert len(starts) >= 3
+    gaps = [24, *(start - 1 for start in starts)]
+    chunks = [chunk for frame in frames for chunk in frame.chunks if chunk.offset < straight]
+    assert len(chunks) >= 6
+    ends = [place for chunk in chunks for place in (chunk.offset, chunk.offset + chunk.stored_size - 1)]
+    for index in (0, 9, *gaps, *ends):
+        data[index] ^= 1
+        message = "begins with" if index < 24 else "should be 0" if index in gaps else "is damaged in"
+        with pytest.raises(CorruptBlob, match=message):
+            BlobReader.open(source(bytes(data), suffix_length=2**16)).value()
+        data[index] ^= 1
+    assert not made
+
+
+def test_bytes_taken_out_where_they_are_repeated_do_not_change_the_value_and_show_in_the_size(
+    write: Callable[..., bytes], source: Any
+) -> None:
+    data = write(bytes(3 * MIB), compress=False)
+    shorter = data[: -MIB - 64] + data[-MIB:]
+    reader = BlobReader.open(source(shorter))
+    reader.verify()
+    assert reader.value() == bytes(3 * MIB)
+    assert reader.size == len(data) > len(shorter)
 
 
 def test_any_truncation_is_found(write: Callable[..., bytes], source: Any, made: list[object]) -> None:

@@ -103,7 +103,10 @@ ONLY = BODY.chunks[0]
         with_chunks(FIRST, SECOND, raw_size=899),
         with_chunks(FIRST, SECOND, raw_size=2**64 - 1),
         with_chunks(FIRST, SECOND, raw_size=10**15),
-        with_chunks(FIRST._replace(stored_size=0), SECOND._replace(offset=64)),
+        with_chunks(
+            FIRST._replace(stored_size=0, raw_size=700),
+            SECOND._replace(offset=64, stored_size=200, raw_size=200),
+        ),
         with_chunks(FIRST._replace(raw_size=99), SECOND._replace(raw_size=801)),  # stored larger than raw
         with_chunks(FIRST._replace(raw_size=CHUNK_LIMIT + 1), SECOND, raw_size=CHUNK_LIMIT + 101),
         SOUND._replace(frames=[]),

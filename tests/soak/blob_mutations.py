@@ -400,15 +400,14 @@ class Watch:
             self.unpickled += 1
 
 
-def lengthened(data: bytes, blobs: Sequence[Sound], suffix_length: int) -> Sound | None:
-    """Return the blob that `data` are, but for bytes inserted just before its last ones, which nobody reads.
+def unseen(data: bytes, blobs: Sequence[Sound], suffix_length: int) -> Sound | None:
+    """Return the blob whose bytes a reader is given, though `data` are longer or shorter by some between two requests.
 
-    Who does not know the length of an object cannot see them (FORMAT.md says so); the value must be right.
+    Who does not know the length of an object cannot see that (FORMAT.md says so); the value must be right.
     """
     for sound in blobs:
         front = len(sound.data) - suffix_length
-        ends = data[:front] == sound.data[:front] and data[-suffix_length:] == sound.data[-suffix_length:]
-        if front > 0 and len(data) > len(sound.data) and ends:
+        if front > 0 and data[:front] == sound.data[:front] and data[-suffix_length:] == sound.data[front:]:
             return sound
     return None
 
@@ -440,7 +439,7 @@ def campaign(mutations: int, seed: int) -> dict[str, Any]:
     wrong: list[Any] = []
     others: list[Any] = []
     differing: list[Any] = []
-    longer = 0
+    other_length = 0
 
     def attempt(kind: str, data: bytes, act: Callable[[BlobReader], Any], suffix_length: int) -> Any:
         try:
@@ -478,9 +477,9 @@ def campaign(mutations: int, seed: int) -> dict[str, Any]:
             if data in originals:
                 outcomes[f"{kind}: same"] += 2
                 continue
-            meant = lengthened(data, blobs, suffix_length)
+            meant = unseen(data, blobs, suffix_length)
             if meant is not None:
-                longer += 1
+                other_length += 1
                 found = attempt(kind, data, BlobReader.value, suffix_length)
                 if not same(found, meant.value) or BlobReader.open(Source(data, suffix_length)).size == len(
                     data
@@ -521,7 +520,7 @@ def campaign(mutations: int, seed: int) -> dict[str, Any]:
         "differing": differing[:5],
         "unpickled": watch.unpickled,
         "made": watch.made,
-        "longer": longer,
+        "other length": other_length,
         "bombs": len(hostile_bombs),
         "memory of bombs": peak() - before,
     }
