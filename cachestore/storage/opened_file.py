@@ -44,14 +44,10 @@ class OpenedFile:
     def suffix(self, length: int) -> bytes:
         """Return the last `length` bytes, or the whole file when it is shorter."""
         try:
-            data = os.pread(self._file, length, 0)
-            # Fewer than asked for: that was all. Most files of a store are small, and one call is enough.
-            if len(data) == length:
-                size = os.fstat(self._file).st_size
-                data = self.range(max(0, size - length), size)
+            size = os.fstat(self._file).st_size
         except OSError as error:
             raise self._failure(error) from error
-        return data
+        return self.range(max(0, size - length), size)
 
     def range(self, start: int, stop: int) -> bytes:
         """Return the bytes from `start` to before `stop`, fewer where the file ends."""

@@ -37,9 +37,6 @@ def test_on_an_s3_server(python, at, tmp_path):
 
 
 @pytest.mark.s3
-@pytest.mark.xfail(
-    strict=True, reason="it refuses a suffix longer than the object, which is taken for an empty object"
-)
 def test_on_an_s3_server_that_lies_about_conditional_puts(python, command, rclone, tmp_path):
     environ = {
         "CACHESTORE_LOCATION": rclone.fresh_location(),

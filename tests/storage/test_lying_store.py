@@ -9,27 +9,10 @@ from tests.contracts.object_store import ObjectStoreContract
 
 pytestmark = pytest.mark.s3
 
-_SUFFIXES = (
-    "test_what_was_put_is_read[1]", "test_what_was_put_is_read[1000]", "test_suffixes_are_slices",
-)  # fmt: skip
-_RANGES = (
-    "test_what_was_put_is_read[5242897]", "test_ranges_are_slices[0-1]", "test_ranges_are_slices[3-7]",
-    "test_ranges_are_slices[9-10]", "test_ranges_are_slices[5-50]",
-)  # fmt: skip
-
 
 class TestRclone(ObjectStoreContract):
     # Exclusive creates are what it cannot promise; within one process, looking first helps most of the time.
     exclusive_across_processes = False
-
-    @pytest.fixture(autouse=True)
-    def not_yet(self, request):
-        if request.node.name in _SUFFIXES:
-            reason = "it refuses a suffix longer than the object, which is taken for an empty object"
-            request.applymarker(pytest.mark.xfail(strict=True, reason=reason))
-        if request.node.name in _RANGES:
-            reason = "it sends the checksum of the whole with a range, which botocore believes"
-            request.applymarker(pytest.mark.xfail(reason=reason))
 
     @pytest.fixture
     def reopen(self, rclone, s3_store_url, described_once):
