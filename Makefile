@@ -41,7 +41,7 @@ bench: $(VENV)/installed-dev
 
 # The long campaigns; `make test` runs a short form of each. What full runs found is in docs/soak.md.
 soak: export CACHESTORE_SOAK_KILLS ?= 300
-soak: export CACHESTORE_SOAK_MUTATIONS ?= 60000
+soak: export CACHESTORE_SOAK_MUTATIONS ?= 200000
 soak: export CACHESTORE_SOAK_OPERATIONS ?= 2000
 soak: export CACHESTORE_SOAK_STEP ?= 1
 soak: $(VENV)/installed-dev

@@ -8,6 +8,7 @@ from zlib import crc32
 
 from blake3 import blake3
 
+from cachestore.blob.codecs import RAW
 from cachestore.blob.header import FORMAT, TRAILER_LENGTH, Trailer, pack_header
 from cachestore.blob.table import ALIGNMENT, BODIES, CHUNK_LIMIT, Head
 
@@ -41,33 +42,31 @@ def small_blob(data: bytes) -> SmallBlob | None:
         finds out what it is, or what is wrong with it.
     """
     size = len(data)
-    table_offset = size - TRAILER_LENGTH - _TABLE.size
+    trailer_offset = size - TRAILER_LENGTH
+    table_offset = trailer_offset - _TABLE.size
     if table_offset < ALIGNMENT:
         return None
-    trailer = _TRAILER.unpack_from(data, size - TRAILER_LENGTH)
-    table_digest, end, metadata_length = trailer[:3]
-    table = data[table_offset : size - TRAILER_LENGTH]
-    check = crc32(data[size - TRAILER_LENGTH : size - TRAILER_LENGTH + _CHECKED])
+    table_digest, end, metadata_length, *rest = _TRAILER.unpack_from(data, trailer_offset)
+    check = crc32(data[trailer_offset : trailer_offset + _CHECKED])
     if (
-        # All that the trailer says is what it must say, so nothing of it is left to believe but these three.
-        trailer[3:] != (table_offset, _TABLE.size, size, FORMAT, 0, 0, 0, check, 0, _END_MAGIC)
+        # All that the trailer says besides is what it must say, so nothing of that is left to believe.
+        rest != [table_offset, _TABLE.size, size, FORMAT, 0, 0, 0, check, 0, _END_MAGIC]
         or end + metadata_length != table_offset
-        or blake3(table).digest() != table_digest
+        or blake3(data[table_offset:trailer_offset]).digest() != table_digest
     ):
         return None
-    *head, frames, chunks, kind, _, count, raw, offset, stored_size, raw_size, codec, digest = _TABLE.unpack(
-        table
-    )
+    fields = _TABLE.unpack_from(data, table_offset)
+    kind, _, _, raw, _, stored_size, raw_size, _, digest = fields[9:]
     raw_metadata = data[end:table_offset]
     body = memoryview(data)[ALIGNMENT:end]
     if (
-        (frames, chunks, count, codec, offset) != (1, 1, 1, 0, ALIGNMENT)
+        (fields[7:9], fields[11], fields[13], fields[16]) != ((1, 1), 1, ALIGNMENT, RAW)
         or not 0 < stored_size == raw_size == raw == end - ALIGNMENT <= CHUNK_LIMIT
         or kind not in BODIES
-        or data[:ALIGNMENT] != _START
-        or head[0] != _HEADER_DIGEST
-        or blake3(raw_metadata).digest() != head[1]
+        or fields[0] != _HEADER_DIGEST
+        or not data.startswith(_START)
+        or blake3(raw_metadata).digest() != fields[1]
         or blake3(body).digest() != digest
     ):
         return None
-    return SmallBlob(Head._make(head), raw_metadata, kind, body)
+    return SmallBlob(Head._make(fields[:7]), raw_metadata, kind, body)

@@ -45,24 +45,22 @@ class OpenedFile:
         """Return the last `length` bytes, or the whole file when it is shorter."""
         try:
             size = os.fstat(self._file).st_size
+            return self._read(max(0, size - length), size)
         except OSError as error:
             raise self._failure(error) from error
-        return self.range(max(0, size - length), size)
 
     def range(self, start: int, stop: int) -> bytes:
         """Return the bytes from `start` to before `stop`, fewer where the file ends."""
-        pieces = []
         try:
-            stop = min(stop, os.fstat(self._file).st_size)
-            while start < stop:
-                piece = os.pread(self._file, stop - start, start)
-                if not piece:
-                    break
-                pieces.append(piece)
-                start += len(piece)
+            return self._read(start, min(stop, os.fstat(self._file).st_size))
         except OSError as error:
             raise self._failure(error) from error
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+    def _read(self, start: int, stop: int) -> bytes:
+        data = os.pread(self._file, stop - start, start) if start < stop else b""
+        if len(data) == stop - start or not data:
+            return data
+        return data + self._read(start + len(data), stop)
 
     def read_into(self, start: int, outs: Sequence[memoryview]) -> int:
         """Fill `outs`, one after the other, with the bytes from `start` on; return how many there were."""

@@ -731,6 +731,19 @@ def test_parts_that_contradict_each_other_are_corrupt(
     assert not made
 
 
+@pytest.mark.parametrize("digest", [0, 32], ids=["header", "metadata"])
+def test_a_digest_in_the_head_that_is_another_is_corrupt(
+    digest: int, write: Callable[..., bytes], source: Any, made: list[object]
+) -> None:
+    data = write([1])
+    trailer = Trailer.parse(memoryview(data))
+    table = bytearray(data[trailer.table_offset : -104])
+    table[digest] ^= 1
+    sealed = trailer._replace(table_digest=blake3(table).digest()).pack()
+    refusing(data[: trailer.table_offset] + table + sealed, source)
+    assert not made
+
+
 def test_metadata_that_contradict_the_table_are_corrupt(craft: Callable[..., bytes], source: Any) -> None:
     reader = BlobReader.open(source(craft([BODY], raw_size_off=1)))
     with pytest.raises(CorruptBlob, match="raw bytes"):

@@ -176,6 +176,18 @@ def test_each_chunk_that_does_not_get_smaller_stays_raw(metadata: Metadata, sour
     assert chunks[1].stored_size < 1000
 
 
+def test_what_gets_only_a_little_smaller_is_compressed_too(
+    metadata: Metadata, source: Any, read: Callable[..., Any]
+) -> None:
+    halves = RANDOM[: 4 * CHUNK_SIZE].copy()
+    halves[: 3 * CHUNK_SIZE].reshape(-1, 4)[:, 3] = 0
+    encoded = encode(halves, metadata, compress=1)
+    chunks, _ = chunks_of(encoded, source)
+    assert all(0.6 * CHUNK_SIZE < chunk.stored_size < 0.95 * CHUNK_SIZE for chunk in chunks[:3])
+    assert [chunk.codec for chunk in chunks] == [BLOSC2, BLOSC2, BLOSC2, RAW]
+    assert read(b"".join(encoded)).tobytes() == halves.tobytes()
+
+
 def test_what_the_place_asks_for_is_chosen(metadata: Metadata, source: Any) -> None:
     array = (numpy.sin(numpy.arange(300_000) / 1000) * 100).round(3)
     names = {}
