@@ -50,6 +50,9 @@ class Encoded:
         self._frames = frames
         self._choose = choose
         self._raw_metadata = metadata.to_json()
+        self._head = metadata.to_head(
+            header_digest=_HEADER_DIGEST, metadata_digest=blake3(self._raw_metadata).digest()
+        )
         chunks = sum(len(frame.starts()) for frame in frames)
         for name, size, limit in (
             ("metadata", len(self._raw_metadata), METADATA_LIMIT),
@@ -92,10 +95,7 @@ class Encoded:
                 yield _RawChunk(frame.raw[start : start + frame.step], codec, frame.item_size)
 
     def _end(self, frames: Sequence[Frame], end: int) -> bytes:
-        head = self.metadata.to_head(
-            header_digest=_HEADER_DIGEST, metadata_digest=blake3(self._raw_metadata).digest()
-        )
-        behind = pack_end(Table(head, frames), self._raw_metadata, start=end)
+        behind = pack_end(Table(self._head, frames), self._raw_metadata, start=end)
         self.size = end + len(behind)
         return behind
 
