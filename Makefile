@@ -37,7 +37,8 @@ test: lint
 	$(BIN)/python -m pytest --numprocesses 2 --dist worksteal
 
 bench: $(VENV)/installed-dev
-	for benchmark in imports hits searches keys; do $(BIN)/python benchmarks/$$benchmark.py || exit 1; done
+	for benchmark in imports hits searches keys blobs; do $(BIN)/python benchmarks/$$benchmark.py || exit 1; done
+	$(BIN)/python -m benchmarks.s3
 
 # The long campaigns; `make test` runs a short form of each. What full runs found is in docs/soak.md.
 soak: export CACHESTORE_SOAK_KILLS ?= 300

@@ -490,7 +490,7 @@ def test_any_damage_of_what_is_read_straight_into_memory_is_found(
         write([numpy.frombuffer(RANDOM[: 2 * MIB + i], "u1") for i in range(1, 5)], compress=False)
     )
     asked = source(bytes(data), suffix_length=2**16)
-    frames = BlobReader.open(asked)._table.frames
+    frames = BlobReader.open(asked).table.frames
     BlobReader.open(asked).value()
     straight = max(stop for how, _, stop in asked.requests[2:] if how == "read_into")
     made.clear()
