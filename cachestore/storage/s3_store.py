@@ -24,8 +24,8 @@ from cachestore.storage.tries import tried
 T = TypeVar("T")
 
 _PER_REQUEST = 1000
-# 32 MiB under way, and as much memory.
-_PARTS_AT_ONCE = 4
+# With the one that waits and the one that is made, 40 MiB in memory.
+_PARTS_AT_ONCE = 3
 # For cleaning up at a server that has just failed to answer.
 _SHORT = 1.0
 # Where an absent object, or upload, is an answer.
