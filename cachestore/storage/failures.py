@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import errno
+import re
 
 from cachestore.errors import ObjectNotFound, StorageError
+
+_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
 
 # What a later try may cure: the network, a busy server, too many files open.
 _TRANSIENT = {
@@ -60,5 +63,16 @@ def failure(error: Exception, attempt: str, *, absent: bool) -> StorageError:
 
 
 def _said(error: BaseException) -> str:
-    text = " ".join(str(error).split()).rstrip(".")
+    text = told(error)
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
+
+
+def told(error: BaseException) -> str:
+    """Return what an error says, on one line, without the credentials of an address that it names.
+
+    Examples
+    --------
+    >>> told(OSError("no answer from http://ana:secret@example.org/x."))
+    'no answer from http://example.org/x'
+    """
+    return _CREDENTIALS.sub("", " ".join(str(error).split())).rstrip(".")

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from cachestore.errors import ObjectNotFound, SettingsError, StorageError
 from cachestore.in_order import in_order
 from cachestore.storage.deadline import deadline
-from cachestore.storage.failures import AlreadyThere, BeyondTheEnd
+from cachestore.storage.failures import AlreadyThere, BeyondTheEnd, told
 from cachestore.storage.fsspec_store import FsspecStore, modified_of
 from cachestore.storage.gathering import gathered
 from cachestore.storage.object_store import ObjectInfo
@@ -270,12 +270,12 @@ class S3Store(FsspecStore):
             "ProfileNotFound",
         }:
             return StorageError(
-                f"{attempt}: {error}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, "
+                f"{attempt}: {told(error)}. Set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY or AWS_PROFILE, "
                 "or give `key` and `secret` in the storage options."
             )
         if any(kind.__name__ in _UNREACHABLE for kind in type(error).__mro__):
             return StorageError(
-                f"{attempt}: {' '.join(str(error).split()).rstrip('.')}. Look at the network, the endpoint "
+                f"{attempt}: {told(error)}. Look at the network, the endpoint "
                 "(`endpoint_url` in the storage options, or AWS_ENDPOINT_URL) and the server.",
                 transient=True,
             )

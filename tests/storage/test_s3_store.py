@@ -7,7 +7,8 @@ from functools import cache
 import pytest
 
 from cachestore.errors import ObjectNotFound, StorageError
-from cachestore.storage import each, open_store, s3_store
+from cachestore.in_order import in_order
+from cachestore.storage import open_store, s3_store
 from cachestore.storage.s3_client import S3Client
 from tests.contracts.object_store import ObjectStoreContract
 
@@ -387,7 +388,7 @@ def test_many_threads_make_one_client(moto_server, s3_store_url, monkeypatch):
     monkeypatch.setattr(S3Client, "__init__", counted)
     location, options = s3_store_url(moto_server)
     store = open_store(location, storage_options=options, timeout=20)
-    found = each(lambda number: store.put(f"marks/{number}", [b"1"]), range(24), at_once=12)
+    found = in_order(lambda number: store.put(f"marks/{number}", [b"1"]), range(24), at_once=12)
     assert list(found) == 24 * [None]
     assert len(made) == 1
 
