@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from cachestore.blob.codecs import Place, codec_chooser
 from cachestore.blob.parent import Parent
 from cachestore.blob.reader import BlobReader, Source
+from cachestore.blob.small import SmallBlob, small_blob
 
 if TYPE_CHECKING:
     from cachestore.blob.metadata import Metadata
@@ -23,10 +24,12 @@ __all__ = [
     "Metadata",
     "Parent",
     "Place",
+    "SmallBlob",
     "Source",
     "codec_chooser",
     "encode",
     "register_serializer",
+    "small_blob",
 ]
 
 # What a hit does not need is imported when it is first named.

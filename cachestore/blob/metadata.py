@@ -127,19 +127,30 @@ class Metadata:
         ).encode("ascii")
 
     @classmethod
-    def read(cls, raw: bytes, head: Head) -> Metadata:
+    def read(cls, raw: bytes, head: Head, *, raw_size: int) -> Metadata:
         """Read the metadata section of a blob, and what the head of its table says.
 
         Members that are not known are passed over: a later cachestore may say more.
 
+        Parameters
+        ----------
+        raw
+            The section, its digest checked.
+        head
+            What the table says.
+        raw_size
+            The bytes of all its frames, as the table has them.
+
         Raises
         ------
         CorruptBlob
-            If a member is absent or has another type than it should.
+            If a member is absent or has another type than it should, or they speak of other bytes.
         """
         try:
             members = json.loads(raw)
             values: dict[str, Any] = {name: read(members[name]) for name, read in _MEMBERS.items()}
+            if values["raw_size"] != raw_size:
+                raise ValueError(f"they speak of {values['raw_size']} raw bytes, the table of {raw_size}")
             return cls(
                 **values,
                 key=head.key_text,

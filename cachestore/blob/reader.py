@@ -13,7 +13,6 @@ from blake3 import blake3
 from cachestore.blob.bodies import BodyKind, LoadPolicy, value_of
 from cachestore.blob.codecs import RAW, check_chunk, decompress_chunk
 from cachestore.blob.header import HEADER_LENGTH, Trailer
-from cachestore.blob.small import small_blob
 from cachestore.blob.table import BUFFER, Chunk, Frame, Table
 from cachestore.errors import BlobError, CorruptBlob
 from cachestore.in_order import in_order
@@ -76,12 +75,6 @@ class BlobReader:
     def __init__(self, source: Source, tail: bytes) -> None:
         self._source = source
         self._tail = memoryview(tail)
-        self._small = small_blob(tail)
-        if self._small is not None:
-            self._head, self._raw_metadata, _, body = self._small
-            self._raw_size = body.nbytes
-            self.size, self._tail_start = len(tail), 0
-            return
         self.size = self._trailer.total_length
         self._tail_start = self.size - len(tail)
         self._head = self.table.head
@@ -186,13 +179,7 @@ class BlobReader:
         """
         from cachestore.blob.metadata import Metadata  # which a hit need not know
 
-        metadata = Metadata.read(self._raw_metadata, self._head)
-        if metadata.raw_size != self._raw_size:
-            raise CorruptBlob(
-                f"The blob's metadata speak of {metadata.raw_size} raw bytes, "
-                f"its table of {self._raw_size}. Recompute the value."
-            )
-        return metadata
+        return Metadata.read(self._raw_metadata, self._head, raw_size=self._raw_size)
 
     def value(self, *, policy: LoadPolicy = "any") -> object:
         """Return the value.
@@ -209,11 +196,9 @@ class BlobReader:
         BlobError
             If the value does not fit into memory, cannot be unpickled here, or shall not be.
         """
-        if self._small is not None:
-            return value_of(self._small.kind, self._small.body, (), policy=policy)
         frames = self.table.frames
         contents = [_Content(frame) for frame in frames]
-        self._read(map(_allocated, _windows(contents)), self._take)
+        self._read(map(_allocated, _windows(contents, self._tail_start)), self._take)
         *buffers, body = [content.raw for content in contents]
         return value_of(frames[-1].kind, body, buffers, policy=policy)
 
@@ -264,7 +249,7 @@ class BlobReader:
         CorruptBlob
             If any byte is not as it was written.
         """
-        windows = _windows([_Content(frame) for frame in self.table.frames])
+        windows = _windows([_Content(frame) for frame in self.table.frames], self._tail_start)
         for chunks in in_order(self._inflate, windows, at_once=self._source.at_once):
             yield from chunks
 
@@ -274,7 +259,7 @@ class BlobReader:
 
     def close(self) -> None:
         """Let go of the source and of what came from it; only what the blob says of itself stays at hand."""
-        for held in ("_source", "_tail", "_small", "table"):
+        for held in ("_source", "_tail", "table"):
             self.__dict__.pop(held, None)
 
     def verify(self) -> None:
@@ -288,8 +273,8 @@ class BlobReader:
         CorruptBlob
             If any byte is not as it was written.
         """
-        if self._small is None:
-            self._read(_windows([_Content(frame) for frame in self.table.frames]), self._check)
+        contents = [_Content(frame) for frame in self.table.frames]
+        self._read(_windows(contents, self._tail_start), self._check)
         self.metadata  # noqa: B018 - reads and checks them
 
     def _raw(self, chunk: Chunk) -> memoryview:
@@ -306,8 +291,11 @@ class BlobReader:
 
     def _take(self, window: _Window) -> None:
         """Put the raw bytes of a window where they belong."""
-        outside = window.pieces and window.stop <= self._tail_start
-        if outside and all(piece.straight for piece in window.pieces):
+        if (
+            window.start < self._tail_start
+            and window.pieces
+            and all(piece.straight for piece in window.pieces)
+        ):
             self._take_raw(window)
             return
         for piece, stored in self._checked(window):
@@ -321,13 +309,28 @@ class BlobReader:
             gaps.append((end, memoryview(bytearray(piece.chunk.offset - end))))
             outs += [gaps[-1][1], piece.out]
             end = piece.stop
-        count = self._source.read_into(window.start, outs)
-        if count != end - window.start:
-            raise _ends_early(window.start, end, count)
+        self._fill(window.start, outs)
         for start, gap in gaps:
             self._check_gap(start, gap)
         for piece in window.pieces:
             _check_digest(piece.chunk, piece.out)
+
+    def _fill(self, start: int, outs: Iterable[memoryview]) -> None:
+        """Fill `outs` with the bytes from `start` on, asking the source only for what did not come with the tail."""
+        wanted = []
+        end = start
+        for out in outs:
+            known = end + out.nbytes - max(end, self._tail_start)
+            if known > 0:
+                begin = max(end, self._tail_start) - self._tail_start
+                out[out.nbytes - known :] = self._tail[begin : begin + known]
+                out = out[: out.nbytes - known]
+            wanted.append(out)
+            end += out.nbytes + max(known, 0)
+        stop = min(end, self._tail_start)
+        count = self._source.read_into(start, wanted)
+        if count != stop - start:
+            raise _ends_early(start, stop, count)
 
     def _scatter(self, window: _Window) -> None:
         """Put those raw bytes of a window where they belong that are asked for."""
@@ -386,12 +389,13 @@ class BlobReader:
         tail_start = self._tail_start
         if start >= tail_start:
             return self._tail[start - tail_start : stop - tail_start]
-        wanted = min(stop, tail_start)
-        fetched = self._source.range(start, wanted)
-        if len(fetched) != wanted - start:
-            raise _ends_early(start, wanted, len(fetched))
         if stop > tail_start:
-            fetched = b"".join((fetched, self._tail[: stop - tail_start]))
+            both = memoryview(bytearray(stop - start))
+            self._fill(start, [both])
+            return both
+        fetched = self._source.range(start, stop)
+        if len(fetched) != stop - start:
+            raise _ends_early(start, stop, len(fetched))
         return memoryview(fetched)
 
 
@@ -493,14 +497,20 @@ def _allocated(window: _Window) -> _Window:
     return window
 
 
-def _windows(contents: Iterable[_Content]) -> Iterator[_Window]:
-    """Group chunks that follow each other, so that a group can be asked for at once and held in memory."""
+def _windows(contents: Iterable[_Content], tail_start: int) -> Iterator[_Window]:
+    """Group chunks that follow each other, so that a group can be asked for at once and held in memory.
+
+    Those that came with the tail are never grouped with others: nothing has to be asked for.
+    """
     start = size = 0
     pieces: list[_Piece] = []
     for content in contents:
         begin = 0
         for chunk in content.frame.chunks:
-            if pieces and size + chunk.stored_size > _WINDOW:
+            arrived = chunk.offset >= tail_start
+            if pieces and (
+                size + chunk.stored_size > _WINDOW or arrived != (pieces[-1].chunk.offset >= tail_start)
+            ):
                 yield _Window(start, pieces)
                 start, size, pieces = pieces[-1].stop, 0, []
             pieces.append(_Piece(chunk, content, begin))

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 from zlib import crc32
 
 from blake3 import blake3
 
+from cachestore.blob.bodies import LoadPolicy, value_of
 from cachestore.blob.codecs import RAW
 from cachestore.blob.header import FORMAT, TRAILER_LENGTH, Trailer, pack_header
 from cachestore.blob.table import ALIGNMENT, BODIES, CHUNK_LIMIT, Head
+
+if TYPE_CHECKING:
+    from cachestore.blob.metadata import Metadata
 
 # As in FORMAT.md: the table of one frame with one chunk, and the trailer with its check and end magic.
 _TABLE: Final = Struct("<32s32s32s32sdqQII BxxxIIxxxxQ QIIBxxxxxxx32s")
@@ -23,23 +27,74 @@ _START: Final = _HEADER.ljust(ALIGNMENT, b"\0")
 _END_MAGIC: Final = Trailer(bytes(32), 0, 0, 0, 0, 0).pack()[-8:]
 
 
-class SmallBlob(NamedTuple):
-    """Holds a blob of which every byte has been checked."""
+class SmallBlob:
+    """Holds a blob of which every byte has been checked, and answers as `BlobReader` does.
 
-    head: Head
-    raw_metadata: bytes
-    kind: int
-    body: memoryview
+    Parameters
+    ----------
+    fields
+        What its table says.
+    raw_metadata
+        Its metadata as they stand in it.
+    body
+        The bytes of its body.
+    """
+
+    __slots__ = ("_body", "_fields", "_raw_metadata")
+
+    def __init__(self, fields: tuple[Any, ...], raw_metadata: bytes, body: memoryview) -> None:
+        self._fields = fields
+        self._raw_metadata = raw_metadata
+        self._body = body
+
+    @property
+    def _head(self) -> Head:
+        return Head._make(self._fields[:7])
+
+    @property
+    def key(self) -> str:
+        """The key it was stored under; empty where it has none."""
+        return self._head.key_text
+
+    @property
+    def value_digest(self) -> str | None:
+        """The digest of its value, where it has one."""
+        return self._head.value_digest_text
+
+    @property
+    def seconds(self) -> float:
+        """How long the computation of the value took."""
+        seconds: float = self._fields[4]
+        return seconds
+
+    @property
+    def metadata(self) -> Metadata:
+        """All that the blob says of itself."""
+        from cachestore.blob.metadata import Metadata  # which a hit need not know
+
+        return Metadata.read(self._raw_metadata, self._head, raw_size=self._fields[12])
+
+    def value(self, *, policy: LoadPolicy = "any") -> object:
+        """Return the value, and let go of its bytes.
+
+        Raises
+        ------
+        BlobError
+            If it cannot be read here, or shall not be.
+        """
+        value = value_of(self._fields[9], self._body, (), policy=policy)
+        del self._body
+        return value
 
 
-def small_blob(data: bytes) -> SmallBlob | None:
-    """Check a whole blob if it is of the kind that most are, as `BlobReader` checks every kind.
+def small_blob(data: bytes, *, key: str) -> SmallBlob | None:
+    """Check a whole blob if it is as most are, as `BlobReader` checks every one.
 
     Returns
     -------
     SmallBlob or None
-        None for whatever is not exactly such a blob, with every byte as it was written: the general way of reading
-        finds out what it is, or what is wrong with it.
+        None for whatever is not exactly such a blob, of this key and with every byte as it was written: the general
+        way of reading finds out what it is, or what is wrong with it.
     """
     size = len(data)
     trailer_offset = size - TRAILER_LENGTH
@@ -64,9 +119,10 @@ def small_blob(data: bytes) -> SmallBlob | None:
         or not 0 < stored_size == raw_size == raw == end - ALIGNMENT <= CHUNK_LIMIT
         or kind not in BODIES
         or fields[0] != _HEADER_DIGEST
+        or fields[2].hex() != key
         or not data.startswith(_START)
         or blake3(raw_metadata).digest() != fields[1]
         or blake3(body).digest() != digest
     ):
         return None
-    return SmallBlob(Head._make(fields[:7]), raw_metadata, kind, body)
+    return SmallBlob(fields, raw_metadata, body)

@@ -23,7 +23,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from cachestore.blob import BlobReader, Parent, Place
+from cachestore.blob import BlobReader, Parent, Place, SmallBlob, small_blob
 from cachestore.cache.store_file import read_store_id, write_store_id
 from cachestore.cache.trouble import Trouble
 from cachestore.errors import (
@@ -72,32 +72,32 @@ class Hit:
         What was stored.
     """
 
-    __slots__ = ("_reader", "value")
+    __slots__ = ("_blob", "value")
 
-    def __init__(self, reader: BlobReader, value: object) -> None:
+    def __init__(self, blob: BlobReader | SmallBlob, value: object) -> None:
         self.value = value
         # Most are asked for nothing but the value: what the blob says besides is read by whoever asks.
-        self._reader = reader
+        self._blob = blob
 
     @property
     def key(self) -> str:
         """The key of the entry: in an accepted version of the code another one than that of the call."""
-        return self._reader.key
+        return self._blob.key
 
     @property
     def value_digest(self) -> str | None:
         """The digest of the value, where it has one."""
-        return self._reader.value_digest
+        return self._blob.value_digest
 
     @property
     def seconds(self) -> float:
         """How long computing took."""
-        return self._reader.seconds
+        return self._blob.seconds
 
     @property
     def metadata(self) -> Metadata:
         """What the blob says of itself."""
-        return self._reader.metadata
+        return self._blob.metadata
 
     def __repr__(self) -> str:
         """Show the value."""
@@ -296,7 +296,8 @@ class Cache:
             Never an error: an ill store is a miss, and is told once.
         """
         started = time.perf_counter()
-        found = self.take(key, load or self.load, accept=accept)
+        at_hand = self._at_hand(key) if accept is None and load is None else None
+        found = at_hand or self.take(key, load or self.load, accept=accept)
         if isinstance(found, Hit):
             # Loading took time too: what a hit saves is counted net.
             saved = found.seconds - (time.perf_counter() - started)
@@ -305,6 +306,17 @@ class Cache:
                 self._name_index()
             self.index.touch(Touch(key, self.user, time.time(), saved))
         return found
+
+    def _at_hand(self, key: str) -> Hit | None:
+        """Give a small value that lies on this machine, as most do; None leaves it to the general way."""
+        data = self.store.at_hand(blob_path(key))
+        blob = small_blob(data, key=key) if data is not None else None
+        if blob is None:
+            return None
+        try:
+            return Hit(blob, blob.value(policy=self.settings.load_policy))
+        except BlobError:
+            return None  # said by who comes next
 
     def get_many(self, keys: Iterable[str]) -> Iterator[Hit | Miss]:
         """Look keys up and load their values, as many at a time as the store is worth; answers in order.

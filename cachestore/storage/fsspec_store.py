@@ -152,6 +152,9 @@ class FsspecStore:
         """Return the object, to be read in pieces; the first of them says whether it is there."""
         return RangedObject(self, path)
 
+    def at_hand(self, path: str) -> None:
+        """Return nothing: no object is."""
+
     def get(self, path: str) -> bytes:
         """Return the whole object."""
         return self._read(path, size=_UNKNOWN_SIZE)

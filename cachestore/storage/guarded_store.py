@@ -97,6 +97,9 @@ class GuardedStore:
         """How many requests to the inner store are worth having under way."""
         return self._inner.at_once
 
+    def at_hand(self, path: str) -> None:
+        """Return nothing: no object is."""
+
     def get(self, path: str) -> bytes:
         """Return the whole object."""
         return self._guard(lambda: self._inner.get(path))

@@ -61,6 +61,9 @@ class ObjectStore(Protocol):
     def at_once(self) -> int:
         """How many requests are worth having under way at once, for `many.each`: 1 where nobody waits."""
 
+    def at_hand(self, path: str) -> bytes | None:
+        """Return a whole object if it is small and lies on this machine, at the least cost; None is no answer."""
+
     def get(self, path: str) -> bytes:
         """Return the whole object.
 

@@ -22,7 +22,7 @@ class OpenedFile:
     """
 
     # Asking again costs next to nothing here, and what is asked for in vain costs a copy.
-    suffix_length = 64 * 2**10
+    suffix_length = 16 * 2**10
 
     __slots__ = ("_failure", "_file", "_path")
 

@@ -154,6 +154,6 @@ def _checked(digest: str) -> str:
 
 
 def _sharded(digest: str) -> str:
-    digest = _checked(digest)
+    _checked(digest)
     # 256 folders keep a directory listable on filesystems that slow down with many names.
     return f"{digest[:2]}/{digest}"

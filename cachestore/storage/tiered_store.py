@@ -121,6 +121,10 @@ class TieredStore:
         near = self._near.read(path, lambda near: near.open(path)) if key_of(path) else None
         return near or RangedObject(self, path)
 
+    def at_hand(self, path: str) -> bytes | None:
+        """Return the near copy if it is small."""
+        return self._near.read(path, lambda near: near.at_hand(path)) if key_of(path) else None
+
     def get(self, path: str) -> bytes:
         """Return the whole object."""
         if key_of(path) is None:

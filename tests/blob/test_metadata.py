@@ -35,7 +35,7 @@ def head_of(metadata: Metadata) -> Head:
 def read(metadata: Metadata, **changes: Any) -> Metadata:
     """Read what `metadata` write, some members of the JSON changed."""
     raw = json.dumps(json.loads(metadata.to_json()) | changes).encode()
-    return Metadata.read(raw, head_of(metadata))
+    return Metadata.read(raw, head_of(metadata), raw_size=metadata.raw_size)
 
 
 @given(
@@ -62,7 +62,7 @@ def read(metadata: Metadata, **changes: Any) -> Metadata:
     )
 )
 def test_metadata_survive(metadata: Metadata) -> None:
-    again = Metadata.read(metadata.to_json(), head_of(metadata))
+    again = Metadata.read(metadata.to_json(), head_of(metadata), raw_size=metadata.raw_size)
     assert again == metadata
     assert again.started_at.tzinfo is UTC
 
@@ -115,7 +115,7 @@ def test_a_member_that_is_absent_is_corruption(metadata: Metadata, name: str) ->
     members = json.loads(metadata.to_json())
     del members[name]
     with pytest.raises(CorruptBlob, match=f"metadata.*{name}"):
-        Metadata.read(json.dumps(members).encode(), head_of(metadata))
+        Metadata.read(json.dumps(members).encode(), head_of(metadata), raw_size=metadata.raw_size)
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_a_member_that_is_absent_is_corruption(metadata: Metadata, name: str) ->
 )
 def test_what_is_no_metadata_is_corruption(metadata: Metadata, raw: bytes) -> None:
     with pytest.raises(CorruptBlob, match="metadata"):
-        Metadata.read(raw, head_of(metadata))
+        Metadata.read(raw, head_of(metadata), raw_size=metadata.raw_size)
 
 
 @pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -float("inf")])
@@ -142,13 +142,17 @@ def test_seconds_are_finite(metadata: Metadata, seconds: float) -> None:
     with pytest.raises(ValueError, match="seconds"):
         replace(metadata, seconds=seconds)
     with pytest.raises(CorruptBlob, match="seconds"):
-        Metadata.read(metadata.to_json(), head_of(metadata)._replace(seconds=seconds))
+        Metadata.read(
+            metadata.to_json(), head_of(metadata)._replace(seconds=seconds), raw_size=metadata.raw_size
+        )
 
 
 @pytest.mark.parametrize("expires", [NEVER + 1, 2**63 - 1])
 def test_an_expiry_outside_of_all_years_is_corruption(metadata: Metadata, expires: int) -> None:
     with pytest.raises(CorruptBlob, match="metadata"):
-        Metadata.read(metadata.to_json(), head_of(metadata)._replace(expires=expires))
+        Metadata.read(
+            metadata.to_json(), head_of(metadata)._replace(expires=expires), raw_size=metadata.raw_size
+        )
 
 
 @pytest.mark.parametrize("name", ["started_at", "expires_at"])

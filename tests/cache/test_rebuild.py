@@ -74,7 +74,7 @@ def test_verify_sees_bytes_that_no_reader_fetches(cache, put):
     key = put(1, np.random.default_rng(0).bytes(3 * 2**20))
     path = cache.store.directory() / blob_path(key)
     content = path.read_bytes()
-    path.write_bytes(content[: -(2**16)] + b"inserted" + content[-(2**16) :])
+    path.write_bytes(content[: -(2**14)] + b"inserted" + content[-(2**14) :])
     [finding] = verify(cache).damaged
     assert finding.key == key
     assert str(path.stat().st_size) in finding.problem
