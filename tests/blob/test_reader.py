@@ -197,8 +197,8 @@ def test_only_what_is_missing_is_fetched_and_each_byte_once(
     straight = sum(stop - start for how, start, stop in ranges if how == "read_into")
     if act == "value" and not compress:
         assert straight > len(asked.data) - 6 * MIB
-    if act == "verify":
-        assert not straight
+    if act == "verify":  # but for the window of which the end is there already
+        assert straight <= 4 * MIB + 64
 
 
 def test_metadata_and_table_longer_than_the_suffix_are_fetched(metadata: Metadata, source: Any) -> None:
@@ -311,8 +311,7 @@ def test_too_little_or_too_much_never_gives_a_wrong_value(
     except CorruptBlob:
         return
     # A first answer of another length than asked for is as good, and some ways are not gone by some blobs.
-    assert how != "range" or not compress
-    assert how != "read_into" or compress or act is BlobReader.verify
+    assert how == "suffix" or how not in {request[0] for request in asked.requests}
     if act is BlobReader.value:
         assert_same(value, found)
 

@@ -85,6 +85,11 @@ class ObjectStoreContract:
             with pytest.raises(ObjectNotFound):
                 read()
 
+    def test_what_is_at_hand_is_a_whole_object_or_nothing(self, store):
+        store.put("marks/a", [b"some ", b"bytes"])
+        assert store.at_hand("marks/a") in (b"some bytes", None)
+        assert store.at_hand("marks/b") is None
+
     def test_suffixes_are_slices(self, store):
         store.put("marks/a", [b"0123456789"])
         assert store.get_suffix("marks/a", 3) == b"789"

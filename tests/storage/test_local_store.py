@@ -269,3 +269,13 @@ def test_a_hit_imports_nothing_heavy(store):
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
     loaded = set(ran.stdout.split())
     assert not loaded & {"fsspec", "s3fs", "numpy", "sqlalchemy", "asyncio", "botocore", "blosc2"}
+
+
+@pytest.mark.parametrize("size", [0, 1, 16_383, 16_384, 100_000])
+def test_small_objects_are_at_hand(tmp_path, size):
+    store = LocalStore(tmp_path)
+    store.put("blobs/a", [bytes(size)])
+    assert store.at_hand("blobs/a") == (bytes(size) if size < 16_384 else None)
+    assert store.at_hand("blobs") is None
+    with pytest.raises(ValueError):
+        store.at_hand("../a")

@@ -1,0 +1,68 @@
+"""Small blobs: read at one go with the same answers as by the general reader, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy
+import pytest
+
+from cachestore.blob import BlobReader, Metadata, SmallBlob, small_blob
+from cachestore.errors import BlobError
+
+VALUES = [None, 7, "größe", b"bytes", {"a": [1, 2.5, (True, None)]}, 1j, {1, 2}]
+
+
+@pytest.mark.parametrize("value", VALUES, ids=repr)
+def test_it_answers_as_the_general_reader_does(
+    value: object, write: Callable[..., bytes], source: Any, metadata: Metadata
+) -> None:
+    data = write(value)
+    small = small_blob(data, key=metadata.key)
+    assert isinstance(small, SmallBlob)
+    reader = BlobReader.open(source(data))
+    for name in ("key", "value_digest", "seconds", "metadata"):
+        assert getattr(small, name) == getattr(reader, name)
+    assert small.value() == reader.value() == value
+    assert small.metadata == reader.metadata, "also when the value was taken"
+
+
+@pytest.mark.parametrize(
+    "value", [numpy.arange(3), "x" * 100_000, [numpy.arange(10_000.0)]], ids=["array", "packed", "buffers"]
+)
+def test_what_has_buffers_or_is_compressed_is_left_to_the_general_reader(
+    value: object, write: Callable[..., bytes], metadata: Metadata
+) -> None:
+    assert small_blob(write(value, compress=("zstd", 5)), key=metadata.key) is None
+
+
+def test_no_flipped_bit_and_no_other_length_is_believed(
+    write: Callable[..., bytes], metadata: Metadata
+) -> None:
+    data = write({"a": [1, "text"]})
+    assert small_blob(data, key=metadata.key) is not None
+    for at in range(len(data)):
+        for bit in (1, 0x80):
+            damaged = bytearray(data)
+            damaged[at] ^= bit
+            assert small_blob(bytes(damaged), key=metadata.key) is None, at
+    for at in range(len(data)):
+        assert small_blob(data[:at], key=metadata.key) is None
+    assert small_blob(data + b"\0", key=metadata.key) is None
+    assert small_blob(b"\0" + data, key=metadata.key) is None
+
+
+@pytest.mark.parametrize("key", ["", "00" * 32, "AB" * 32])
+def test_another_key_is_no_hit(key: str, write: Callable[..., bytes]) -> None:
+    assert small_blob(write(1), key=key) is None
+
+
+def test_a_pickle_is_refused_where_data_are_asked_for(
+    write: Callable[..., bytes], metadata: Metadata
+) -> None:
+    small = small_blob(write(1j), key=metadata.key)
+    assert small is not None
+    with pytest.raises(BlobError, match="load_policy"):
+        small.value(policy="data")
+    assert small.value() == 1j
