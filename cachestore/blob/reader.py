@@ -12,6 +12,7 @@ from blake3 import blake3
 
 from cachestore.blob.bodies import BodyKind, LoadPolicy, value_of
 from cachestore.blob.codecs import RAW, check_chunk, decompress_chunk
+from cachestore.blob.described import Described
 from cachestore.blob.header import HEADER_LENGTH, Trailer
 from cachestore.blob.table import BUFFER, Chunk, Frame, Table
 from cachestore.errors import BlobError, CorruptBlob
@@ -19,7 +20,6 @@ from cachestore.in_order import in_order
 
 if TYPE_CHECKING:
     from cachestore.blob.array_body import ArrayLayout
-    from cachestore.blob.metadata import Metadata
 
 # What is fetched, checked and decompressed by one thread at a time: large enough for a remote store, and small
 # enough that some of them in memory at once are little beside a large value.
@@ -61,7 +61,7 @@ class Source(Protocol):
         """Open the file that the object is, to be mapped into memory; None where it is no file."""
 
 
-class BlobReader:
+class BlobReader(Described):
     """Reads one blob in as few requests as possible, and believes nothing unchecked.
 
     Digests are checked before anything is decompressed, and everything before anything is unpickled.
@@ -152,34 +152,6 @@ class BlobReader:
                 f"{[buffer.raw_size for buffer in buffers]}. Recompute the value."
             )
         return None if is_scalar else layout
-
-    @property
-    def key(self) -> str:
-        """The key it was stored under; empty where it has none."""
-        return self._head.key_text
-
-    @property
-    def value_digest(self) -> str | None:
-        """The digest of its value, where it has one."""
-        return self._head.value_digest_text
-
-    @property
-    def seconds(self) -> float:
-        """How long the computation of the value took."""
-        return self._head.seconds
-
-    @cached_property
-    def metadata(self) -> Metadata:
-        """All that the blob says of itself.
-
-        Raises
-        ------
-        CorruptBlob
-            If they cannot be understood, or do not agree with the table.
-        """
-        from cachestore.blob.metadata import Metadata  # which a hit need not know
-
-        return Metadata.read(self._raw_metadata, self._head, raw_size=self._raw_size)
 
     def value(self, *, policy: LoadPolicy = "any") -> object:
         """Return the value.

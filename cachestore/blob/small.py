@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from struct import Struct
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 from zlib import crc32
 
 from blake3 import blake3
 
 from cachestore.blob.bodies import LoadPolicy, value_of
 from cachestore.blob.codecs import RAW
+from cachestore.blob.described import Described
 from cachestore.blob.header import FORMAT, TRAILER_LENGTH, Trailer, pack_header
 from cachestore.blob.table import ALIGNMENT, BODIES, CHUNK_LIMIT, Head
-
-if TYPE_CHECKING:
-    from cachestore.blob.metadata import Metadata
 
 # As in FORMAT.md: the table of one frame with one chunk, and the trailer with its check and end magic.
 _TABLE: Final = Struct("<32s32s32s32sdqQII BxxxIIxxxxQ QIIBxxxxxxx32s")
@@ -27,7 +26,7 @@ _START: Final = _HEADER.ljust(ALIGNMENT, b"\0")
 _END_MAGIC: Final = Trailer(bytes(32), 0, 0, 0, 0, 0).pack()[-8:]
 
 
-class SmallBlob:
+class SmallBlob(Described):
     """Holds a blob of which every byte has been checked, and answers as `BlobReader` does.
 
     Parameters
@@ -40,39 +39,25 @@ class SmallBlob:
         The bytes of its body.
     """
 
-    __slots__ = ("_body", "_fields", "_raw_metadata")
-
     def __init__(self, fields: tuple[Any, ...], raw_metadata: bytes, body: memoryview) -> None:
         self._fields = fields
         self._raw_metadata = raw_metadata
         self._body = body
 
-    @property
-    def _head(self) -> Head:
+    @cached_property
+    def _head(self) -> Head:  # type: ignore[override]
         return Head._make(self._fields[:7])
 
     @property
-    def key(self) -> str:
-        """The key it was stored under; empty where it has none."""
-        return self._head.key_text
-
-    @property
-    def value_digest(self) -> str | None:
-        """The digest of its value, where it has one."""
-        return self._head.value_digest_text
+    def _raw_size(self) -> int:  # type: ignore[override]
+        size: int = self._fields[12]
+        return size
 
     @property
     def seconds(self) -> float:
         """How long the computation of the value took."""
-        seconds: float = self._fields[4]
+        seconds: float = self._fields[4]  # at each hit
         return seconds
-
-    @property
-    def metadata(self) -> Metadata:
-        """All that the blob says of itself."""
-        from cachestore.blob.metadata import Metadata  # which a hit need not know
-
-        return Metadata.read(self._raw_metadata, self._head, raw_size=self._fields[12])
 
     def value(self, *, policy: LoadPolicy = "any") -> object:
         """Return the value, and let go of its bytes.

@@ -41,9 +41,7 @@ def pull(
             transfer = transfer.carried_out()
     if as_json:
         print_json(transfer.answer())
-    elif dry_run:
-        transfer.print_plan()
     else:
-        transfer.print_moved()
+        transfer.print()
     if not transfer.complete:
         ctx.exit(ExitCode.FOUND_WRONG)

@@ -42,9 +42,6 @@ def sync(
         print_json({name: each.answer() for name, each in zip(("push", "pull"), transfers, strict=True)})
     else:
         for transfer in transfers:
-            if dry_run:
-                transfer.print_plan()
-            else:
-                transfer.print_moved()
+            transfer.print()
     if not all(transfer.complete for transfer in transfers):
         ctx.exit(ExitCode.FOUND_WRONG)

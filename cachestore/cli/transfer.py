@@ -73,8 +73,19 @@ class Transfer:
             "failed": (*plan.unreadable, *(moved.failed if moved else ())),
         }
 
-    def print_plan(self) -> None:
-        """Say what would be moved."""
+    def print(self) -> None:
+        """Say what would be moved, or what was."""
+        if self.moved is None:
+            self._print_plan()
+        else:
+            click.echo(
+                f"{say_count(len(self.moved.keys), 'entry', 'entries')} of {say_size(self.moved.size)} moved from "
+                f"{self.source.location} to {self.destination.location}."
+            )
+        self._print_others()
+        self._print_failed()
+
+    def _print_plan(self) -> None:
         plan = self.plan
         if plan.moves:
             print_table(
@@ -90,18 +101,6 @@ class Transfer:
             f"{say_count(len(plan.moves), 'entry', 'entries')} of {say_size(plan.size)} to move from "
             f"{self.source.location} to {self.destination.location}."
         )
-        self._print_others()
-        self._print_failed()
-
-    def print_moved(self) -> None:
-        """Say what was moved."""
-        assert self.moved is not None
-        click.echo(
-            f"{say_count(len(self.moved.keys), 'entry', 'entries')} of {say_size(self.moved.size)} moved from "
-            f"{self.source.location} to {self.destination.location}."
-        )
-        self._print_others()
-        self._print_failed()
 
     def _print_others(self) -> None:
         plan = self.plan

@@ -1,0 +1,47 @@
+"""What every reader of a blob answers about it."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from cachestore.blob.table import Head
+
+if TYPE_CHECKING:
+    from cachestore.blob.metadata import Metadata
+
+
+class Described:
+    """Answers from the head of a table and from metadata whose digests have been checked."""
+
+    _head: Head
+    _raw_metadata: bytes
+    _raw_size: int
+
+    @property
+    def key(self) -> str:
+        """The key it was stored under; empty where it has none."""
+        return self._head.key_text
+
+    @property
+    def value_digest(self) -> str | None:
+        """The digest of its value, where it has one."""
+        return self._head.value_digest_text
+
+    @property
+    def seconds(self) -> float:
+        """How long the computation of the value took."""
+        return self._head.seconds
+
+    @cached_property
+    def metadata(self) -> Metadata:
+        """All that the blob says of itself.
+
+        Raises
+        ------
+        CorruptBlob
+            If they cannot be understood, or do not agree with the table.
+        """
+        from cachestore.blob.metadata import Metadata  # which a hit need not know
+
+        return Metadata.read(self._raw_metadata, self._head, raw_size=self._raw_size)
