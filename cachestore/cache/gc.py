@@ -151,7 +151,11 @@ def run(cache: Cache, decided: Plan, *, progress: Callable[[int], object] = lamb
         done += len(batch)
         progress(done)
     cache.index.record(decided.adoptions)
-    cache.store.delete(info.path for info in decided.sweeps)
+    # The plan may have waited for a yes: what was computed again meanwhile is whole, and stays.
+    blobs = [(key, info) for info in decided.sweeps if (key := key_of(info.path)) is not None]
+    _, unreadable = _judge(cache, blobs)
+    leftovers = [info for info in decided.sweeps if key_of(info.path) is None]
+    cache.store.delete(info.path for info in (*unreadable, *leftovers))
     if decided.uploads:
         cache.store.sweep_unfinished(UPLOAD_AGE)
 

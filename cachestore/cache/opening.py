@@ -25,6 +25,15 @@ _opened: weakref.WeakValueDictionary[str, Cache] = weakref.WeakValueDictionary()
 _lock = threading.Lock()
 
 
+def _take_turns_anew() -> None:
+    global _lock
+    _lock = threading.Lock()
+
+
+# Another thread of the parent may be opening a cache at the fork, and is not there to finish.
+os.register_at_fork(after_in_child=_take_turns_anew)
+
+
 def located(location: str | Path) -> str:
     """Return a location as it is taken: a URL as it is, a directory absolute.
 

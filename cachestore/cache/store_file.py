@@ -51,7 +51,7 @@ def _read(store: ObjectStore) -> dict[str, Any] | None:
         return None
     try:
         named: dict[str, Any] = json.loads(content)
-        _, layout = named["id"], named["format"]
+        _, layout = str(named["id"]), int(named["format"])
     except (ValueError, KeyError, TypeError):
         raise StorageError(
             f"{store.url}/{STORE_FILE} is damaged. Remove that one file: the next put writes it anew, and no entry "

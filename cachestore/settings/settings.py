@@ -22,9 +22,12 @@ _PUBLIC_OPTIONS = frozenset(
     }
 )  # fmt: skip
 
-# Databases take a password as it is, slashes and all; elsewhere a path begins at the first slash.
+# Databases take a password as it is, slashes and all; elsewhere a path begins at the first slash, unless what stands
+# before it has a colon that begins no port: secrets of S3 often hold a slash.
 _DATABASE = re.compile(r"(?P<scheme>postgres\w*(?:\+\w+)?://)(?P<user>[^?#]*)@(?P<rest>.*)", re.DOTALL)
-_PLACE = re.compile(r"(?P<scheme>[^:/]+://)(?P<user>[^/?#]*)@(?P<rest>.*)", re.DOTALL)
+_PLACE = re.compile(
+    r"(?P<scheme>[^:/]+:/+)(?P<user>[^/?#@:]*:(?!\d+(?:[/?#]|$))[^?#]*|[^/?#]*)@(?P<rest>.*)", re.DOTALL
+)
 # Of a query only what says where and how is kept.
 _PUBLIC_QUERY = frozenset(
     {
@@ -32,6 +35,9 @@ _PUBLIC_QUERY = frozenset(
         "sslrootcert", "target_session_attrs", "user",
     }
 )  # fmt: skip
+
+# A day: who waits longer does not wait for an answer.
+_LONGEST = 86_400
 
 PACKAGE_VERSIONS = ("exact", "minor", "ignore")
 
@@ -122,9 +128,11 @@ class Settings:
         if (
             isinstance(self.timeout, bool)
             or not isinstance(self.timeout, int | float)
-            or not self.timeout > 0
+            or not 0 < self.timeout <= _LONGEST
         ):
-            raise SettingsError(f"timeout is {self.timeout!r}. Give a number of seconds above 0.")
+            raise SettingsError(
+                f"timeout is {self.timeout!r}. Give a number of seconds, above 0 and up to {_LONGEST}."
+            )
         if isinstance(self.verbose, bool) or not isinstance(self.verbose, int | float):
             raise SettingsError(f"verbose is {self.verbose!r}. Give a number, 0 for silence.")
         self._check_near()
@@ -222,8 +230,10 @@ def without_password(url: str | None) -> str | None:
     --------
     >>> without_password("postgresql://ana:pa55@db.example/cache")
     'postgresql://ana@db.example/cache'
+    >>> without_password("s3://KEY:SEC/RET@bucket/prefix")
+    's3://KEY@bucket/prefix'
     """
-    if url is None or "://" not in url:
+    if url is None or ":/" not in url:
         return url
     named = _DATABASE.fullmatch(url) or _PLACE.fullmatch(url)
     if named is not None:

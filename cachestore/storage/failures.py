@@ -7,7 +7,8 @@ import re
 
 from cachestore.errors import ObjectNotFound, StorageError
 
-_CREDENTIALS = re.compile(r"(?<=://)[^/?#\s]*@")
+_CREDENTIALS = re.compile(r"(?<=:/)(/*)(?:[^/?#@:\s]*:(?!\d+(?:[/?#\s]|$))[^?#\s]*|[^/?#\s]*)@")
+_QUERY = re.compile(r"(?<=:/)(/[^?\s]*)\?[^\s\"']*")
 
 # What a later try may cure: the network, a busy server, too many files open.
 _TRANSIENT = {
@@ -74,5 +75,8 @@ def told(error: BaseException) -> str:
     --------
     >>> told(OSError("no answer from http://ana:secret@example.org/x."))
     'no answer from http://example.org/x'
+    >>> told(OSError('no answer from "https://example.org/x?sig=secret"'))
+    'no answer from "https://example.org/x"'
     """
-    return _CREDENTIALS.sub("", " ".join(str(error).split())).rstrip(".")
+    text = _CREDENTIALS.sub(r"\1", " ".join(str(error).split()))
+    return _QUERY.sub(r"\1", text).rstrip(".")

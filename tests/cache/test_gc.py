@@ -175,3 +175,16 @@ def test_who_may_not_list_uploads_collects_the_rest(cache, put, monkeypatch):
     decided = gc.plan(cache, Limits(max_entries=0))
     assert (len(decided.evictions), decided.uploads) == (1, 0)
     gc.run(cache, decided)
+
+
+def test_what_was_computed_again_since_the_plan_is_not_swept(cache, put):
+    key = put(1)
+    path = cache.store.directory() / blob_path(key)
+    path.write_bytes(b"no blob")
+    cache.index.forget([key])
+    age(path, days=30)
+    decided = gc.plan(cache, Limits())
+    assert [info.path for info in decided.sweeps] == [blob_path(key)]
+    put(1)
+    gc.run(cache, decided)
+    assert not isinstance(cache.get(key), Miss)

@@ -5,6 +5,7 @@ import pytest
 
 from cachestore import SettingsError
 from cachestore.settings import Settings
+from cachestore.settings.settings import without_password
 
 SECRET = "hunter2-very-secret"
 
@@ -61,6 +62,8 @@ def test_index_and_options_belong_to_their_place():
     "wrong",
     [
         {"timeout": 0},
+        {"timeout": float("inf")},
+        {"timeout": 1e10},
         {"timeout": "5"},
         {"verbose": "loud"},
         {"reuse_unseeded": "maybe"},
@@ -93,3 +96,19 @@ def test_values_without_a_meaning_are_refused_by_name(wrong):
 def test_equal_limits_are_equal_settings():
     assert Settings(near_limit="10GB") == Settings(near_limit=10**10) == Settings()
     assert Settings(near_limit="1KiB").near_bytes == 1024
+
+
+@pytest.mark.parametrize(
+    ("url", "public"),
+    [
+        ("s3://KEY:SEC/RET@bucket/prefix", "s3://KEY@bucket/prefix"),
+        ("s3:/KEY:SECRET@bucket/prefix", "s3:/KEY@bucket/prefix"),
+        ("http://host:8080/path@2x", "http://host:8080/path@2x"),
+        ("s3://bucket/path@2x", "s3://bucket/path@2x"),
+        ("abfs://container@account/prefix", "abfs://container@account/prefix"),
+        ("https://ana:secret@host:80/x?sig=secret", "https://ana@host:80/x"),
+        ("/a directory:/with@signs", "/a directory:/with@signs"),
+    ],
+)
+def test_a_location_is_shown_without_its_secret(url, public):
+    assert without_password(url) == public
