@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from typing import TypeVar
+from typing import TYPE_CHECKING, TypeVar
+
+if TYPE_CHECKING:
+    from concurrent.futures import Future, ThreadPoolExecutor
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -35,14 +38,23 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], *, at_once: 
         yield from map(work, items)
         return
     # A hit in a local store needs none of this.
-    from concurrent.futures import Future, ThreadPoolExecutor
     from contextvars import copy_context
 
+    threads = _threads(at_once)
+    if threads is None:
+        yield from map(work, items)
+        return
     under_way: deque[Future[Result]] = deque()
-    threads = ThreadPoolExecutor(at_once, thread_name_prefix="cachestore")
     try:
         for item in items:
-            under_way.append(threads.submit(copy_context().run, work, item))
+            try:
+                under_way.append(threads.submit(copy_context().run, work, item))
+            except RuntimeError:
+                # The process is ending, and this thread is not yet done: no other one begins any more.
+                while under_way:
+                    yield under_way.popleft().result()
+                yield work(item)
+                continue
             # Those in front that are done are given at once, else the window is full of them.
             while under_way and (len(under_way) > at_once or under_way[0].done()):
                 yield under_way.popleft().result()
@@ -50,6 +62,16 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], *, at_once: 
             yield under_way.popleft().result()
     finally:
         threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _threads(at_once: int) -> ThreadPoolExecutor | None:
+    """Return threads, or None where the process is ending and there are none to be had."""
+    try:
+        from concurrent.futures import ThreadPoolExecutor
+
+        return ThreadPoolExecutor(at_once, thread_name_prefix="cachestore")
+    except RuntimeError:
+        return None
 
 
 def processors() -> int:

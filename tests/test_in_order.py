@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import itertools
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextvars import ContextVar
@@ -171,3 +173,21 @@ def test_the_processors_are_those_of_this_process(monkeypatch: pytest.MonkeyPatc
     monkeypatch.delattr(os, "sched_getaffinity")
     monkeypatch.setattr(os, "cpu_count", lambda: None)
     assert processors() == 1
+
+
+@pytest.mark.parametrize("imported", [False, True], ids=["not imported", "imported"])
+def test_a_thread_that_outlives_the_main_one_works_alone(imported: bool) -> None:
+    # Once the main thread has ended Python begins no other; whoever still computes wants the results all the same.
+    code = (
+        "import threading, time\n"
+        f"{'import concurrent.futures.thread' if imported else ''}\n"
+        "from cachestore.in_order import in_order\n"
+        "def work():\n"
+        "    threading.main_thread().join()\n"
+        "    print(list(in_order(lambda item: 2 * item, range(5), at_once=3)))\n"
+        "threading.Thread(target=work).start()\n"
+    )
+    ran = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False, timeout=60
+    )
+    assert (ran.stdout, ran.stderr) == ("[0, 2, 4, 6, 8]\n", "")

@@ -51,5 +51,6 @@ class Inflated:
                 yield raw
                 end += raw.nbytes
             frames.append(Frame(frame.kind, frame.item_size, frame.raw_size, chunks))
-        # The header is the same, for format 1 has no features, and so are the digests of header and metadata.
-        yield pack_end(Table(self._reader.table.head, frames), self._reader.raw_metadata, start=end)
+        # Features that may be ignored are left behind: what they say is said of the other blob.
+        head = self._reader.table.head._replace(header_digest=blake3(header).digest())
+        yield pack_end(Table(head, frames), self._reader.raw_metadata, start=end)

@@ -431,16 +431,15 @@ class Cache:
         try:
             place: Place = "far" if self.store.remote else "near"
             encoded = encode(value, metadata, compress=compress, place=place)
-        except BlobError as error:
-            self.trouble.tell(
-                f"value of {call.function}", f"A result of {call.function} is not stored.", error
-            )
-            return None
-        try:
             self._mark_store(call, function)
             self.store.put(blob_path(call.key), encoded)
         except StorageError as error:
             self._tell_store(error)
+            return None
+        except (BlobError, MemoryError) as error:
+            self.trouble.tell(
+                f"value of {call.function}", f"A result of {call.function} is not stored.", error
+            )
             return None
         self.keep_books(lambda: self._record([entry_of(encoded.metadata, encoded.size)]))
         return encoded.metadata
@@ -508,8 +507,8 @@ class Cache:
                 return entry_of(*self.read_metadata(key))
             except ObjectNotFound:
                 return key
-            except (StorageError, BlobError):
-                return None  # looked at again the next time
+            except (StorageError, BlobError, ValueError, OverflowError):
+                return None  # looked at again the next time; what no row can hold is no reason to stop
 
         found = [*in_order(read, keys, at_once=self.store.at_once)]
         self.index.record(entry for entry in found if isinstance(entry, Entry))
@@ -595,7 +594,7 @@ class Cache:
             except NewerBlob as error:
                 self._tell_blob(key, error)
                 return Miss("newer")
-            except BlobError as error:
+            except (BlobError, MemoryError) as error:
                 self._tell_blob(key, error)
                 return Miss("unreadable")
         return Miss("corrupt")
@@ -603,7 +602,7 @@ class Cache:
     def _tell_store(self, error: CachestoreError) -> None:
         self.trouble.tell("store", "The store is ill: results are computed, and not shared.", error)
 
-    def _tell_blob(self, key: str, error: CachestoreError) -> None:
+    def _tell_blob(self, key: str, error: Exception) -> None:
         self.trouble.tell(
             f"blob {key}", f"The entry {key[:12]} cannot be used; it is computed again and replaced.", error
         )

@@ -349,14 +349,13 @@ def _blob_reader(target: Any, url: _Url | None) -> BlobReader | None:
 
 def _first_bytes(file: Any) -> Any:
     """Return the first bytes of a file object, which stays where it is; nothing where that cannot be."""
-    if hasattr(file, "peek"):
-        return file.peek(len(_MAGIC))[: len(_MAGIC)]
     try:
         start = file.tell()
         first = file.read(len(_MAGIC))
         file.seek(start)
     except (AttributeError, OSError):
-        return b""
+        # A pipe, say: what is there without reading on may be less, and then joblib has the word.
+        return file.peek(len(_MAGIC))[: len(_MAGIC)] if hasattr(file, "peek") else b""
     return first
 
 

@@ -222,3 +222,14 @@ def test_many_misses_are_one_request_each(moto_server, s3_store_url, proxy_to, t
     )
     assert list(cache.get_many(f"{number:064x}" for number in range(40))) == 40 * [Miss("absent")]
     assert proxy.methods == 40 * ["GET"]
+
+
+def test_a_value_without_room_is_returned_and_not_stored(cache, put, monkeypatch):
+    def no_room(*_, **__):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("cachestore.blob.writer.body_of", no_room)
+    with pytest.warns(CachestoreWarning, match="is not stored"):
+        key = put(1)
+    monkeypatch.undo()
+    assert isinstance(cache.get(key), Miss)

@@ -578,3 +578,12 @@ def laid(place, data, tmp_path, memory):
         return f"{memory}/laid"
     (tmp_path / "laid").write_bytes(data)
     return tmp_path / "laid" if place == "path" else f"file://{tmp_path}/laid"
+
+
+def test_a_blob_in_the_middle_of_a_buffered_file(tmp_path):
+    cachestore.dump([1, 2], tmp_path / "x.b2")
+    before = b"h" * (io.DEFAULT_BUFFER_SIZE - 4)
+    (tmp_path / "both").write_bytes(before + (tmp_path / "x.b2").read_bytes())
+    with (tmp_path / "both").open("rb") as file:
+        file.read(len(before))
+        assert cachestore.load(file) == [1, 2]
