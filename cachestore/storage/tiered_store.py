@@ -111,7 +111,7 @@ class TieredStore:
         Raises
         ------
         StorageError
-            If the far store does not take something; it keeps waiting if it may be taken later.
+            If the far store does not take something; it keeps waiting.
         """
         self._waiting.flush()
         self._far.flush()
