@@ -234,10 +234,10 @@ class TieredStore:
                     return
                 parts = [collected]
         # Of two puts the first shall not arrive last.
-        self._waiting.forget([path])
         copy = self._near.begin(path)
         try:
-            self._far.put(path, copy.passing(parts))
+            with self._waiting.replacing(path):
+                self._far.put(path, copy.passing(parts))
         except BaseException:
             copy.abandon()
             raise

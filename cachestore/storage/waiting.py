@@ -16,7 +16,7 @@ import threading
 import time
 import weakref
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -105,9 +105,12 @@ class Waiting:
             with self._lock:
                 folder = self._claim()
                 file = folder / f"{next(self._numbers):016x}-{key_of(path)}"
-                # A copy with two names is not given up.
-                file.hardlink_to(self._near.store.directory() / path)
-                self._objects[file] = _Object(path, file, len(data))
+                # Two that took back each other's would leave none.
+                with _locked(self._root):
+                    # A copy with two names is not given up.
+                    file.hardlink_to(self._near.store.directory() / path)
+                    self._objects[file] = _Object(path, file, len(data))
+                    self._take_back(path, file)
                 self._start_thread()
         except FileNotFoundError:
             return False  # another process has given up the copy before it had its second name
@@ -120,19 +123,40 @@ class Waiting:
 
     def forget(self, paths: Collection[str]) -> None:
         """Send these no more, whichever process put them; return when none of ours is under way."""
-        wanted = {key_of(path) for path in paths}
         with self._lock:
             ours = any(each.path in paths for each in self._objects.values())
+        self._unlink(paths)
+        if ours:
+            # It arrives first, and what the caller does to it comes after.
+            with self._sending:
+                pass
+
+    @contextmanager
+    def replacing(self, path: str) -> Iterator[None]:
+        """Send no older put of this while the block lasts, and none ever once it has ended well."""
+        with self._lock:
+            ours = any(each.path == path for each in self._objects.values())
+        with self._sending if ours else nullcontext():
+            yield
+            self._unlink([path])
+
+    def _unlink(self, paths: Collection[str]) -> None:
+        wanted = {key_of(path) for path in paths}
         try:
             for file in self._files():
                 if file.name.partition("-")[2] in wanted:
                     file.unlink(missing_ok=True)
         except OSError as error:
             self._near.tell_of(error)
-        if ours:
-            # It arrives first, and what the caller does to it comes after.
-            with self._sending:
-                pass
+
+    def _take_back(self, path: str, newest: Path) -> None:
+        """Unlink the older puts of the object, whichever process put them."""
+        for file, each in self._objects.items():
+            if each.path == path and file != newest:
+                file.unlink(missing_ok=True)
+        for file in self._files(besides=self._held):
+            if file.name.partition("-")[2] == key_of(path):
+                file.unlink(missing_ok=True)
 
     def flush(self) -> None:
         """Send all that waits, and what dead processes left.
@@ -229,11 +253,12 @@ class Waiting:
         if self._folder is None:
             self._objects.clear()
 
-    def _files(self) -> Iterator[Path]:
+    def _files(self, besides: Collection[Path] = ()) -> Iterator[Path]:
         with suppress(FileNotFoundError):
             for folder in self._root.iterdir():
-                with suppress(FileNotFoundError):
-                    yield from folder.iterdir()
+                if folder not in besides:
+                    with suppress(FileNotFoundError):
+                        yield from folder.iterdir()
 
     def retire(self) -> None:
         """Send what waits, in the background, and nothing more; takes no lock, for a collection may call it."""
@@ -309,6 +334,8 @@ def _locked(folder: Path) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
+        # A child forked meanwhile has the descriptor too, and would keep the lock.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 

@@ -752,6 +752,30 @@ def test_what_is_put_through_is_not_replaced_by_what_waited(open_tiered, far):
     assert far.inner.get(BLOB) == store.get(BLOB) == 1200 * b"2"
 
 
+def test_what_waits_is_sent_when_a_later_put_failed(open_tiered, far):
+    store = open_tiered(limit=4000, write_behind=True)
+    far.fault = StorageError("busy", transient=True)
+    store.put(BLOB, [b"1"])
+    with pytest.raises(StorageError, match="busy"):
+        store.put(BLOB, [1200 * b"2"])
+    far.fault = None
+    store.flush()
+    assert far.inner.get(BLOB) == store.get(BLOB) == b"1"
+
+
+def test_of_two_processes_puts_the_older_is_not_sent_last(open_tiered, far, tmp_path):
+    far.fault = StorageError("busy", transient=True)
+    older, newer = (open_tiered(write_behind=True) for _ in range(2))
+    for number, store in enumerate([older, newer]):
+        store.put(BLOB, [b"%d" % number])
+        with pytest.raises(StorageError, match="busy"):
+            store.flush()
+    far.fault = None
+    newer.flush()
+    older.flush()
+    assert far.inner.get(BLOB) == newer.get(BLOB) == b"1"
+
+
 def test_a_forked_child_leaves_to_its_parent_what_waits(open_tiered, far):
     store = open_tiered(write_behind=True)
     far.gate.clear()
