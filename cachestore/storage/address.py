@@ -13,12 +13,17 @@ from cachestore.settings.settings import without_password
 # Of a filesystem's options, and of the environment, what says where it looks. A bucket of one name may be there at
 # two endpoints, for two accounts, or for two profiles.
 _OPTIONS = frozenset(
-    {"account_host", "account_name", "endpoint_url", "host", "port", "profile", "project", "client_kwargs"}
-)
-_VARIABLES = (
-    "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AZURE_STORAGE_ACCOUNT_NAME", "GOOGLE_CLOUD_PROJECT",
-    "STORAGE_EMULATOR_HOST",
+    {
+        "account_host", "account_name", "base_url", "connection_string", "endpoint_url", "host", "port", "profile",
+        "project", "client_kwargs",
+    }
 )  # fmt: skip
+_VARIABLES = (
+    "AWS_DEFAULT_PROFILE", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AWS_PROFILE", "AZURE_STORAGE_ACCOUNT_NAME",
+    "AZURE_STORAGE_CONNECTION_STRING", "GOOGLE_CLOUD_PROJECT", "STORAGE_EMULATOR_HOST",
+)  # fmt: skip
+# Of a connection string the rest is keys and signatures.
+_PARTS = {"accountname", "blobendpoint", "endpointsuffix"}
 
 
 def address_of(
@@ -50,7 +55,7 @@ def address_of(
     there = [
         place,
         _public({**configured, **storage_options}),
-        {name: without_password(environ[name]) for name in _VARIABLES if name in environ},
+        {name: _public_text(name, environ[name]) for name in _VARIABLES if name in environ},
     ]
     return hashlib.sha256(json.dumps(there, sort_keys=True).encode()).hexdigest()[:32]
 
@@ -62,5 +67,13 @@ def _public(options: Mapping[str, Any]) -> dict[str, Any]:
         if isinstance(value, Mapping):
             public[name] = _public(value)
         else:
-            public[name] = without_password(value) if isinstance(value, str) else repr(value)
+            public[name] = _public_text(name, value) if isinstance(value, str) else repr(value)
     return public
+
+
+def _public_text(name: str, text: str) -> str | None:
+    if not name.lower().endswith("connection_string"):
+        return without_password(text)
+    parts = [part.partition("=") for part in text.split(";")]
+    public = {key.strip().lower(): without_password(value.strip()) for key, _, value in parts}
+    return json.dumps({key: public[key] for key in public.keys() & _PARTS}, sort_keys=True)

@@ -21,7 +21,7 @@ from cachestore.storage.paths import checked_path, temporary_path
 _log = logging.getLogger(__name__)
 
 # What network filesystems and busy machines answer before they recover.
-_TRANSIENT = {
+TRANSIENT = {
     errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
     errno.ESTALE, errno.ETIMEDOUT,
 }  # fmt: skip
@@ -278,7 +278,7 @@ class LocalStore:
             )
         return StorageError(
             f"Cannot {verb} {path!r} in {self._root}: {error.strerror}. {_advice(error.errno)}",
-            transient=error.errno in _TRANSIENT,
+            transient=error.errno in TRANSIENT,
         )
 
 

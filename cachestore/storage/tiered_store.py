@@ -111,7 +111,7 @@ class TieredStore:
         Raises
         ------
         StorageError
-            If the far store does not take something; it keeps waiting if it may be taken later.
+            If the far store does not take something; it keeps waiting.
         """
         self._waiting.flush()
         self._far.flush()
@@ -234,10 +234,10 @@ class TieredStore:
                     return
                 parts = [collected]
         # Of two puts the first shall not arrive last.
-        self._waiting.forget([path])
         copy = self._near.begin(path)
         try:
-            self._far.put(path, copy.passing(parts))
+            with self._waiting.replacing(path):
+                self._far.put(path, copy.passing(parts))
         except BaseException:
             copy.abandon()
             raise

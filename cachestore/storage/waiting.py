@@ -13,16 +13,16 @@ import itertools
 import os
 import sys
 import threading
+import time
 import weakref
-from collections import deque
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from cachestore.errors import StorageError
-from cachestore.storage.local_store import LocalStore
+from cachestore.storage.local_store import TRANSIENT, LocalStore
 from cachestore.storage.near_directory import NearDirectory, Tell
 from cachestore.storage.object_store import ObjectStore
 from cachestore.storage.paths import blob_path, key_of
@@ -31,6 +31,8 @@ _FOLDER = "waiting"
 _PIECE = 8 * 2**20
 # After this many seconds what the far store did not take is sent again.
 _PAUSE = 30.0
+# Who is refused so often in one go may put nothing, it seems: the rest is not even tried.
+_REFUSALS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +45,8 @@ class _Object:
 class Waiting:
     """Sends objects to the far store from a thread of its own, in the order in which they were put.
 
-    What the far store refuses is dropped: it stays a copy. What it fails to take for now keeps its place.
+    What the far store does not take keeps waiting: what it refuses, behind the rest and for a pause. Who has nothing
+    of its own to send leaves what the dead left, once it was refused, to a process that may send it.
 
     Parameters
     ----------
@@ -70,7 +73,7 @@ class Waiting:
         _every.add(self)
 
     def _renew(self) -> None:
-        self._objects: deque[_Object] = deque()
+        self._objects: dict[Path, _Object] = {}
         self._numbers = itertools.count()
         self._folder: Path | None = None
         # The open folders whose locks are ours: our own, and those of the dead.
@@ -79,6 +82,7 @@ class Waiting:
         self._sending = threading.Lock()
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
+        self._paused_until = 0.0
 
     def after_fork(self) -> None:
         """Leave what waits to the parent, which is alive and keeps its locks."""
@@ -90,17 +94,23 @@ class Waiting:
         """Keep an object near and let it wait; False where too much waits, or the near directory fails."""
         try:
             with self._lock:
-                waits = sum(each.size for each in self._objects)
-                if not self._near.usable or waits + len(data) > self._most:
+                if not self._near.usable or len(data) > self._most:
                     return False
+                # First of all, for what the dead left waits too.
                 self._claim()
+                waits = sum(each.size for each in self._objects.values())
+                if waits + len(data) > self._most:
+                    return False
             self._store.put(path, [data])
             with self._lock:
                 folder = self._claim()
                 file = folder / f"{next(self._numbers):016x}-{key_of(path)}"
-                # A copy with two names is not given up.
-                file.hardlink_to(self._near.store.directory() / path)
-                self._objects.append(_Object(path, file, len(data)))
+                # Two that took back each other's would leave none.
+                with _locked(self._root):
+                    # A copy with two names is not given up.
+                    file.hardlink_to(self._near.store.directory() / path)
+                    self._objects[file] = _Object(path, file, len(data))
+                    self._take_back(path, file)
                 self._start_thread()
         except FileNotFoundError:
             return False  # another process has given up the copy before it had its second name
@@ -113,19 +123,40 @@ class Waiting:
 
     def forget(self, paths: Collection[str]) -> None:
         """Send these no more, whichever process put them; return when none of ours is under way."""
-        wanted = {key_of(path) for path in paths}
         with self._lock:
-            ours = any(each.path in paths for each in self._objects)
+            ours = any(each.path in paths for each in self._objects.values())
+        self._unlink(paths)
+        if ours:
+            # It arrives first, and what the caller does to it comes after.
+            with self._sending:
+                pass
+
+    @contextmanager
+    def replacing(self, path: str) -> Iterator[None]:
+        """Send no older put of this while the block lasts, and none ever once it has ended well."""
+        with self._lock:
+            ours = any(each.path == path for each in self._objects.values())
+        with self._sending if ours else nullcontext():
+            yield
+            self._unlink([path])
+
+    def _unlink(self, paths: Collection[str]) -> None:
+        wanted = {key_of(path) for path in paths}
         try:
             for file in self._files():
                 if file.name.partition("-")[2] in wanted:
                     file.unlink(missing_ok=True)
         except OSError as error:
             self._near.tell_of(error)
-        if ours:
-            # It arrives first, and what the caller does to it comes after.
-            with self._sending:
-                pass
+
+    def _take_back(self, path: str, newest: Path) -> None:
+        """Unlink the older puts of the object, whichever process put them."""
+        for file, each in self._objects.items():
+            if each.path == path and file != newest:
+                file.unlink(missing_ok=True)
+        for file in self._files(besides=self._held):
+            if file.name.partition("-")[2] == key_of(path):
+                file.unlink(missing_ok=True)
 
     def flush(self) -> None:
         """Send all that waits, and what dead processes left.
@@ -133,28 +164,39 @@ class Waiting:
         Raises
         ------
         StorageError
-            If the far store does not take something; it keeps waiting if it may be taken later.
+            If the far store does not take something; it keeps waiting.
         """
-        refused: StorageError | None = None
         with self._sending:
             with self._lock:
                 self._adopt()
-                count = len(self._objects)
-            for _ in range(count):
-                try:
-                    self._send(self._objects[0])
-                except StorageError as error:
-                    if error.transient:
-                        raise
-                    refused = error
+                every = list(self._objects.values())
+            try:
+                self._send_all(every)
+            finally:
                 with self._lock:
-                    gone = self._objects.popleft()
-                with suppress(OSError):
-                    gone.file.unlink()
+                    self._release()
+
+    def _send_all(self, every: list[_Object]) -> None:
+        refused: list[StorageError] = []
+        for each in every:
+            try:
+                self._send(each)
+            except StorageError as error:
+                if error.transient:
+                    raise
+                refused.append(error)
+                with self._lock:
+                    self._objects[each.file] = self._objects.pop(each.file)
+                if len(refused) == _REFUSALS:
+                    break
+                continue
             with self._lock:
-                self._release()
-        if refused is not None:
-            raise refused
+                del self._objects[each.file]
+            with suppress(OSError):
+                each.file.unlink()
+        self._paused_until = time.monotonic() + _PAUSE if refused else 0.0
+        if refused:
+            raise refused[-1]
 
     def flush_quietly(self) -> None:
         """Send all that waits; tell if that fails."""
@@ -199,21 +241,24 @@ class Waiting:
                 for file in sorted(folder.iterdir()):
                     with suppress(OSError, ValueError):
                         path = blob_path(file.name.partition("-")[2])
-                        self._objects.append(_Object(path, file, file.stat().st_size))
+                        self._objects[file] = _Object(path, file, file.stat().st_size)
 
     def _release(self) -> None:
-        """Remove the folders of the dead once they are empty."""
+        """Remove the folders of the dead once they are empty; without a folder of our own, leave them to others."""
         for folder in [each for each in self._held if each != self._folder]:
             with suppress(OSError):
                 folder.rmdir()
-            if not folder.exists():
+            if self._folder is None or not folder.exists():
                 os.close(self._held.pop(folder))
+        if self._folder is None:
+            self._objects.clear()
 
-    def _files(self) -> Iterator[Path]:
+    def _files(self, besides: Collection[Path] = ()) -> Iterator[Path]:
         with suppress(FileNotFoundError):
             for folder in self._root.iterdir():
-                with suppress(FileNotFoundError):
-                    yield from folder.iterdir()
+                if folder not in besides:
+                    with suppress(FileNotFoundError):
+                        yield from folder.iterdir()
 
     def retire(self) -> None:
         """Send what waits, in the background, and nothing more; takes no lock, for a collection may call it."""
@@ -234,7 +279,8 @@ class Waiting:
             self._wake.wait(_PAUSE)
             self._wake.clear()
             retired = self._retired
-            self.flush_quietly()
+            if retired or time.monotonic() >= self._paused_until:
+                self.flush_quietly()
         # What could not be sent belongs to nobody alive from now on.
         with self._lock:
             while self._held:
@@ -264,7 +310,10 @@ def _flush(known: weakref.ref[Waiting]) -> None:
 
 
 def _unreadable(file: Path, error: OSError) -> StorageError:
-    return StorageError(f"Cannot read {file}: {error.strerror}. Look at the disk of the near directory.")
+    return StorageError(
+        f"Cannot read {file}: {error.strerror}. Look at the disk of the near directory.",
+        transient=error.errno in TRANSIENT,
+    )
 
 
 def _lock_at_once(folder: Path) -> int:
@@ -285,6 +334,8 @@ def _locked(folder: Path) -> Iterator[None]:
         fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
+        # A child forked meanwhile has the descriptor too, and would keep the lock.
+        fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 

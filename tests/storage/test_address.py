@@ -30,6 +30,14 @@ def test_a_secret_is_no_part_of_an_address(secrets):
     plain = address_of("s3://b/p", {"client_kwargs": {}} if "client_kwargs" in secrets else {}, {})
     assert address_of("s3://b/p", secrets, {"AWS_SECRET_ACCESS_KEY": SECRET}) == plain
     assert address_of(f"s3://ana:{SECRET}@b/p", {}, {}) == address_of("s3://ana@b/p", {}, {})
+    with_key = [
+        f"AccountName=a;AccountKey={key}==;SharedAccessSignature={key}" for key in (SECRET, "another")
+    ]
+    assert len({address_of("abfs://c/p", {"connection_string": each}, {}) for each in with_key}) == 1
+    assert (
+        len({address_of("abfs://c/p", {}, {"AZURE_STORAGE_CONNECTION_STRING": each}) for each in with_key})
+        == 1
+    )
     endpoints = [{"endpoint_url": f"http://ana:{password}@h"} for password in (SECRET, "another")]
     assert len({address_of("s3://b/p", endpoint, {}) for endpoint in endpoints}) == 1
 
@@ -51,6 +59,15 @@ def test_two_places_are_two_addresses(monkeypatch):
         ("s3://b/p", {}, {"AWS_PROFILE": "ana"}),
         ("abfs://c/p", {"account_name": "a"}, {}),
         ("abfs://c/p", {"account_name": "b"}, {}),
+        ("s3://b/p", {}, {"AWS_DEFAULT_PROFILE": "ana"}),
+        ("abfs://c/p", {"connection_string": "AccountName=a;AccountKey=k"}, {}),
+        ("abfs://c/p", {"connection_string": "AccountName=b;AccountKey=k"}, {}),
+        ("abfs://c/p", {"connection_string": "BlobEndpoint=http://a;AccountKey=k"}, {}),
+        ("abfs://c/p", {"connection_string": "AccountName=a;EndpointSuffix=s;AccountKey=k"}, {}),
+        ("abfs://c/p", {}, {"AZURE_STORAGE_CONNECTION_STRING": "AccountName=a"}),
+        ("abfs://c/p", {}, {"AZURE_STORAGE_CONNECTION_STRING": "AccountName=b"}),
+        ("webdav://p", {"base_url": "https://a"}, {}),
+        ("webdav://p", {"base_url": "https://b"}, {}),
         ("sftp://h/p", {"port": 22}, {}),
         ("sftp://h/p", {"port": 23}, {}),
     ]

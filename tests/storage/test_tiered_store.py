@@ -652,18 +652,71 @@ def test_what_the_far_store_does_not_take_keeps_its_place(open_tiered, far, told
     assert {info.path for info in far.inner.list("")} == {blob(number) for number in range(3)}
 
 
-def test_what_the_far_store_refuses_is_dropped_and_stays_near(open_tiered, far, tmp_path):
+def test_what_the_far_store_refuses_waits_on(open_tiered, far, tmp_path):
     store = open_tiered(write_behind=True)
-    far.gate.clear()
-    store.put(BLOB, [b"1"])
     far.fault = StorageError("refused")
-    far.gate.set()
+    for number in range(9):
+        store.put(blob(number), [b"1"])
     store.close()
+    with pytest.raises(StorageError, match="refused"):
+        store.flush()
+    assert len(list(tmp_path.glob("near/waiting/*/*"))) == 9
     far.fault = None
     store.flush()
-    assert store.get(BLOB) == b"1"
-    assert list(far.inner.list("")) == []
+    assert {info.path for info in far.inner.list("")} == {blob(number) for number in range(9)}
     assert list(tmp_path.glob("near/waiting/*/*")) == []
+
+
+def test_after_a_refusal_puts_do_not_ask_again_at_once(open_tiered, far):
+    store = open_tiered(write_behind=True)
+    far.fault = StorageError("refused")
+    store.put(blob(0), [b"1"])
+    with pytest.raises(StorageError, match="refused"):
+        store.flush()
+    asked = far.asked.count("put")
+    for number in range(1, 9):
+        store.put(blob(number), [b"1"])
+        time.sleep(0.01)
+    # At most the round that had begun by then.
+    assert far.asked.count("put") <= asked + 3
+
+
+def test_what_alone_is_refused_holds_up_nothing(open_tiered, far):
+    real = far.inner.put
+
+    def put(path, parts):
+        if path in {blob(0), blob(1), blob(2)}:
+            raise StorageError("too large")
+        real(path, parts)
+
+    far.inner.put = put
+    store = open_tiered(write_behind=True)
+    for number in range(5):
+        store.put(blob(number), [b"1"])
+    for _ in range(2):
+        with pytest.raises(StorageError, match="too large"):
+            store.flush()
+    assert {info.path for info in far.inner.list("")} == {blob(3), blob(4)}
+
+
+def test_a_near_file_that_cannot_be_read_for_now_waits_on(open_tiered, far, monkeypatch):
+    store = open_tiered(write_behind=True)
+    far.fault = StorageError("busy", transient=True)
+    store.put(BLOB, [b"1"])
+    with pytest.raises(StorageError, match="busy"):
+        store.flush()
+    far.fault = None
+
+    def fail(file, *arguments):
+        raise OSError(errno.EMFILE, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "open", fail)
+        with pytest.raises(StorageError, match="Too many open files") as caught:
+            store.flush()
+    assert caught.value.transient
+    store.flush()
+    assert far.inner.get(BLOB) == b"1"
 
 
 def test_what_waits_can_be_deleted(open_tiered, far):
@@ -697,6 +750,30 @@ def test_what_is_put_through_is_not_replaced_by_what_waited(open_tiered, far):
     store.put(BLOB, [1200 * b"2"])
     store.flush()
     assert far.inner.get(BLOB) == store.get(BLOB) == 1200 * b"2"
+
+
+def test_what_waits_is_sent_when_a_later_put_failed(open_tiered, far):
+    store = open_tiered(limit=4000, write_behind=True)
+    far.fault = StorageError("busy", transient=True)
+    store.put(BLOB, [b"1"])
+    with pytest.raises(StorageError, match="busy"):
+        store.put(BLOB, [1200 * b"2"])
+    far.fault = None
+    store.flush()
+    assert far.inner.get(BLOB) == store.get(BLOB) == b"1"
+
+
+def test_of_two_processes_puts_the_older_is_not_sent_last(open_tiered, far, tmp_path):
+    far.fault = StorageError("busy", transient=True)
+    older, newer = (open_tiered(write_behind=True) for _ in range(2))
+    for number, store in enumerate([older, newer]):
+        store.put(BLOB, [b"%d" % number])
+        with pytest.raises(StorageError, match="busy"):
+            store.flush()
+    far.fault = None
+    newer.flush()
+    older.flush()
+    assert far.inner.get(BLOB) == newer.get(BLOB) == b"1"
 
 
 def test_a_forked_child_leaves_to_its_parent_what_waits(open_tiered, far):
@@ -828,6 +905,30 @@ def test_what_a_killed_process_left_the_next_one_sends(open_tiered, far, tmp_pat
     assert {info.path for info in store.list("")} == {blob(number) for number in range(5)}
     assert far.inner.get(blob(3)) == b"3"
     assert list(tmp_path.glob("near/waiting/*")) == []
+
+
+def test_who_may_not_write_leaves_to_others_what_a_killed_process_left(open_tiered, far, tmp_path):
+    assert run_to_its_end(tmp_path, "kill") == -signal.SIGKILL
+    far.fault = StorageError("refused")
+    reader = open_tiered()
+    with suppress(StorageError):
+        list(reader.list(""))
+    reader.close()
+    assert len(list(tmp_path.glob("near/waiting/*/*"))) == 5
+    assert far.asked.count("put") == 6
+    far.fault = None
+    # While the reader lives.
+    open_tiered(write_behind=True).flush()
+    assert {info.path for info in far.inner.list("")} == {blob(number) for number in range(5)}
+
+
+def test_what_dead_processes_left_counts_as_waiting(open_tiered, far, tmp_path):
+    assert run_to_its_end(tmp_path, "kill") == -signal.SIGKILL
+    far.fault = StorageError("refused")
+    store = open_tiered(limit=40, write_behind=True)
+    with pytest.raises(StorageError, match="refused"):
+        store.put(BLOB, [6 * b"x"])
+    assert len(list(tmp_path.glob("near/waiting/*/*"))) == 5
 
 
 def test_what_a_living_process_sends_is_left_to_it(open_tiered, far, tmp_path):
