@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import itertools
+import resource
+import tempfile
 import threading
 import time
 import tracemalloc
@@ -123,6 +125,33 @@ class TestLargePuts:
         with pytest.raises(RuntimeError, match="after all"):
             store.put("marks/a", parts())
         assert list(store.list("")) == []
+
+    def test_a_directory_for_temporary_files_that_is_missing_is_named(self, store, monkeypatch, tmp_path):
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+        with pytest.raises(
+            StorageError, match=f"Free space in {tmp_path}/missing, or name another"
+        ) as caught:
+            store.put("marks/a", [20 * MIB * b"x"])
+        assert "Cannot write 'marks/a' in " in str(caught.value)
+        assert not isinstance(caught.value, ObjectNotFound)
+
+    def test_a_directory_for_temporary_files_that_is_full_is_named(self, store):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10 * MIB + 5, before[1]))
+        try:
+            with pytest.raises(StorageError, match="TMPDIR"):
+                store.put("marks/a", [20 * MIB * b"x"])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert list(store.list("")) == []
+
+    def test_an_error_of_who_makes_the_parts_stays_what_it_is(self, store):
+        def parts():
+            yield 20 * MIB * b"x"
+            raise OSError("their own")
+
+        with pytest.raises(OSError, match="their own"):
+            store.put("marks/a", parts())
 
     def test_a_server_that_fails_half_way(self, store, monkeypatch, whole_puts):
         def fail(self, name, path, **options):
