@@ -94,6 +94,8 @@ class FsspecStore:
     b'bytes'
     """
 
+    per_delete = 1
+
     def __init__(
         self,
         location: str,

@@ -23,7 +23,6 @@ from cachestore.storage.tries import tried
 
 T = TypeVar("T")
 
-_PER_REQUEST = 1000
 # With the one that waits and the one that is made, 40 MiB in memory.
 _PARTS_AT_ONCE = 3
 # For cleaning up at a server that has just failed to answer.
@@ -56,6 +55,7 @@ class S3Store(FsspecStore):
     """
 
     at_once = 32
+    per_delete = 1000
 
     def __init__(self, location: str, **options: Any) -> None:
         super().__init__(location, **options)
@@ -94,7 +94,7 @@ class S3Store(FsspecStore):
     def delete(self, paths: Iterable[str]) -> None:
         """Remove the objects, a thousand to a request."""
         every = iter(paths)
-        while batch := list(islice(every, _PER_REQUEST)):
+        while batch := list(islice(every, self.per_delete)):
             # Not every server deletes several at once, so one alone goes the way that all of them know.
             if len(batch) == 1:
                 attempt = self._attempt("delete", batch[0])

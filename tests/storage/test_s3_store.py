@@ -8,8 +8,9 @@ import pytest
 
 from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.in_order import in_order
-from cachestore.storage import open_store, s3_store
+from cachestore.storage import open_store
 from cachestore.storage.s3_client import S3Client
+from cachestore.storage.s3_store import S3Store
 from tests.contracts.object_store import ObjectStoreContract
 
 
@@ -98,7 +99,7 @@ def test_a_listing_has_pages_and_a_delete_has_batches(moto_server, s3_store_url,
         return real(self, operation, **arguments, **page)
 
     monkeypatch.setattr(S3Client, "call", in_small_pages)
-    monkeypatch.setattr(s3_store, "_PER_REQUEST", 10)
+    monkeypatch.setattr(S3Store, "per_delete", 10)
     proxy = proxy_to(moto_server.endpoint_url)
     location, options = s3_store_url(moto_server)
     bucket, prefix = location.removeprefix("s3://").split("/")
