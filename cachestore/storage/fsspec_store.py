@@ -200,8 +200,10 @@ class FsspecStore:
         if self._can.exclusive_creates:
             return self._create_exclusively(path, data)
         with _turns:
-            if self._lies_there(path) is not None:
-                return False
+            there = self._lies_there(path)
+            if there is not None:
+                # Our own, where the reply to an earlier try was lost.
+                return there == data
             self._write(path, data)
         # Another process may have written between look and write. The last one wins: see whether we are it.
         return self._lies_there(path) == data

@@ -16,6 +16,7 @@ from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.storage import is_temporary
 from cachestore.storage.deadline import deadline
 from cachestore.storage.fsspec_store import Capabilities, FsspecStore, modified_of
+from cachestore.storage.guarded_store import GuardedStore
 from cachestore.storage.opening import open_store
 from tests.contracts.object_store import ObjectStoreContract
 
@@ -202,6 +203,22 @@ def test_a_name_that_two_processes_took_belongs_to_the_last(tmp_path, monkeypatc
 
     monkeypatch.setattr(FileServer, "mv", overtaken)
     assert store.create("marks/lease", b"ana") is False
+
+
+def test_a_create_whose_reply_was_lost_finds_its_own_data(tmp_path, monkeypatch):
+    (tmp_path / "store").mkdir()
+    store = GuardedStore(FsspecStore(f"fileserver://{tmp_path}/store", capabilities=Capabilities()))
+    real, lost = FileServer.mv, [ConnectionResetError("gone")]
+
+    def mv(self, *args, **kwargs):
+        real(self, *args, **kwargs)
+        if lost:
+            raise lost.pop()
+
+    monkeypatch.setattr(FileServer, "mv", mv)
+    assert store.create("marks/lease", b"ana") is True
+    assert lost == []
+    assert store.create("marks/lease", b"ben") is False
 
 
 def test_folder_markers_are_no_objects(tmp_path, monkeypatch):
