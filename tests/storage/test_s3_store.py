@@ -9,6 +9,7 @@ import pytest
 from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.in_order import in_order
 from cachestore.storage import open_store
+from cachestore.storage.fsspec_store import Capabilities
 from cachestore.storage.s3_client import S3Client
 from cachestore.storage.s3_store import S3Store
 from tests.contracts.object_store import ObjectStoreContract
@@ -327,6 +328,29 @@ def test_the_users_own_timeouts_count(moto_server, hung_address):
     }
     _, _, seconds = refused(open_store("s3://team/cache", storage_options=options), "get_suffix")
     assert seconds < 4
+
+
+@pytest.mark.parametrize(("status", "prepared"), [(None, True), (503, True), (307, False), (403, False)])
+def test_only_what_speaks_of_another_way_drops_the_prepared_one(
+    moto_server, s3_store_url, proxy_to, monkeypatch, status, prepared
+):
+    proxy = proxy_to(moto_server.endpoint_url)
+    location, options = s3_store_url(moto_server)
+    store = S3Store(
+        location,
+        storage_options={**options, "endpoint_url": proxy.endpoint_url},
+        capabilities=Capabilities(),
+    )
+    store.put("marks/a", [b"1"])
+    store.get("marks/a")
+    proxy.fault = lambda number, method, path: status
+    with pytest.raises(StorageError):
+        store.get("marks/absent")
+    proxy.fault = lambda number, method, path: None
+    real, called = S3Client.call, []
+    monkeypatch.setattr(S3Client, "call", lambda *args, **given: called.append(args) or real(*args, **given))
+    assert store.get("marks/a") == b"1"
+    assert (not called) is prepared
 
 
 def test_errors_inside_a_good_answer_to_a_delete_are_heard(moto_server, s3_store_url, monkeypatch):
