@@ -7,7 +7,7 @@ import os
 import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -18,7 +18,7 @@ from typing import Any
 from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.settings.settings import without_password
 from cachestore.storage.deadline import allowance, expect, remaining, uncounted
-from cachestore.storage.failures import AlreadyThere, BeyondTheEnd, failure
+from cachestore.storage.failures import AlreadyThere, BeyondTheEnd, failure, told
 from cachestore.storage.gathering import gathered
 from cachestore.storage.object_store import ObjectInfo
 from cachestore.storage.paths import checked_path, temporary_path
@@ -93,6 +93,8 @@ class FsspecStore:
     >>> store.get_suffix("marks/a", 5)
     b'bytes'
     """
+
+    per_delete = 1
 
     def __init__(
         self,
@@ -189,18 +191,19 @@ class FsspecStore:
         if second is None:
             self._write(path, first)
             return
-        with tempfile.NamedTemporaryFile(prefix="cachestore-") as file:
-            size = sum(map(file.write, chain((first, second), every)))
-            file.flush()
-            self._write_file(path, file.name, size)
+        with _temporary_file(self._attempt("write", path)) as (write, name):
+            size = sum(map(write, chain((first, second), every)))
+            self._write_file(path, name, size)
 
     def create(self, path: str, data: bytes) -> bool:
         """Store `data` at `path` unless something is there."""
         if self._can.exclusive_creates:
             return self._create_exclusively(path, data)
         with _turns:
-            if self._lies_there(path) is not None:
-                return False
+            there = self._lies_there(path)
+            if there is not None:
+                # Our own, where the reply to an earlier try was lost.
+                return there == data
             self._write(path, data)
         # Another process may have written between look and write. The last one wins: see whether we are it.
         return self._lies_there(path) == data
@@ -395,6 +398,41 @@ def modified_of(info: Mapping[str, Any]) -> datetime:
             return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
     # Unknown is new: nothing is swept for an age that nobody knows.
     return datetime.now(UTC)
+
+
+@contextmanager
+def _temporary_file(attempt: str) -> Iterator[tuple[Callable[[bytes], int], str]]:
+    """Open a file of this machine, and yield what appends to it and its name; it is removed in the end.
+
+    What goes wrong with the file is an error of storage; who makes the bytes has errors of its own.
+    """
+    try:
+        file = tempfile.NamedTemporaryFile(prefix="cachestore-", buffering=0)  # noqa: SIM115 - closed below
+    except OSError as error:
+        raise _no_room(error, attempt) from error
+
+    def append(data: bytes) -> int:
+        left = memoryview(data)
+        try:
+            while left:
+                left = left[file.write(left) :]
+        except OSError as error:
+            raise _no_room(error, attempt) from error
+        return len(data)
+
+    try:
+        yield append, file.name
+    finally:
+        with suppress(OSError):
+            file.close()
+
+
+def _no_room(error: OSError, attempt: str) -> StorageError:
+    place = tempfile.tempdir or "the directory for temporary files"
+    return StorageError(
+        f"{attempt}: a large value passes through a file of this machine ({told(error)}). "
+        f"Free space in {place}, or name another directory for temporary files in TMPDIR."
+    )
 
 
 def _in_time(call: Callable[[], Any], seconds: float) -> Any:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from cachestore.errors import StorageError
+from cachestore.in_order import in_order
 from cachestore.storage.breaker import Breaker
 from cachestore.storage.gathering import gathered
 from cachestore.storage.object_store import ObjectInfo, ObjectStore
@@ -97,6 +98,11 @@ class GuardedStore:
         """How many requests to the inner store are worth having under way."""
         return self._inner.at_once
 
+    @property
+    def per_delete(self) -> int:
+        """How many objects one request to the inner store deletes."""
+        return self._inner.per_delete
+
     def at_hand(self, path: str) -> None:
         """Return nothing: no object is."""
 
@@ -129,10 +135,16 @@ class GuardedStore:
         return self._guard(lambda: self._inner.create(path, data))
 
     def delete(self, paths: Iterable[str]) -> None:
-        """Remove the objects."""
-        every = list(paths)
-        # A thousand to a request.
-        self._guard(lambda: self._inner.delete(every), extra=self._timeout * (len(every) // 1000))
+        """Remove the objects: each request is an operation, and where one removes one, several are under way."""
+        every, each = list(paths), self._inner.per_delete
+        requests = [every[begin : begin + each] for begin in range(0, len(every), each)]
+        at_once = max(1, min(self._inner.at_once, len(requests))) if each == 1 else 1
+
+        def remove(batch: list[str]) -> None:
+            self._guard(lambda: self._inner.delete(batch))
+
+        for _ in in_order(remove, requests, at_once=at_once):
+            pass
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Iterate over every object whose path begins with `prefix`; only the first page is tried again."""

@@ -55,6 +55,7 @@ class LocalStore:
 
     remote = False
     at_once = 1
+    per_delete = 1
 
     def __init__(self, root: str | os.PathLike[str], *, durable: bool = True) -> None:
         self._root = Path(root).absolute()

@@ -61,6 +61,10 @@ class ObjectStore(Protocol):
     def at_once(self) -> int:
         """How many requests are worth having under way at once, for `many.each`: 1 where nobody waits."""
 
+    @property
+    def per_delete(self) -> int:
+        """How many objects one request deletes."""
+
     def at_hand(self, path: str) -> bytes | None:
         """Return a whole object if it is small and lies on this machine, at the least cost; None is no answer."""
 

@@ -31,6 +31,8 @@ _SIGNATURES = {"s3v4", "v4", botocore.UNSIGNED}
 _CODE = re.compile(r"<Code>([^<]*)</Code>")
 _MESSAGE = re.compile(r"<Message>([^<]*)</Message>")
 _PARTIAL = {200, 206}
+# The bucket may have moved, or want another signature: botocore finds that out.
+_ANOTHER_WAY = {301, 302, 307, 308, 400, 401, 403}
 
 
 class S3Client:
@@ -69,8 +71,8 @@ class S3Client:
             return _drained(self.call("get_object", Bucket=bucket, Key=key, Range=span)["Body"]._raw_stream)
         response = self._sender.send(way.request(key, span))
         if response.status_code not in _PARTIAL:
-            # The bucket may have moved to where botocore finds it.
-            self._ways.pop(bucket, None)
+            if response.status_code in _ANOTHER_WAY:
+                self._ways.pop(bucket, None)
             raise ClientError(_refusal(response.status_code, response.text), "GetObject")
         return _drained(response.raw)
 

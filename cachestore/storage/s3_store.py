@@ -18,12 +18,11 @@ from cachestore.storage.failures import AlreadyThere, BeyondTheEnd, told
 from cachestore.storage.fsspec_store import FsspecStore, modified_of
 from cachestore.storage.gathering import gathered
 from cachestore.storage.object_store import ObjectInfo
-from cachestore.storage.paths import checked_path
+from cachestore.storage.paths import MARKS, VERSIONS, checked_path, key_of
 from cachestore.storage.tries import tried
 
 T = TypeVar("T")
 
-_PER_REQUEST = 1000
 # With the one that waits and the one that is made, 40 MiB in memory.
 _PARTS_AT_ONCE = 3
 # For cleaning up at a server that has just failed to answer.
@@ -56,6 +55,7 @@ class S3Store(FsspecStore):
     """
 
     at_once = 32
+    per_delete = 1000
 
     def __init__(self, location: str, **options: Any) -> None:
         super().__init__(location, **options)
@@ -94,7 +94,7 @@ class S3Store(FsspecStore):
     def delete(self, paths: Iterable[str]) -> None:
         """Remove the objects, a thousand to a request."""
         every = iter(paths)
-        while batch := list(islice(every, _PER_REQUEST)):
+        while batch := list(islice(every, self.per_delete)):
             # Not every server deletes several at once, so one alone goes the way that all of them know.
             if len(batch) == 1:
                 attempt = self._attempt("delete", batch[0])
@@ -111,7 +111,8 @@ class S3Store(FsspecStore):
             answer = self._ask("list_multipart_uploads", attempt=self._attempt("list uploads to", ""), **page)
             for found in answer.get("Uploads", []):
                 # Some servers name those of other prefixes as well.
-                if found["Key"].startswith(root) and found["Initiated"].astimezone(UTC) < young:
+                ours = found["Key"].startswith(root) and _is_ours(found["Key"].removeprefix(root))
+                if ours and found["Initiated"].astimezone(UTC) < young:
                     swept += 1
                     if act:
                         self._abort(found["Key"], found["UploadId"])
@@ -280,6 +281,11 @@ class S3Store(FsspecStore):
                 transient=True,
             )
         return super()._failure(error, attempt, absent=absent)
+
+
+def _is_ours(path: str) -> bool:
+    # Other applications may use the bucket as well.
+    return key_of(path) is not None or path.startswith((VERSIONS, MARKS))
 
 
 # By name, for botocore and aiohttp are not imported for a look at an error.

@@ -92,6 +92,11 @@ class TieredStore:
         """How many requests to the far store are worth having under way."""
         return self._far.at_once
 
+    @property
+    def per_delete(self) -> int:
+        """How many objects one request to the far store deletes."""
+        return self._far.per_delete
+
     def sweep_unfinished(self, older_than: timedelta, *, act: bool = True) -> int:
         """Remove what unfinished puts left in the far store where no listing shows it."""
         return self._far.sweep_unfinished(older_than, act=act)

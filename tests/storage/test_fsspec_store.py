@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import itertools
+import resource
+import tempfile
 import threading
 import time
 import tracemalloc
@@ -14,6 +16,7 @@ from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.storage import is_temporary
 from cachestore.storage.deadline import deadline
 from cachestore.storage.fsspec_store import Capabilities, FsspecStore, modified_of
+from cachestore.storage.guarded_store import GuardedStore
 from cachestore.storage.opening import open_store
 from tests.contracts.object_store import ObjectStoreContract
 
@@ -124,6 +127,33 @@ class TestLargePuts:
             store.put("marks/a", parts())
         assert list(store.list("")) == []
 
+    def test_a_directory_for_temporary_files_that_is_missing_is_named(self, store, monkeypatch, tmp_path):
+        monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "missing"))
+        with pytest.raises(
+            StorageError, match=f"Free space in {tmp_path}/missing, or name another"
+        ) as caught:
+            store.put("marks/a", [20 * MIB * b"x"])
+        assert "Cannot write 'marks/a' in " in str(caught.value)
+        assert not isinstance(caught.value, ObjectNotFound)
+
+    def test_a_directory_for_temporary_files_that_is_full_is_named(self, store):
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (10 * MIB + 5, before[1]))
+        try:
+            with pytest.raises(StorageError, match="TMPDIR"):
+                store.put("marks/a", [20 * MIB * b"x"])
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        assert list(store.list("")) == []
+
+    def test_an_error_of_who_makes_the_parts_stays_what_it_is(self, store):
+        def parts():
+            yield 20 * MIB * b"x"
+            raise OSError("their own")
+
+        with pytest.raises(OSError, match="their own"):
+            store.put("marks/a", parts())
+
     def test_a_server_that_fails_half_way(self, store, monkeypatch, whole_puts):
         def fail(self, name, path, **options):
             if not whole_puts:
@@ -173,6 +203,22 @@ def test_a_name_that_two_processes_took_belongs_to_the_last(tmp_path, monkeypatc
 
     monkeypatch.setattr(FileServer, "mv", overtaken)
     assert store.create("marks/lease", b"ana") is False
+
+
+def test_a_create_whose_reply_was_lost_finds_its_own_data(tmp_path, monkeypatch):
+    (tmp_path / "store").mkdir()
+    store = GuardedStore(FsspecStore(f"fileserver://{tmp_path}/store", capabilities=Capabilities()))
+    real, lost = FileServer.mv, [ConnectionResetError("gone")]
+
+    def mv(self, *args, **kwargs):
+        real(self, *args, **kwargs)
+        if lost:
+            raise lost.pop()
+
+    monkeypatch.setattr(FileServer, "mv", mv)
+    assert store.create("marks/lease", b"ana") is True
+    assert lost == []
+    assert store.create("marks/lease", b"ben") is False
 
 
 def test_folder_markers_are_no_objects(tmp_path, monkeypatch):

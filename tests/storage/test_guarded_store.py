@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import itertools
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -47,6 +48,9 @@ class Clock:
 
 class FaultyStore:
     """A memory store of which the next operations fail, each taking some seconds."""
+
+    at_once = 4
+    per_delete = 1
 
     def __init__(self, clock: Clock) -> None:
         self.inner = open_store(f"memory://faulty-{next(_numbers)}")
@@ -279,6 +283,31 @@ def test_any_answer_resets_the_breaker(guarded, faulty, answer):
         assert error is answer  # noqa: PT017
     fail_operation(guarded, faulty)
     assert guarded.get("marks/a") == b"1"
+
+
+def test_many_deletes_are_one_operation_each(guarded, faulty):
+    paths = [f"marks/{number}" for number in range(20)]
+    for path in paths:
+        faulty.inner.put(path, [b"1"])
+    faulty.at_once, faulty.seconds = 1, 4.0
+    faulty.faults = [busy()]
+    guarded.delete(iter(paths))
+    assert list(faulty.inner.list("")) == []
+    assert faulty.asked == 21
+    assert all(4.5 < left <= 5.0 for left in faulty.left)
+
+
+def test_several_deletes_are_under_way_at_once(guarded, faulty):
+    together = threading.Barrier(faulty.at_once, timeout=10)
+    faulty.delete = lambda paths: together.wait()
+    guarded.delete(f"marks/{number}" for number in range(2 * faulty.at_once))
+
+
+def test_what_one_request_deletes_is_one_operation(guarded, faulty):
+    deleted = []
+    faulty.per_delete, faulty.delete = 10, deleted.append
+    guarded.delete(f"marks/{number}" for number in range(25))
+    assert [len(paths) for paths in deleted] == [10, 10, 5]
 
 
 def test_a_listing_that_breaks_later_does_not_begin_again(guarded, faulty):

@@ -14,6 +14,7 @@ import pytest
 from cachestore.errors import StorageError
 from cachestore.storage import open_store, s3_store
 from cachestore.storage.gathering import PART
+from cachestore.storage.paths import blob_path, version_path
 
 MIB = 2**20
 OLD = timedelta(days=-1)  # what began before tomorrow
@@ -262,6 +263,16 @@ def test_uploads_of_writers_that_died_are_swept(store, s3_server, monkeypatch):
     left = client.list_multipart_uploads(Bucket=bucket)["Uploads"]
     assert theirs["UploadId"] in {each["UploadId"] for each in left}
     assert store.sweep_unfinished(OLD) == 0
+
+
+def test_uploads_of_other_applications_in_the_bucket_are_left_alone(moto_server):
+    bucket, client = moto_server.create_bucket(), moto_server.client()
+    for key in ("films/a.mp4", "blobs/a.mp4", "marks/a", blob_path(64 * "a"), version_path(64 * "a")):
+        client.create_multipart_upload(Bucket=bucket, Key=key)
+    store = open_store(f"s3://{bucket}", storage_options=moto_server.storage_options)
+    assert store.sweep_unfinished(OLD) == 3
+    left = client.list_multipart_uploads(Bucket=bucket)["Uploads"]
+    assert {each["Key"] for each in left} == {"films/a.mp4", "blobs/a.mp4"}
 
 
 def test_a_put_whose_upload_was_swept_fails_and_says_so(store, s3_server, monkeypatch):
