@@ -176,7 +176,11 @@ def parse_array(raw: memoryview) -> tuple[ArrayLayout, bool]:
     """
     if len(raw) > _DESCRIPTION_LIMIT:
         raise CorruptBlob(f"An array is described in {len(raw)} bytes. Recompute the value.")
-    return _parse(bytes(raw)) if len(raw) <= _REMEMBERED else _parse.__wrapped__(bytes(raw))
+    text = bytes(raw)
+    # Of a record, which is described by an object in the object, each array has a dtype of its own: its names can be
+    # changed in place.
+    remembered = len(text) <= _REMEMBERED and text.count(b"{") == 1
+    return _parse(text) if remembered else _parse.__wrapped__(text)
 
 
 # Most arrays of a project are described alike.

@@ -239,3 +239,19 @@ def test_a_layout_can_be_had_without_the_array() -> None:
     layout, scalar = parse_array(body.raw)
     assert layout == ArrayLayout(numpy.dtype("f8"), (20, 30), "F")
     assert (layout.size, scalar) == (4800, False)
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [[("a", "i4"), ("b", "f8")], [("a", [("b", "i4")], (2,))]],
+    ids=["record", "records in a record"],
+)
+def test_names_that_a_user_changes_are_those_of_one_array_only(dtype: Any) -> None:
+    array = numpy.zeros(3, dtype)
+    body = array_body(array)
+    assert body is not None
+    changed = again(array)
+    if inner := changed.dtype["a"].base.names:
+        changed.dtype["a"].base.names = tuple(f"changed {name}" for name in inner)
+    changed.dtype.names = tuple(f"changed {name}" for name in changed.dtype.names)
+    assert again(array).dtype == array.dtype
