@@ -143,6 +143,8 @@ class BlobReader(Described):
         *buffers, body = self.table.frames
         if body.kind != BodyKind.ARRAY:
             return None
+        if len(buffers) > 1:
+            raise CorruptBlob(f"An array has {len(buffers)} buffers. Recompute the value.")
         from cachestore.blob.array_body import parse_array
 
         layout, is_scalar = parse_array(self.body())

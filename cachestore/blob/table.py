@@ -157,7 +157,12 @@ class Table(NamedTuple):
             )
             chunks_end = at + count * _CHUNK.size
             chunks = [Chunk._make(fields) for fields in _CHUNK.iter_unpack(raw[at:chunks_end])]
-            if kind not in (_BUFFERS if number < frame_count else BODIES) or chunks_end > len(raw):
+            is_buffer = number < frame_count
+            if (
+                kind not in (_BUFFERS if is_buffer else BODIES)
+                or chunks_end > len(raw)
+                or (is_buffer and not count)
+            ):
                 raise CorruptBlob(
                     f"Frame {number} of {frame_count} of the blob, of kind {kind} and {count} chunks, cannot "
                     "stand there. Recompute the value."

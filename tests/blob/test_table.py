@@ -63,14 +63,21 @@ def test_the_last_frame_is_the_body_of_any_kind(kind: int) -> None:
     assert parse(Table(HEAD, [NUMBERS, BODY._replace(kind=kind)])).frames[-1].kind == kind
 
 
-def test_frames_of_no_bytes_take_no_room_and_are_not_aligned() -> None:
-    none = Frame(BUFFER, 8, 0, [])
-    table = Table(HEAD, [none, NUMBERS, none, none, BODY])
-    assert parse(table) == table
-    nothing = Table(HEAD, [none, none._replace(kind=3)])
+def test_a_body_of_no_bytes_takes_no_room_and_is_not_aligned() -> None:
+    table = Table(HEAD, [NUMBERS, Frame(0, 1, 0, [])])
+    assert parse(table, stop=264) == table
+    nothing = Table(HEAD, [Frame(3, 1, 0, [])])
     assert parse(nothing, stop=24) == nothing
     with pytest.raises(CorruptBlob, match="add up"):
         parse(nothing, stop=64)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_buffer_has_a_chunk(place: int) -> None:
+    frames = [NUMBERS, BODY]
+    frames.insert(place, Frame(BUFFER, 8, 0, []))
+    with pytest.raises(CorruptBlob, match="0 chunks"):
+        parse(Table(HEAD, frames))
 
 
 def test_offsets_are_aligned_to_64() -> None:
