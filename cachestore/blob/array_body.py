@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from cachestore.blob.body import Body, BodyKind, Buffer
+from cachestore.blob.body import BODY_LIMITS, Body, BodyKind, Buffer
 from cachestore.errors import CorruptBlob
 
 if TYPE_CHECKING:
     import numpy
 
 # Larger descriptions are of records with thousands of fields: they go to pickle.
-_DESCRIPTION_LIMIT: Final = 2**20
+_DESCRIPTION_LIMIT: Final = BODY_LIMITS[BodyKind.ARRAY]
 _REMEMBERED: Final = 1024
 _DTYPE_DEPTH: Final = 16
 _AXES: Final = 64

@@ -80,6 +80,22 @@ def test_a_buffer_has_a_chunk(place: int) -> None:
         parse(Table(HEAD, frames))
 
 
+@pytest.mark.parametrize(("kind", "limit"), [(1, 2**20), (3, 16 * 2**20)], ids=["array", "plain"])
+def test_bodies_that_are_parsed_as_a_whole_have_a_limit(kind: int, limit: int) -> None:
+    def body(size: int) -> Frame:
+        sizes = [min(CHUNK_LIMIT, size - start) for start in range(0, size, CHUNK_LIMIT)]
+        return Frame(kind, 1, size, [Chunk(64 + at, 1, raw_size, 1, D) for at, raw_size in enumerate(sizes)])
+
+    for size in (limit, limit + 1):
+        table = Table(HEAD, [body(size)])
+        stop = 64 + len(table.frames[0].chunks)
+        if size == limit:
+            assert parse(table, stop=stop) == table
+        else:
+            with pytest.raises(CorruptBlob, match=f"{size} bytes"):
+                parse(table, stop=stop)
+
+
 def test_offsets_are_aligned_to_64() -> None:
     assert [aligned(offset) for offset in (0, 1, 24, 63, 64, 65, 128)] == [0, 64, 64, 64, 64, 128, 128]
 
