@@ -82,9 +82,12 @@ class ArrayLayout:
         ):
             raise _corrupt(description)
         try:
-            return cls(_parse_dtype(description["dtype"], _DTYPE_DEPTH), tuple(shape), order)
+            dtype = _parse_dtype(description["dtype"], _DTYPE_DEPTH)
         except (TypeError, ValueError, KeyError, OverflowError, MemoryError, SyntaxError) as error:
             raise _corrupt(description) from error
+        if dtype.subdtype is not None:  # only fields of records are small arrays
+            raise _corrupt(description)
+        return cls(dtype, tuple(shape), order)
 
     def array(self, buffer: Any) -> numpy.ndarray[Any, Any]:
         """Return the array that these bytes are, without a copy; None are the bytes of an empty one.
@@ -187,7 +190,7 @@ def parse_array(raw: memoryview) -> tuple[ArrayLayout, bool]:
 @lru_cache(maxsize=64)
 def _parse(raw: bytes) -> tuple[ArrayLayout, bool]:
     try:
-        description = json.loads(raw)
+        description = json.loads(str(raw, "utf-8"))
     except (ValueError, RecursionError) as error:
         raise CorruptBlob(f"An array is not described in JSON: {error}. Recompute the value.") from error
     layout = ArrayLayout.parse(description)

@@ -203,6 +203,7 @@ RECORD = {"names": ["a"], "formats": ["<f8"], "offsets": [0], "itemsize": 8, "al
         described(shape=[-2, -3]), described(shape=[2, 4]), described(shape=[2**62, 2**62]), described(shape=[1] * 65),
         described(shape=[6, 1, 0]), described(shape=[0, 2**62, 8]), described(order="K"), described(order=None),
         described(scalar=True), described(scalar=1, shape=[]), described(dtype={"items": "<f8", "shape": [0]}),
+        described(dtype={"items": "<f8", "shape": [2]}, shape=[3]), described().decode().encode("utf-16"),
         described(dtype={"items": "<f8", "shape": [2**31, 2**31]}), described(dtype={**RECORD, "offsets": [1]}),
         described(dtype={**RECORD, "offsets": [-1]}), described(dtype={**RECORD, "formats": ["|O"]}),
         described(dtype={**RECORD, "names": ["a", "b"]}), described(dtype={**RECORD, "aligned": 1}),
