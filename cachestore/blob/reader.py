@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol
 
@@ -24,10 +24,6 @@ if TYPE_CHECKING:
 # What is fetched, checked and decompressed by one thread at a time: large enough for a remote store, and small
 # enough that some of them in memory at once are little beside a large value.
 _WINDOW: Final = 4 * 2**20
-
-
-# Longer tables are of blobs that take long to read anyway.
-_REMEMBERED: Final = 64 * 2**10
 
 
 class Source(Protocol):
@@ -371,12 +367,6 @@ class BlobReader(Described):
         if len(fetched) != stop - start:
             raise _ends_early(start, stop, len(fetched))
         return memoryview(fetched)
-
-
-@lru_cache(maxsize=16)
-def _parse_table(raw: bytes, stop: int) -> Table:
-    # A blob that is mapped or sliced again and again has a long table, and little else is read of it.
-    return Table.parse(memoryview(raw), start=HEADER_LENGTH, stop=stop)
 
 
 class _Content:
