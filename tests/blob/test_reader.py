@@ -417,6 +417,20 @@ def test_extra_memory_is_bounded(kind: str, tmp_path: Path) -> None:
         assert int(done.stdout) < 64 * 10**6, f"{act}: {int(done.stdout) / 1e6} MB"
 
 
+def test_raw_chunks_that_compress_well_are_not_in_memory_all_at_once(
+    write: Callable[..., bytes], source: Any
+) -> None:
+    data = write(numpy.zeros(25_000_000), compress=("lz4", 1))
+    reader = BlobReader.open(source(data))
+    tracemalloc.start()
+    try:
+        assert sum(chunk.nbytes for chunk in reader.raw_chunks()) == reader.metadata.raw_size
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 80 * MIB
+
+
 # -- laws of damage
 
 
