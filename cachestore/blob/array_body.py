@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final, Literal
 
-from cachestore.blob.body import Body, BodyKind, Buffer
+from cachestore.blob.body import BODY_LIMITS, Body, BodyKind, Buffer
 from cachestore.errors import CorruptBlob
 
 if TYPE_CHECKING:
     import numpy
 
 # Larger descriptions are of records with thousands of fields: they go to pickle.
-_DESCRIPTION_LIMIT: Final = 2**20
+_DESCRIPTION_LIMIT: Final = BODY_LIMITS[BodyKind.ARRAY]
 _REMEMBERED: Final = 1024
 _DTYPE_DEPTH: Final = 16
 _AXES: Final = 64
@@ -82,9 +82,12 @@ class ArrayLayout:
         ):
             raise _corrupt(description)
         try:
-            return cls(_parse_dtype(description["dtype"], _DTYPE_DEPTH), tuple(shape), order)
+            dtype = _parse_dtype(description["dtype"], _DTYPE_DEPTH)
         except (TypeError, ValueError, KeyError, OverflowError, MemoryError, SyntaxError) as error:
             raise _corrupt(description) from error
+        if dtype.subdtype is not None:  # only fields of records are small arrays
+            raise _corrupt(description)
+        return cls(dtype, tuple(shape), order)
 
     def array(self, buffer: Any) -> numpy.ndarray[Any, Any]:
         """Return the array that these bytes are, without a copy; None are the bytes of an empty one.
@@ -176,14 +179,18 @@ def parse_array(raw: memoryview) -> tuple[ArrayLayout, bool]:
     """
     if len(raw) > _DESCRIPTION_LIMIT:
         raise CorruptBlob(f"An array is described in {len(raw)} bytes. Recompute the value.")
-    return _parse(bytes(raw)) if len(raw) <= _REMEMBERED else _parse.__wrapped__(bytes(raw))
+    text = bytes(raw)
+    # Of a record, which is described by an object in the object, each array has a dtype of its own: its names can be
+    # changed in place.
+    remembered = len(text) <= _REMEMBERED and text.count(b"{") == 1
+    return _parse(text) if remembered else _parse.__wrapped__(text)
 
 
 # Most arrays of a project are described alike.
 @lru_cache(maxsize=64)
 def _parse(raw: bytes) -> tuple[ArrayLayout, bool]:
     try:
-        description = json.loads(raw)
+        description = json.loads(str(raw, "utf-8"))
     except (ValueError, RecursionError) as error:
         raise CorruptBlob(f"An array is not described in JSON: {error}. Recompute the value.") from error
     layout = ArrayLayout.parse(description)

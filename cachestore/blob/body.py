@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 
 class BodyKind(IntEnum):
@@ -15,6 +15,10 @@ class BodyKind(IntEnum):
     ARROW = 2
     PLAIN = 3
     REGISTERED = 4
+
+
+# Raw bytes at most of the bodies that are parsed as a whole: longer ones are refused before they are fetched.
+BODY_LIMITS: Final = {BodyKind.ARRAY: 2**20, BodyKind.PLAIN: 16 * 2**20}
 
 
 class Buffer(NamedTuple):

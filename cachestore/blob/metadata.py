@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from cachestore.errors import CorruptBlob
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 
+_HEXADECIMAL: Final = re.compile(r"(?:[0-9a-fA-F]{2})*")
 _TO_JSON: Final = json.JSONEncoder(separators=(",", ":"), allow_nan=False).encode
 
 
@@ -56,7 +58,7 @@ class Metadata:
     Raises
     ------
     ValueError
-        If a time has no time zone, or the seconds are not finite.
+        If a time has no time zone, the seconds are not finite, or the end is in no year from 1 to 9999.
     """
 
     key: str
@@ -86,6 +88,13 @@ class Metadata:
                 raise ValueError(f"{name} is {time!r}, without a time zone. Give an aware time.")
         if not math.isfinite(self.seconds):
             raise ValueError(f"seconds is {self.seconds}. Give a finite number.")
+        try:
+            self.started_at + timedelta(seconds=self.seconds)
+        except OverflowError:
+            raise ValueError(
+                f"started_at is {self.started_at} and seconds is {self.seconds}. Give a time that ends in a year "
+                "from 1 to 9999."
+            ) from None
 
     def to_head(self, *, header_digest: bytes, metadata_digest: bytes) -> Head:
         """Return what the table says of these metadata: what a hit needs at once.
@@ -107,24 +116,27 @@ class Metadata:
 
     def to_json(self) -> bytes:
         """Return the metadata section of a blob: whatever the table does not say."""
-        return _TO_JSON(
-            {
-                "function": self.function,
-                "code_version": self.code_version,
-                "code_parts": dict(self.code_parts),
-                "arguments": dict(self.arguments),
-                "started_at": self.started_at.astimezone(UTC).isoformat(),
-                "creator": self.creator,
-                "python": self.python,
-                "packages": dict(self.packages),
-                "parents": [[parent.key, parent.value_digest] for parent in self.parents],
-                "kind": self.kind,
-                "raw_size": self.raw_size,
-                "drew_random": self.drew_random,
-                "summaries": dict(self.summaries),
-                "encoding": self.encoding,
-            }
-        ).encode("ascii")
+        members = {
+            "function": self.function,
+            "code_version": self.code_version,
+            "code_parts": dict(self.code_parts),
+            "arguments": dict(self.arguments),
+            "started_at": self.started_at.astimezone(UTC).isoformat(),
+            "creator": self.creator,
+            "python": self.python,
+            "packages": dict(self.packages),
+            "parents": [[parent.key, parent.value_digest] for parent in self.parents],
+            "kind": self.kind,
+            "raw_size": self.raw_size,
+            "drew_random": self.drew_random,
+            "summaries": dict(self.summaries),
+            "encoding": self.encoding,
+        }
+        text = _TO_JSON(members)
+        if "\\ud" in text:  # maybe half of a surrogate pair, which no text in UTF-8 has
+            whole = json.dumps(members, ensure_ascii=False).encode("utf-8", "replace")
+            text = _TO_JSON(json.loads(str(whole, "utf-8")))
+        return text.encode("ascii")
 
     @classmethod
     def read(cls, raw: bytes, head: Head, *, raw_size: int) -> Metadata:
@@ -147,7 +159,7 @@ class Metadata:
             If a member is absent or has another type than it should, or they speak of other bytes.
         """
         try:
-            members = json.loads(raw)
+            members = json.loads(str(raw, "utf-8"))
             values: dict[str, Any] = {name: read(members[name]) for name, read in _MEMBERS.items()}
             if values["raw_size"] != raw_size:
                 raise ValueError(f"they speak of {values['raw_size']} raw bytes, the table of {raw_size}")
@@ -176,19 +188,28 @@ def _raw_digest(name: str, text: str) -> bytes:
 def _text(value: Any) -> str:
     if type(value) is not str:
         raise TypeError(f"{value!r} should be a text")
+    if not value.isascii():
+        value.encode()  # half of a surrogate pair is an error
     return value
 
 
 def _texts(value: Any) -> dict[str, str]:
     if type(value) is not dict:
         raise TypeError(f"{value!r} should be an object")
-    for text in value.values():
+    for name, text in value.items():
+        _text(name)
         _text(text)
     return value
 
 
 def _optional_text(value: Any) -> str | None:
     return None if value is None else _text(value)
+
+
+def _hexadecimal(value: Any) -> str | None:
+    if value is not None and not _HEXADECIMAL.fullmatch(_text(value)):
+        raise ValueError(f"{value!r} should be hexadecimal digits, two for each byte")
+    return value
 
 
 def _count(value: Any) -> int:
@@ -213,6 +234,8 @@ def _time(value: Any) -> datetime:
 def _parents(value: Any) -> tuple[Parent, ...]:
     if type(value) is not list:
         raise TypeError(f"{value!r} should be an array")
+    if not all(type(parent) is list and len(parent) == 2 for parent in value):
+        raise TypeError(f"{value!r} should be an array of arrays of two")
     return tuple(Parent(_text(key), _optional_text(digest)) for key, digest in value)
 
 
@@ -230,5 +253,5 @@ _MEMBERS: Final = {
     "raw_size": _count,
     "drew_random": _boolean,
     "summaries": _texts,
-    "encoding": _optional_text,
+    "encoding": _hexadecimal,
 }

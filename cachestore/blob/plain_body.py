@@ -11,10 +11,10 @@ from base64 import b64decode, b64encode
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
-from cachestore.blob.body import Body, BodyKind, Buffer
+from cachestore.blob.body import BODY_LIMITS, Body, BodyKind, Buffer
 from cachestore.errors import BlobError, CorruptBlob
 
-TEXT_LIMIT: Final = 16 * 2**20
+TEXT_LIMIT: Final = BODY_LIMITS[BodyKind.PLAIN]
 """The most bytes that a body has: pickle is quicker for larger values."""
 
 # How much there may be to do: an item is 1, a container or buffer as much as it takes longer. From so many numbers on,

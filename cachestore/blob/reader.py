@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from itertools import accumulate
 from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol
 
@@ -27,10 +27,6 @@ _WINDOW: Final = 4 * 2**20
 
 # The raw bytes that it becomes: what compresses well is worth fewer bytes at a time.
 _RAW_WINDOW: Final = 4 * _WINDOW
-
-
-# Longer tables are of blobs that take long to read anyway.
-_REMEMBERED: Final = 64 * 2**10
 
 
 class Source(Protocol):
@@ -146,6 +142,8 @@ class BlobReader(Described):
         *buffers, body = self.table.frames
         if body.kind != BodyKind.ARRAY:
             return None
+        if len(buffers) > 1:
+            raise CorruptBlob(f"An array has {len(buffers)} buffers. Recompute the value.")
         from cachestore.blob.array_body import parse_array
 
         layout, is_scalar = parse_array(self.body())
@@ -372,12 +370,6 @@ class BlobReader(Described):
         if len(fetched) != stop - start:
             raise _ends_early(start, stop, len(fetched))
         return memoryview(fetched)
-
-
-@lru_cache(maxsize=16)
-def _parse_table(raw: bytes, stop: int) -> Table:
-    # A blob that is mapped or sliced again and again has a long table, and little else is read of it.
-    return Table.parse(memoryview(raw), start=HEADER_LENGTH, stop=stop)
 
 
 class _Content:

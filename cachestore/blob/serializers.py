@@ -157,7 +157,7 @@ def _parse(raw: memoryview) -> tuple[str, list[int], memoryview]:
         end = _HEAD.size + length
         if end > len(raw):
             raise ValueError(f"its head has {length} bytes")
-        head = json.loads(bytes(raw[_HEAD.size : end]))
+        head = json.loads(str(raw[_HEAD.size : end], "utf-8"))
         name, sizes = head["name"], head["sizes"]
         if type(name) is not str or not all(type(size) is int and size >= 0 for size in sizes):
             raise ValueError("its head has other types")

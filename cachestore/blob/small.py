@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cached_property
+from math import isfinite
 from struct import Struct
 from typing import Any, Final
 from zlib import crc32
@@ -103,6 +104,7 @@ def small_blob(data: bytes, *, key: str) -> SmallBlob | None:
         (fields[7:9], fields[11], fields[13], fields[16]) != ((1, 1), 1, ALIGNMENT, RAW)
         or not 0 < stored_size == raw_size == raw == end - ALIGNMENT <= CHUNK_LIMIT
         or kind not in BODIES
+        or not isfinite(fields[4])
         or fields[0] != _HEADER_DIGEST
         or fields[2].hex() != key
         or not data.startswith(_START)

@@ -7,7 +7,7 @@ from math import isfinite
 from struct import Struct
 from typing import Final, NamedTuple
 
-from cachestore.blob.body import BodyKind
+from cachestore.blob.body import BODY_LIMITS, BodyKind
 from cachestore.errors import CorruptBlob
 
 # Raw bytes of a chunk at most: the unit in which blobs are checked and decompressed.
@@ -157,10 +157,20 @@ class Table(NamedTuple):
             )
             chunks_end = at + count * _CHUNK.size
             chunks = [Chunk._make(fields) for fields in _CHUNK.iter_unpack(raw[at:chunks_end])]
-            if kind not in (_BUFFERS if number < frame_count else BODIES) or chunks_end > len(raw):
+            is_buffer = number < frame_count
+            if (
+                kind not in (_BUFFERS if is_buffer else BODIES)
+                or chunks_end > len(raw)
+                or (is_buffer and not count)
+            ):
                 raise CorruptBlob(
                     f"Frame {number} of {frame_count} of the blob, of kind {kind} and {count} chunks, cannot "
                     "stand there. Recompute the value."
+                )
+            if not is_buffer and raw_size > BODY_LIMITS.get(kind, raw_size):
+                raise CorruptBlob(
+                    f"The blob's body of kind {kind} has {raw_size} bytes, more than such bodies have. "
+                    "Recompute the value."
                 )
             frame = Frame(kind, item_size, raw_size, chunks)
             end, at = _check_chunks(frame, end), chunks_end

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import weakref
 from collections import deque
@@ -91,7 +92,9 @@ class LazyArray:
     @property
     def dtype(self) -> numpy.dtype[Any]:
         """The type of its items."""
-        return self._layout.dtype
+        dtype = self._layout.dtype
+        # The names of a record, and of those in it, can be changed in place.
+        return dtype if dtype.names is None else copy.deepcopy(dtype)
 
     @property
     def ndim(self) -> int:
@@ -227,21 +230,21 @@ class LazyArray:
         import numpy
 
         reader = self._open()
-        layout = self._layout
-        runs = part.runs(layout.shape, layout.dtype.itemsize, layout.order)
-        size = math.prod(part.shape) * layout.dtype.itemsize
+        layout, dtype = self._layout, self.dtype
+        runs = part.runs(layout.shape, dtype.itemsize, layout.order)
+        size = math.prod(part.shape) * dtype.itemsize
         halves = part.halves(layout.order) if runs.size > max(_MOST_AT_ONCE, 2 * size) else None
         if halves is None:
             data = numpy.empty(runs.size, numpy.uint8)
             if size:
                 reader.read_runs(0, runs.starts, runs.length, data.data)
             array: numpy.ndarray[Any, Any] = numpy.ndarray(
-                runs.shape, layout.dtype, data, strides=runs.strides if size else None
+                runs.shape, dtype, data, strides=runs.strides if size else None
             )
             # What was read beside the items goes.
             return array if runs.size == size else array.copy()
         first, second, where = halves
-        array = numpy.empty(part.shape, layout.dtype, layout.order)
+        array = numpy.empty(part.shape, dtype, layout.order)
         array[where] = self._read_once(first)
         array[(*where[:-1], slice(where[-1].stop, None))] = self._read_once(second)
         return array

@@ -203,6 +203,7 @@ RECORD = {"names": ["a"], "formats": ["<f8"], "offsets": [0], "itemsize": 8, "al
         described(shape=[-2, -3]), described(shape=[2, 4]), described(shape=[2**62, 2**62]), described(shape=[1] * 65),
         described(shape=[6, 1, 0]), described(shape=[0, 2**62, 8]), described(order="K"), described(order=None),
         described(scalar=True), described(scalar=1, shape=[]), described(dtype={"items": "<f8", "shape": [0]}),
+        described(dtype={"items": "<f8", "shape": [2]}, shape=[3]), described().decode().encode("utf-16"),
         described(dtype={"items": "<f8", "shape": [2**31, 2**31]}), described(dtype={**RECORD, "offsets": [1]}),
         described(dtype={**RECORD, "offsets": [-1]}), described(dtype={**RECORD, "formats": ["|O"]}),
         described(dtype={**RECORD, "names": ["a", "b"]}), described(dtype={**RECORD, "aligned": 1}),
@@ -239,3 +240,19 @@ def test_a_layout_can_be_had_without_the_array() -> None:
     layout, scalar = parse_array(body.raw)
     assert layout == ArrayLayout(numpy.dtype("f8"), (20, 30), "F")
     assert (layout.size, scalar) == (4800, False)
+
+
+@pytest.mark.parametrize(
+    "dtype",
+    [[("a", "i4"), ("b", "f8")], [("a", [("b", "i4")], (2,))]],
+    ids=["record", "records in a record"],
+)
+def test_names_that_a_user_changes_are_those_of_one_array_only(dtype: Any) -> None:
+    array = numpy.zeros(3, dtype)
+    body = array_body(array)
+    assert body is not None
+    changed = again(array)
+    if inner := changed.dtype["a"].base.names:
+        changed.dtype["a"].base.names = tuple(f"changed {name}" for name in inner)
+    changed.dtype.names = tuple(f"changed {name}" for name in changed.dtype.names)
+    assert again(array).dtype == array.dtype

@@ -24,6 +24,7 @@ digests = st.binary(min_size=32, max_size=32).filter(any).map(bytes.hex)
 mappings = st.dictionaries(texts, texts, max_size=3)
 times = st.datetimes(
     min_value=datetime(1900, 1, 1),
+    max_value=datetime(9000, 1, 1),
     timezones=st.sampled_from([UTC, timezone(timedelta(hours=5, minutes=45)), timezone(timedelta(hours=-9))]),
 )
 
@@ -47,7 +48,7 @@ def read(metadata: Metadata, **changes: Any) -> Metadata:
         code_parts=mappings,
         arguments=mappings,
         started_at=times,
-        seconds=st.floats(allow_infinity=False, allow_nan=False),
+        seconds=st.floats(-1e9, 1e9),
         creator=texts,
         python=texts,
         packages=mappings,
@@ -165,3 +166,44 @@ def test_times_have_a_zone(metadata: Metadata, name: str) -> None:
 def test_a_time_without_a_zone_in_json_is_corruption(metadata: Metadata) -> None:
     with pytest.raises(CorruptBlob, match="time zone"):
         read(metadata, started_at="2026-01-01T00:00:00")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"parents": ["ab"]},
+        {"parents": [{"a": 1, "b": 2}]},
+        {"encoding": "abc"},
+        {"encoding": "no hexadecimal"},
+        {"encoding": "ab cd"},
+        {"creator": "\ud800"},
+        {"summaries": {"x": "\udc80"}},
+        {"arguments": {"\udfff": "x"}},
+    ],
+    ids=str,
+)
+def test_a_member_that_no_writer_writes_is_corruption(metadata: Metadata, changes: dict[str, Any]) -> None:
+    with pytest.raises(CorruptBlob, match="metadata"):
+        read(metadata, **changes)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-32-le", "utf-8-sig"])
+def test_metadata_are_in_utf_8(metadata: Metadata, encoding: str) -> None:
+    raw = metadata.to_json().decode().encode(encoding)
+    with pytest.raises(CorruptBlob, match="metadata"):
+        Metadata.read(raw, head_of(metadata), raw_size=metadata.raw_size)
+
+
+def test_half_a_surrogate_pair_is_written_as_a_question_mark(metadata: Metadata) -> None:
+    found = read(replace(metadata, creator="a\udc80é😀", summaries={"\ud800": "\\ud800"}))
+    assert (found.creator, found.summaries) == ("a?é😀", {"?": "\\ud800"})
+
+
+@pytest.mark.parametrize("seconds", [1e12, -1e12, 1e300])
+def test_a_computation_ends_in_a_year_that_there_is(metadata: Metadata, seconds: float) -> None:
+    with pytest.raises(ValueError, match="seconds"):
+        replace(metadata, seconds=seconds)
+    with pytest.raises(CorruptBlob, match="seconds"):
+        Metadata.read(
+            metadata.to_json(), head_of(metadata)._replace(seconds=seconds), raw_size=metadata.raw_size
+        )

@@ -133,6 +133,7 @@ def test_failures_of_its_functions_keep_their_cause() -> None:
         b"\2\0\0\0[]",
         b"\1\0\0\0{",
         b'\x18\0\0\0{"name":"a","sizes":[-1]}',
+        b"\x2e\0\0\0" + '{"name":"a","sizes":[]}'.encode("utf-16-le"),
     ],
 )
 def test_what_it_did_not_write_is_corrupt(raw: bytes) -> None:

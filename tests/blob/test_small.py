@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
 from typing import Any
 
 import numpy
 import pytest
+from blake3 import blake3
 
 from cachestore.blob import BlobReader, Metadata, SmallBlob, small_blob
+from cachestore.blob.header import TRAILER_LENGTH, Trailer
 from cachestore.errors import BlobError
 
 VALUES = [None, 7, "größe", b"bytes", {"a": [1, 2.5, (True, None)]}, 1j, {1, 2}]
@@ -66,3 +69,15 @@ def test_a_pickle_is_refused_where_data_are_asked_for(
     with pytest.raises(BlobError, match="load_policy"):
         small.value(policy="data")
     assert small.value() == 1j
+
+
+@pytest.mark.parametrize("seconds", [float("nan"), float("inf"), -float("inf")])
+def test_seconds_that_are_not_finite_are_left_to_the_general_reader(
+    seconds: float, write: Callable[..., bytes], metadata: Metadata
+) -> None:
+    data = write(1)
+    trailer = Trailer.parse(memoryview(data))
+    table = bytearray(data[trailer.table_offset : -TRAILER_LENGTH])
+    struct.pack_into("<d", table, 128, seconds)
+    sealed = trailer._replace(table_digest=blake3(table).digest()).pack()
+    assert small_blob(data[: trailer.table_offset] + table + sealed, key=metadata.key) is None

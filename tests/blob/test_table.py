@@ -63,14 +63,37 @@ def test_the_last_frame_is_the_body_of_any_kind(kind: int) -> None:
     assert parse(Table(HEAD, [NUMBERS, BODY._replace(kind=kind)])).frames[-1].kind == kind
 
 
-def test_frames_of_no_bytes_take_no_room_and_are_not_aligned() -> None:
-    none = Frame(BUFFER, 8, 0, [])
-    table = Table(HEAD, [none, NUMBERS, none, none, BODY])
-    assert parse(table) == table
-    nothing = Table(HEAD, [none, none._replace(kind=3)])
+def test_a_body_of_no_bytes_takes_no_room_and_is_not_aligned() -> None:
+    table = Table(HEAD, [NUMBERS, Frame(0, 1, 0, [])])
+    assert parse(table, stop=264) == table
+    nothing = Table(HEAD, [Frame(3, 1, 0, [])])
     assert parse(nothing, stop=24) == nothing
     with pytest.raises(CorruptBlob, match="add up"):
         parse(nothing, stop=64)
+
+
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_buffer_has_a_chunk(place: int) -> None:
+    frames = [NUMBERS, BODY]
+    frames.insert(place, Frame(BUFFER, 8, 0, []))
+    with pytest.raises(CorruptBlob, match="0 chunks"):
+        parse(Table(HEAD, frames))
+
+
+@pytest.mark.parametrize(("kind", "limit"), [(1, 2**20), (3, 16 * 2**20)], ids=["array", "plain"])
+def test_bodies_that_are_parsed_as_a_whole_have_a_limit(kind: int, limit: int) -> None:
+    def body(size: int) -> Frame:
+        sizes = [min(CHUNK_LIMIT, size - start) for start in range(0, size, CHUNK_LIMIT)]
+        return Frame(kind, 1, size, [Chunk(64 + at, 1, raw_size, 1, D) for at, raw_size in enumerate(sizes)])
+
+    for size in (limit, limit + 1):
+        table = Table(HEAD, [body(size)])
+        stop = 64 + len(table.frames[0].chunks)
+        if size == limit:
+            assert parse(table, stop=stop) == table
+        else:
+            with pytest.raises(CorruptBlob, match=f"{size} bytes"):
+                parse(table, stop=stop)
 
 
 def test_offsets_are_aligned_to_64() -> None:

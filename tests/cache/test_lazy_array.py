@@ -374,3 +374,12 @@ def test_what_is_no_array_is_loaded(cache, stored):
         loaded = stored(value)
         assert type(loaded) is type(value)
         assert not isinstance(loaded, LazyArray)
+
+
+def test_names_that_a_user_changes_are_those_of_one_answer_only(stored):
+    array = numpy.zeros(100, [("a", [("b", "i4")]), ("c", "f8")])
+    lazy = stored(array)
+    for dtype in (lazy.dtype, lazy[:3].dtype, lazy[0].dtype):
+        dtype["a"].names = ("changed",)
+        dtype.names = ("other", "names")
+    assert lazy.dtype == lazy[:3].dtype == array.dtype
