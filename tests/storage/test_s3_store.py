@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 import time
+from datetime import timedelta
 from functools import cache
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.in_order import in_order
 from cachestore.storage import open_store
+from cachestore.storage.deadline import remaining
 from cachestore.storage.fsspec_store import Capabilities
 from cachestore.storage.s3_client import S3Client
 from cachestore.storage.s3_store import S3Store
@@ -115,6 +117,47 @@ def test_a_listing_has_pages_and_a_delete_has_batches(moto_server, s3_store_url,
     store.delete([f"marks/{number}" for number in range(25)])
     assert proxy.methods[3:] == ["POST", "POST", "POST"]
     assert list(store.list("")) == []
+
+
+def test_each_page_of_a_listing_is_tried_again(moto_server, s3_store_url, monkeypatch):
+    real, busy, left = S3Client.call, set(), []
+
+    def in_small_pages(self, operation, **arguments):
+        page = arguments.get("ContinuationToken")
+        left.append(remaining(1e9))
+        if page not in busy:
+            busy.add(page)
+            raise ConnectionResetError("gone")
+        return real(self, operation, **arguments, MaxKeys=2)
+
+    location, options = s3_store_url(moto_server)
+    store = open_store(location, storage_options=options)
+    for number in range(5):
+        store.put(f"marks/{number}", [b"1"])
+    monkeypatch.setattr(S3Client, "call", in_small_pages)
+    assert len(list(store.list("marks/"))) == 5
+    assert len(left) == 6
+    assert max(left[2:]) <= 5.0
+
+
+def test_each_page_of_unfinished_uploads_is_tried_again(moto_server, s3_store_url, monkeypatch):
+    answers = [
+        ConnectionResetError("gone"),
+        {"IsTruncated": True, "NextKeyMarker": "a", "NextUploadIdMarker": "b"},
+        ConnectionResetError("gone"),
+        {"IsTruncated": False},
+    ]
+
+    def call(self, operation, **arguments):
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
+
+    monkeypatch.setattr(S3Client, "call", call)
+    location, options = s3_store_url(moto_server)
+    assert open_store(location, storage_options=options).sweep_unfinished(timedelta(days=1)) == 0
+    assert answers == []
 
 
 def test_a_lost_reply_to_a_put(through_proxy):
