@@ -27,8 +27,8 @@ from cachestore.storage.stored_object import RangedObject, StoredObject
 _log = logging.getLogger(__name__)
 
 _LISTING = 55.0
-# How large an object may be that is read whole, as far as the deadline goes.
-_UNKNOWN_SIZE = 64 * 2**20
+# How large an object may be that is read whole, as far as the deadline goes: blobs are read by suffix and ranges.
+_UNKNOWN_SIZE = 2**20
 
 # Filesystems made before a fork. They are the parent's: closing one here would disturb its event loop.
 _left_to_the_parent: list[Any] = []

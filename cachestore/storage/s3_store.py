@@ -108,7 +108,8 @@ class S3Store(FsspecStore):
         page: dict[str, Any] = {"Prefix": root}
         swept, young = 0, datetime.now(UTC) - older_than
         while True:
-            answer = self._ask("list_multipart_uploads", attempt=self._attempt("list uploads to", ""), **page)
+            attempt = self._attempt("list uploads to", "")
+            answer = self._ask_again("list_multipart_uploads", attempt=attempt, **page)
             for found in answer.get("Uploads", []):
                 # Some servers name those of other prefixes as well.
                 ours = found["Key"].startswith(root) and _is_ours(found["Key"].removeprefix(root))
@@ -198,9 +199,11 @@ class S3Store(FsspecStore):
     def _listed(self, prefix: str, folder: str) -> Iterator[ObjectInfo]:
         _, root = self._bucket()
         page: dict[str, Any] = {"Prefix": root + prefix}
-        # Page by page, each with a deadline of its own: a listing of a million is never in memory whole.
+        # Page by page: a listing of a million is never in memory whole. Who guards this sees to the first page, and the
+        # others have a deadline and tries of their own.
+        ask = self._ask
         while True:
-            answer = self._ask("list_objects_v2", attempt=self._attempt("list", prefix), **page)
+            answer = ask("list_objects_v2", attempt=self._attempt("list", prefix), **page)
             for found in answer.get("Contents", []):
                 path = found["Key"].removeprefix(root)
                 if not path.endswith("/"):
@@ -208,6 +211,7 @@ class S3Store(FsspecStore):
             if not answer.get("IsTruncated"):
                 return
             page["ContinuationToken"] = answer["NextContinuationToken"]
+            ask = self._ask_again
 
     def _key(self, path: str) -> str:
         return self._bucket()[1] + checked_path(path)

@@ -184,6 +184,13 @@ def test_a_server_that_blocks_is_left_behind(blocked):
     assert time.monotonic() - before < 5
 
 
+def test_what_is_read_whole_is_taken_for_small(blocked):
+    before = time.monotonic()
+    with pytest.raises(StorageError, match="no answer in time"):
+        blocked.get("store.json")
+    assert time.monotonic() - before < 5
+
+
 def test_no_request_is_begun_after_the_deadline(tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(FileServer, "cat_file", lambda self, path, **options: asked.append(path))
