@@ -207,9 +207,10 @@ def _optional_text(value: Any) -> str | None:
 
 
 def _hexadecimal(value: Any) -> str | None:
-    if value is not None and not _HEXADECIMAL.fullmatch(_text(value)):
-        raise ValueError(f"{value!r} should be hexadecimal digits, two for each byte")
-    return value
+    text = _optional_text(value)
+    if text is not None and not _HEXADECIMAL.fullmatch(text):
+        raise ValueError(f"{text!r} should be hexadecimal digits, two for each byte")
+    return text
 
 
 def _count(value: Any) -> int:
