@@ -45,3 +45,13 @@ class Described:
         from cachestore.blob.metadata import Metadata  # which a hit need not know
 
         return Metadata.read(self._raw_metadata, self._head, raw_size=self._raw_size)
+
+    def alone(self) -> Described:
+        """Return what answers the same, and keeps nothing else of the blob in memory or open."""
+        described = Described()
+        described._head = self._head
+        described._raw_metadata = self._raw_metadata
+        described._raw_size = self._raw_size
+        if "metadata" in self.__dict__:
+            described.metadata = self.metadata
+        return described

@@ -23,7 +23,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
-from cachestore.blob import BlobReader, Parent, Place, SmallBlob, small_blob
+from cachestore.blob import BlobReader, Parent, Place, small_blob
+from cachestore.blob.described import Described
 from cachestore.cache.store_file import read_store_id, write_store_id
 from cachestore.cache.trouble import Trouble
 from cachestore.errors import (
@@ -74,7 +75,7 @@ class Hit:
 
     __slots__ = ("_blob", "value")
 
-    def __init__(self, blob: BlobReader | SmallBlob, value: object) -> None:
+    def __init__(self, blob: Described, value: object) -> None:
         self.value = value
         # Most are asked for nothing but the value: what the blob says besides is read by whoever asks.
         self._blob = blob
@@ -339,7 +340,13 @@ class Cache:
 
     def take(self, key: str, load: Load, *, accept: Callable[[Metadata], bool] | None = None) -> Hit | Miss:
         """Look a key up and make something of its blob, without counting a use."""
-        return self._read(key, lambda reader: Hit(reader, load(reader)), accept)
+
+        def hit(reader: BlobReader) -> Hit:
+            value = load(reader)
+            # People hold many hits, and a reader may hold an open file.
+            return Hit(reader.alone(), value)
+
+        return self._read(key, hit, accept)
 
     def load(self, reader: BlobReader) -> object:
         """Load the value of a blob, and let go of the rest of it.

@@ -123,6 +123,8 @@ def read_blob(blob: bytes, *, key: str | None = None) -> Blob:
     for index, (kind, _item_size, count, raw_size) in enumerate(frames):
         last = index == frame_count - 1
         _check(kind <= 4 if last else kind == 255, "kind of a frame")
+        _check(last or count > 0, "a buffer without chunks")
+        _check(raw_size <= {1: MIB, 3: 16 * MIB}.get(kind, raw_size), "size of a body")
         own = chunks[taken : taken + count]
         taken += count
         _check(sum(raw for _, _, raw, _, _ in own) == raw_size, "raw size of a frame")

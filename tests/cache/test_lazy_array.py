@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import pickle
 import threading
+import weakref
 from datetime import UTC, datetime
 
 import dask.array
@@ -383,3 +385,21 @@ def test_names_that_a_user_changes_are_those_of_one_answer_only(stored):
         dtype["a"].names = ("changed",)
         dtype.names = ("other", "names")
     assert lazy.dtype == lazy[:3].dtype == array.dtype
+
+
+def test_hits_of_lazy_arrays_keep_few_files_open(cache):
+    call = call_of(0)
+    assert cache.put(call, numpy.arange(1000.0), started_at=datetime.now(UTC), seconds=1.0)
+    readers = weakref.WeakSet()
+
+    def load(reader):
+        readers.add(reader)
+        return load_lazily(cache, reader)
+
+    hits = [cache.take(call.key, load) for _ in range(40)]
+    gc.collect()
+    assert len(readers) == lazy_array._recent.maxlen
+    assert {(hit.key, hit.seconds, hit.metadata.function) for hit in hits} == {
+        (call.key, 1.0, hits[0].value.function)
+    }
+    assert (hits[0].value[5], hits[-1].value[5]) == (5.0, 5.0)
