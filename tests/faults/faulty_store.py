@@ -87,6 +87,9 @@ class FaultyStore:
     def close(self) -> None:
         self.inner.close()
 
+    def at_hand(self, _: str) -> None:
+        """Have nothing at hand: that is never an error, and what is asked for instead can go wrong."""
+
     def __getattr__(self, name: str) -> Any:
         work = getattr(self.inner, name)
         if name in {"flush", "distrust"} or not callable(work):
