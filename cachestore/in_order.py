@@ -45,10 +45,24 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], *, at_once: 
         yield from map(work, items)
         return
     under_way: deque[Future[Result]] = deque()
+    failed = False
+
+    def begin(item: Item) -> Result:
+        nonlocal failed
+        if failed:
+            # Nobody sees this one: the error is raised in its turn, and this item comes after it.
+            raise RuntimeError("work before this one failed")
+        try:
+            return work(item)
+        except BaseException:
+            # Set here, for the thread takes its next item before anybody has seen the error.
+            failed = True
+            raise
+
     try:
         for item in items:
             try:
-                under_way.append(threads.submit(copy_context().run, work, item))
+                under_way.append(threads.submit(copy_context().run, begin, item))
             except RuntimeError:
                 # The process is ending, and this thread is not yet done: no other one begins any more.
                 while under_way:

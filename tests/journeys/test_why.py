@@ -329,6 +329,9 @@ class _Down:
     def __init__(self, store, fail):
         self._store, self._fail = store, fail
 
+    def at_hand(self, path):
+        return None
+
     def __getattr__(self, name):
         return (
             self._fail
