@@ -122,12 +122,13 @@ def test_what_has_not_begun_when_an_error_is_raised_never_begins() -> None:
             assert other.wait(20)
             raise Failed
         other.set()
-        assert released.wait(20)  # both threads are busy until long after the error was raised
+        assert released.wait(20)  # until long after the error was raised
 
-    threading.Timer(2, released.set).start()
+    threading.Timer(1, released.set).start()
     with pytest.raises(Failed):
         list(in_order(work, range(4), at_once=2))
-    assert sorted(begun) == [0, 1, 2]
+    # Not even by the thread that failed, and that could go on before anybody sees the error.
+    assert sorted(begun) == [0, 1]
 
 
 @pytest.mark.parametrize("at_once", AT_ONCE)
