@@ -37,6 +37,7 @@ _SAFE_RECURSION: Final = 5000
 
 _UNTAGGED: Final = b"="
 _TAGGED: Final = b"$"
+_TAGS: Final = _UNTAGGED + _TAGGED
 
 _SCALARS: Final = frozenset({type(None), bool, int, float, str})
 PLAIN: Final = _SCALARS | {bytes, list, tuple, dict, set, frozenset}
@@ -92,13 +93,12 @@ def plain_value(raw: memoryview, buffers: Sequence[Any]) -> object:
     CorruptBlob
         If it did not write this.
     """
-    tag = bytes(raw[:1])
-    if tag not in (_TAGGED, _UNTAGGED) or len(raw) > TEXT_LIMIT:
+    if not 0 < len(raw) <= TEXT_LIMIT or raw[0] not in _TAGS:
         raise CorruptBlob(
             f"A body of {len(raw)} bytes begins with {bytes(raw[:8])!r}, which is no plain value. "
             "Recompute the value."
         )
-    read = _read if tag == _UNTAGGED else _decoder(_Reading(buffers))
+    read = _read if raw[0] == _UNTAGGED[0] else _decoder(_Reading(buffers))
     try:
         if sys.getrecursionlimit() > _SAFE_RECURSION:
             _check_nesting(raw)

@@ -283,9 +283,10 @@ class MemorizedFunc:
 
     def _load(self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = True) -> Hit | Miss:
         started = time.perf_counter()
-        found = self.store_backend.look_up(
-            call, counts=counts, load=self._loading(), **self._validation(args, kwargs)
-        )
+        # What neither is validated nor loaded in another way, nearly all, does not pay for the question.
+        told = self._validation(args, kwargs) if self.cache_validation_callback is not None else {}
+        load = self._loading() if self.lazy or self.mmap_mode is not None else None
+        found = self.store_backend.look_up(call, counts=counts, load=load, **told)
         if isinstance(found, Hit):
             call_stack.note(found)
             if self._verbose > 4:
