@@ -142,16 +142,10 @@ class BlobReader(Described):
         *buffers, body = self.table.frames
         if body.kind != BodyKind.ARRAY:
             return None
-        if len(buffers) > 1:
-            raise CorruptBlob(f"An array has {len(buffers)} buffers. Recompute the value.")
         from cachestore.blob.array_body import parse_array
 
         layout, is_scalar = parse_array(self.body())
-        if layout.size != sum(buffer.raw_size for buffer in buffers):
-            raise CorruptBlob(
-                f"An array of {layout.dtype} and shape {layout.shape} has {layout.size} bytes, its buffers "
-                f"{[buffer.raw_size for buffer in buffers]}. Recompute the value."
-            )
+        layout.check([buffer.raw_size for buffer in buffers])
         return None if is_scalar else layout
 
     def value(self, *, policy: LoadPolicy = "any") -> object:

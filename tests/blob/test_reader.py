@@ -797,7 +797,7 @@ def test_an_array_of_several_buffers_has_no_layout(
     part = bytes(6 // buffers)
     frames = [(BUFFER, [(RAW, part, len(part))])] * buffers
     reader = BlobReader.open(source(craft([*frames, (BodyKind.ARRAY, [(RAW, body, len(body))])])))
-    with pytest.raises(CorruptBlob, match=f"{buffers} buffers"):
+    with pytest.raises(CorruptBlob, match=r"6 bytes, its buffers \[[23], [23]"):
         reader.layout
 
 
