@@ -326,7 +326,7 @@ def test_without_pyarrow_numbers_are_read_and_texts_say_what_to_install(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(BlobError, match="pip install pyarrow"):
         arrow_value(texts.raw, [])
-    assert body_of(OBJECTS).kind == BodyKind.PICKLE
+    assert body_of(OBJECTS["object"]).kind == BodyKind.PICKLE
 
 
 def test_a_time_zone_that_is_not_known_here_is_no_corruption() -> None:

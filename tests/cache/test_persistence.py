@@ -471,7 +471,7 @@ class TestFailures:
             return opened[-1]
 
         monkeypatch.setattr(persistence, "open_store", opening)
-        monkeypatch.setattr(FsspecStore, "close", closed.append)
+        monkeypatch.setattr(FsspecStore, "close", lambda store: closed.append(store))
         cachestore.dump([1], f"{memory}/{name}")
         assert cachestore.load(f"{memory}/{name}") == [1]
         with pytest.raises(ObjectNotFound):
