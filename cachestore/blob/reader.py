@@ -25,9 +25,6 @@ if TYPE_CHECKING:
 # enough that some of them in memory at once are little beside a large value.
 _WINDOW: Final = 4 * 2**20
 
-# The raw bytes that it becomes: what compresses well is worth fewer bytes at a time.
-_RAW_WINDOW: Final = 4 * _WINDOW
-
 # Threads at most, whatever the source and the machine would bear: each of them holds a window.
 _AT_ONCE: Final = 12
 
@@ -464,22 +461,19 @@ def _windows(contents: Iterable[_Content], tail_start: int) -> Iterator[_Window]
 
     Those that came with the tail are never grouped with others: nothing has to be asked for.
     """
-    start = size = raw_size = 0
+    start = size = 0
     pieces: list[_Piece] = []
     for content in contents:
         begin = 0
         for chunk in content.frame.chunks:
             arrived = chunk.offset >= tail_start
             if pieces and (
-                size + chunk.stored_size > _WINDOW
-                or raw_size + chunk.raw_size > _RAW_WINDOW
-                or arrived != (pieces[-1].chunk.offset >= tail_start)
+                size + chunk.stored_size > _WINDOW or arrived != (pieces[-1].chunk.offset >= tail_start)
             ):
                 yield _Window(start, pieces)
-                start, size, raw_size, pieces = pieces[-1].stop, 0, 0, []
+                start, size, pieces = pieces[-1].stop, 0, []
             pieces.append(_Piece(chunk, content, begin))
             size += chunk.stored_size
-            raw_size += chunk.raw_size
             begin += chunk.raw_size
     yield _Window(start, pieces)
 
