@@ -226,11 +226,6 @@ class BlobReader(Described):
         """Open the file that the blob is, to be mapped into memory; None where it is no file."""
         return self._source.stream()
 
-    def close(self) -> None:
-        """Let go of the source and of what came from it; only what the blob says of itself stays at hand."""
-        for held in ("_source", "_tail", "table"):
-            self.__dict__.pop(held, None)
-
     def verify(self) -> None:
         """Check every digest, and neither decompress nor unpickle anything.
 
