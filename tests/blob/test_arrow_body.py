@@ -338,6 +338,14 @@ def test_a_time_zone_that_is_not_known_here_is_no_corruption() -> None:
     assert not isinstance(caught.value, CorruptBlob)
 
 
+def with_head(body: Body, old: bytes, new: bytes) -> memoryview:
+    """Return the bytes of a body, something in the head of which is replaced."""
+    length = 4 + int.from_bytes(body.raw[:4], "little")
+    head = bytes(body.raw[4:length]).replace(old, new)
+    raw = len(head).to_bytes(4, "little") + head
+    return memoryview(raw + bytes(-len(raw) % 64) + bytes(body.raw[length + -length % 64 :]))
+
+
 @pytest.mark.parametrize("storage", ["pyarrow", "python"])
 def test_a_column_of_texts_that_holds_numbers_is_corrupt(storage: str) -> None:
     column = pandas.Series(pandas.array(["a"], pandas.StringDtype(storage)))
@@ -347,12 +355,24 @@ def test_a_column_of_texts_that_holds_numbers_is_corrupt(storage: str) -> None:
     assert other is not None
     texts = f'"is":"texts","storage":"{storage}","missing":"NA"'.encode()
     assert texts in bytes(body.raw)
-    length = int.from_bytes(other.raw[:4], "little")
-    head = bytes(other.raw[4 : 4 + length]).replace(b'"is":"arrow"', texts)
-    raw = len(head).to_bytes(4, "little") + head
-    raw += bytes(-len(raw) % 64) + bytes(other.raw[4 + length + -(4 + length) % 64 :])
     with pytest.raises(CorruptBlob, match="int64 are no texts"):
-        arrow_value(memoryview(raw), [])
+        arrow_value(with_head(other, b'"is":"arrow"', texts), [])
+
+
+@pytest.mark.parametrize(
+    ("pieces", "two", "one"),
+    [
+        (pyarrow.concat_tables([TABLE, TABLE]), b"pyarrow.Table", b"pyarrow.RecordBatch"),
+        (pyarrow.chunked_array([["a"], ["b"]]), b"pyarrow.ChunkedArray", b"pyarrow.Array"),
+    ],
+    ids=["batch", "array"],
+)
+def test_what_has_one_piece_is_corrupt_with_two(pieces: Any, two: bytes, one: bytes) -> None:
+    body = arrow_body(pieces)
+    assert body is not None
+    check_same(pieces, arrow_value(with_head(body, two, two), []))
+    with pytest.raises(CorruptBlob):
+        arrow_value(with_head(body, two, one), [])
 
 
 def test_what_is_not_text_is_never_believed_to_be() -> None:
