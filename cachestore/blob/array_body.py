@@ -52,16 +52,6 @@ class ArrayLayout:
         """How many bytes there are."""
         return math.prod(self.shape) * int(self.dtype.itemsize)
 
-    def describe(self) -> dict[str, Any]:
-        """Return what `parse` understands.
-
-        Raises
-        ------
-        ValueError
-            If the items are of a type that only pickle can describe.
-        """
-        return {"dtype": _describe_dtype(self.dtype), "shape": list(self.shape), "order": self.order}
-
     @classmethod
     def parse(cls, description: object) -> ArrayLayout:
         """Read a description.
@@ -89,8 +79,22 @@ class ArrayLayout:
             raise _corrupt(description)
         return cls(dtype, tuple(shape), order)
 
-    def array(self, buffer: Any) -> numpy.ndarray[Any, Any]:
-        """Return the array that these bytes are, without a copy; None are the bytes of an empty one.
+    def check(self, sizes: Sequence[int]) -> None:
+        """Check that these are the bytes of its buffers: there is one, and none of an empty array.
+
+        Raises
+        ------
+        CorruptBlob
+            If they are not.
+        """
+        if list(filter(None, sizes)) != ([self.size] if self.size else []):
+            raise CorruptBlob(
+                f"An array of {self.dtype} and shape {self.shape} has {self.size} bytes, its buffers "
+                f"{list(sizes)}. Recompute the value."
+            )
+
+    def array(self, *buffers: Any) -> numpy.ndarray[Any, Any]:
+        """Return the array that these bytes are, without a copy.
 
         Raises
         ------
@@ -99,16 +103,11 @@ class ArrayLayout:
         """
         import numpy
 
-        length = 0 if buffer is None else memoryview(buffer).nbytes
-        if self.size != length:
-            raise CorruptBlob(
-                f"An array of {self.dtype} and shape {self.shape} has {self.size} bytes, its buffer {length}. "
-                "Recompute the value."
-            )
+        self.check([memoryview(buffer).nbytes for buffer in buffers])
         try:
-            if not length:
+            if not self.size:
                 return numpy.empty(self.shape, self.dtype, self.order)
-            return numpy.ndarray(self.shape, self.dtype, buffer, order=self.order)
+            return numpy.ndarray(self.shape, self.dtype, buffers[0], order=self.order)
         except (TypeError, ValueError, MemoryError) as error:
             raise CorruptBlob(
                 f"There is no array of {self.dtype} and shape {self.shape} here: {error}. Recompute the value."
@@ -142,12 +141,11 @@ def array_body(value: Any) -> Body | None:
     written = write_array(array)
     if written is None:
         return None
-    layout, buffer = written
-    description = layout.describe()
+    description, buffer = written
     if scalar:
-        description["scalar"] = True
-        if ArrayLayout.parse(description).dtype.type is not type(value):
+        if _parse_dtype(description["dtype"], _DTYPE_DEPTH).type is not type(value):
             return None
+        description["scalar"] = True
     raw = _to_json(description).encode()
     if len(raw) > _DESCRIPTION_LIMIT:
         return None
@@ -163,9 +161,7 @@ def array_value(raw: memoryview, buffers: Sequence[Any]) -> object:
         If it did not write this.
     """
     layout, scalar = parse_array(raw)
-    if len(buffers) > 1:
-        raise CorruptBlob(f"An array has {len(buffers)} buffers. Recompute the value.")
-    array = layout.array(buffers[0] if buffers else None)
+    array = layout.array(*buffers)
     return array[()] if scalar else array
 
 
@@ -200,8 +196,8 @@ def _parse(raw: bytes) -> tuple[ArrayLayout, bool]:
     return layout, scalar
 
 
-def write_array(array: numpy.ndarray[Any, Any]) -> tuple[ArrayLayout, Buffer | None] | None:
-    """Return how an array lies, and its memory if it has any; None when only pickle can describe it.
+def write_array(array: numpy.ndarray[Any, Any]) -> tuple[dict[str, Any], Buffer | None] | None:
+    """Return what describes an array, and its memory if it has any; None when only pickle can describe it.
 
     The memory is the array's own, unless it has gaps.
     """
@@ -215,13 +211,13 @@ def write_array(array: numpy.ndarray[Any, Any]) -> tuple[ArrayLayout, Buffer | N
     if again != array.dtype or again.isalignedstruct != array.dtype.isalignedstruct:
         return None
     in_columns = array.flags.f_contiguous and not array.flags.c_contiguous
-    layout = ArrayLayout(array.dtype, array.shape, "F" if in_columns else "C")
+    description = {"dtype": described, "shape": list(array.shape), "order": "F" if in_columns else "C"}
     if not array.size:
-        return layout, None
+        return description, None
     memory = array.T if in_columns else numpy.ascontiguousarray(array)
     octets: Any = memory.reshape(-1).view(numpy.uint8)
     raw = memoryview(octets)
-    return layout, Buffer(raw, 4 if array.dtype.kind == "U" else array.dtype.itemsize)
+    return description, Buffer(raw, 4 if array.dtype.kind == "U" else array.dtype.itemsize)
 
 
 def _describe_dtype(dtype: numpy.dtype[Any]) -> Any:

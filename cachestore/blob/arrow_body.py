@@ -21,7 +21,7 @@ def arrow_body(value: Any) -> Body | None:
     try:
         made = write(value, parts)
         return None if made is None else parts.body(*made)
-    except (NotExact, RecursionError, ImportError):  # pandas and polars can be had without pyarrow
+    except NotExact:
         return None
 
 
@@ -111,17 +111,18 @@ def _read_pyarrow(what: str, parts: PartsReader) -> object:
 
     if what in ("pyarrow.ChunkedArray", "pyarrow.Array"):
         column = parts.arrow(parts.content["values"])
-        if what == "pyarrow.ChunkedArray":
-            return column
-        (chunk,) = column.chunks
-        return chunk
+        return column if what == "pyarrow.ChunkedArray" else _only_chunk(column)
     if what not in ("pyarrow.Table", "pyarrow.RecordBatch"):
         raise ValueError(f"there is no {what!r}")
     table = _read_table(parts)
     if what == "pyarrow.Table":
         return table
-    columns = [column.chunk(0) for column in table.columns]
-    return pyarrow.RecordBatch.from_arrays(columns, schema=table.schema)
+    return pyarrow.RecordBatch.from_arrays(list(map(_only_chunk, table.columns)), schema=table.schema)
+
+
+def _only_chunk(column: Any) -> Any:
+    (chunk,) = column.chunks
+    return chunk
 
 
 def _read_table(parts: PartsReader) -> Any:

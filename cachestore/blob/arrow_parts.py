@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import struct
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from cachestore.blob.array_body import ArrayLayout, write_array
@@ -39,8 +40,8 @@ class PartsWriter:
         written = write_array(array)
         if written is None:
             raise NotExact
-        layout, buffer = written
-        return {**layout.describe(), "at": None if buffer is None else self._memory(*buffer)}
+        description, buffer = written
+        return {**description, "at": None if buffer is None else self._memory(*buffer)}
 
     def arrow(self, field: Any, chunks: Sequence[Any]) -> dict[str, Any]:
         """Add an arrow column as its field and chunks; memory is copied only of what is a slice of something."""
@@ -147,26 +148,22 @@ class PartsReader:
         self._small_left = len(self._small)
         self._buffers = buffers
         self._unused = set(range(len(buffers)))
-        self._schema: Any = None
 
-    @property
+    @cached_property
     def schema(self) -> Any:
         """The schema of all arrow columns."""
         import pyarrow
 
-        if self._schema is None:
-            at = self.content.get("schema")
-            self._schema = (
-                pyarrow.schema([])
-                if at is None
-                else pyarrow.ipc.read_schema(pyarrow.py_buffer(self._memory(at)))
-            )
-        return self._schema
+        at = self.content.get("schema")
+        return (
+            pyarrow.schema([]) if at is None else pyarrow.ipc.read_schema(pyarrow.py_buffer(self._memory(at)))
+        )
 
     def array(self, part: dict[str, Any]) -> numpy.ndarray[Any, Any]:
         """Return an array, in the memory of its buffer."""
         at = part["at"]
-        return ArrayLayout.parse(part).array(None if at is None else self._memory(at))
+        buffers = [] if at is None else [self._memory(at)]
+        return ArrayLayout.parse(part).array(*buffers)
 
     def arrow(self, part: dict[str, Any]) -> Any:
         """Return a chunked arrow array, every value of which has been looked at: arrow itself trusts its memory."""
@@ -237,6 +234,18 @@ _OWN_BUFFERS: Final = {
     "struct": 1,
 }
 
+# pyarrow's names of the types whose arrays lie so; the first that fits counts, for booleans are primitive as well.
+_TYPES: Final = {
+    "null": ("null",),
+    "bits": ("boolean",),
+    "fixed": ("primitive", "decimal", "fixed_size_binary", "interval"),
+    "text": ("string", "large_string", "binary", "large_binary"),
+    "list": ("list", "large_list"),
+    "map": ("map",),
+    "fixed list": ("fixed_size_list",),
+    "struct": ("struct",),
+}
+
 
 def _whole(number: Any) -> int:
     if type(number) is not int or not 0 <= number < 2**48:
@@ -248,34 +257,11 @@ def _kind(kind: Any) -> str:
     """Return how arrays of a type lie in memory."""
     from pyarrow import types
 
-    if types.is_null(kind):
-        return "null"
-    if types.is_boolean(kind):
-        return "bits"
-    if (
-        types.is_primitive(kind)
-        or types.is_decimal(kind)
-        or types.is_fixed_size_binary(kind)
-        or types.is_interval(kind)
-    ):
-        if not kind.bit_width:
-            raise NotExact
-        return "fixed"
-    if (
-        types.is_string(kind)
-        or types.is_large_string(kind)
-        or types.is_binary(kind)
-        or types.is_large_binary(kind)
-    ):
-        return "text"
-    if types.is_list(kind) or types.is_large_list(kind):
-        return "list"
-    if types.is_map(kind):
-        return "map"
-    if types.is_fixed_size_list(kind):
-        return "fixed list"
-    if types.is_struct(kind):
-        return "struct"
+    for shape, names in _TYPES.items():
+        if any(getattr(types, f"is_{name}")(kind) for name in names):
+            if shape == "fixed" and not kind.bit_width:
+                break
+            return shape
     raise NotExact
 
 

@@ -30,7 +30,12 @@ def body_of(value: object) -> Body:
     >>> body_of([1, 2]).kind, body_of(1j).kind
     (<BodyKind.PLAIN: 3>, <BodyKind.PICKLE: 0>)
     """
-    body = plain_body(value) or _body_by_type(value)
+    try:
+        body = plain_body(value) or _body_by_type(value)
+    except (BlobError, MemoryError):
+        raise
+    except Exception:  # noqa: BLE001 - packages of other versions, or without those that they can do without
+        body = None
     if body is not None:
         return body
     from cachestore.blob.pickling import pickle_value

@@ -7,6 +7,7 @@ import zoneinfo
 from typing import Any, Final
 
 from cachestore.blob.arrow_parts import NotExact, PartsReader, PartsWriter
+from cachestore.errors import BlobError
 
 # Objects that are not all texts are written one by one, as the labels of columns are: there are few of these.
 _FEW: Final = 4096
@@ -241,7 +242,13 @@ def _read_zone(text: str | None) -> Any:
         return datetime.UTC
     if kind != "zoneinfo":
         raise ValueError(f"there is no time zone {text!r}")
-    return zoneinfo.ZoneInfo(key)
+    try:
+        return zoneinfo.ZoneInfo(key)
+    except zoneinfo.ZoneInfoNotFoundError as error:
+        raise BlobError(
+            f"The value has times of the zone {key[:100]!r}, which is not known here: install the zones "
+            "(pip install tzdata), or recompute the value."
+        ) from error
 
 
 def _write_arrow(values: Any, parts: PartsWriter) -> dict[str, Any]:
@@ -301,22 +308,17 @@ def _texts(values: Any) -> Any:
 
 
 def _objects(column: Any, null: Any) -> Any:
+    import numpy
     import pyarrow
 
     if column.type != pyarrow.large_string():
         raise TypeError(f"{column.type} are no texts")
-    values = _to_objects(column)
+    values = column.to_numpy(zero_copy_only=False)
+    if not values.flags.writeable:
+        values = numpy.array(values)
     if column.null_count and null is not None:
         values[column.is_null().to_numpy()] = null
     return values
-
-
-def _to_objects(column: Any) -> Any:
-    import numpy
-
-    values = column.combine_chunks() if column.num_chunks != 1 else column.chunk(0)
-    array = values.to_numpy(zero_copy_only=False)
-    return array if array.flags.writeable else numpy.array(array)
 
 
 def _write_texts(values: Any, parts: PartsWriter) -> dict[str, Any]:
@@ -338,14 +340,15 @@ def _write_texts(values: Any, parts: PartsWriter) -> dict[str, Any]:
 def _read_texts(part: dict[str, Any], parts: PartsReader) -> Any:
     import numpy
     import pandas
+    import pyarrow
 
-    missing: Any = {"NA": pandas.NA, "nan": numpy.nan}[part["missing"]]
-    column, storage = parts.arrow(part), part["storage"]
-    dtype = pandas.StringDtype(storage, na_value=missing)
-    construct: Any = dtype.construct_array_type()
-    if storage == "pyarrow":
-        return construct(column, dtype=dtype)
-    return construct(_objects(column, missing), dtype=dtype)
+    # Before pandas 2.3 nothing but NA is missing, and nothing else can be asked for.
+    missing: Any = {"NA": {}, "nan": {"na_value": numpy.nan}}[part["missing"]]
+    column = parts.arrow(part)
+    if column.type not in (pyarrow.string(), pyarrow.large_string()):
+        raise TypeError(f"{column.type} are no texts")
+    dtype: Any = pandas.StringDtype(part["storage"], **missing)
+    return dtype.__from_arrow__(column)
 
 
 def _write_index(index: Any, parts: PartsWriter) -> dict[str, Any]:

@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 # enough that some of them in memory at once are little beside a large value.
 _WINDOW: Final = 4 * 2**20
 
-# The raw bytes that it becomes: what compresses well is worth fewer bytes at a time.
-_RAW_WINDOW: Final = 4 * _WINDOW
+# Threads at most, whatever the source and the machine would bear: each of them holds a window.
+_AT_ONCE: Final = 12
 
 
 class Source(Protocol):
@@ -142,16 +142,10 @@ class BlobReader(Described):
         *buffers, body = self.table.frames
         if body.kind != BodyKind.ARRAY:
             return None
-        if len(buffers) > 1:
-            raise CorruptBlob(f"An array has {len(buffers)} buffers. Recompute the value.")
         from cachestore.blob.array_body import parse_array
 
         layout, is_scalar = parse_array(self.body())
-        if layout.size != sum(buffer.raw_size for buffer in buffers):
-            raise CorruptBlob(
-                f"An array of {layout.dtype} and shape {layout.shape} has {layout.size} bytes, its buffers "
-                f"{[buffer.raw_size for buffer in buffers]}. Recompute the value."
-            )
+        layout.check([buffer.raw_size for buffer in buffers])
         return None if is_scalar else layout
 
     def value(self, *, policy: LoadPolicy = "any") -> object:
@@ -171,7 +165,8 @@ class BlobReader(Described):
         """
         frames = self.table.frames
         contents = [_Content(frame) for frame in frames]
-        self._read(map(_allocated, _windows(contents, self._tail_start)), self._take)
+        windows = map(_allocated, _windows(contents, self._tail_start))
+        self._read(windows, self._take, worth=self._outstanding)
         *buffers, body = [content.raw for content in contents]
         return value_of(frames[-1].kind, body, buffers, policy=policy)
 
@@ -211,8 +206,7 @@ class BlobReader(Described):
         """
         contents = _scattered(self.table.frames[number], starts, length, out)
         windows = list(_neighbours(contents))
-        for _ in in_order(self._scatter, windows, at_once=max(1, min(self._source.at_once, len(windows)))):
-            pass
+        self._read(windows, self._take, worth=len(windows))
 
     def raw_chunks(self) -> Iterator[memoryview]:
         """Iterate over the raw bytes of all chunks, in the order in which they stand in the blob.
@@ -223,17 +217,14 @@ class BlobReader(Described):
             If any byte is not as it was written.
         """
         windows = _windows([_Content(frame) for frame in self.table.frames], self._tail_start)
-        for chunks in in_order(self._inflate, windows, at_once=self._source.at_once):
-            yield from chunks
+        for pieces in in_order(self._check, windows, at_once=self._at_once(self._outstanding)):
+            # In this thread: what compresses well would fill the memory with raw bytes that nobody has taken yet.
+            for piece, stored in pieces:
+                yield _inflated(piece.chunk, stored)
 
     def stream(self) -> BinaryIO | None:
         """Open the file that the blob is, to be mapped into memory; None where it is no file."""
         return self._source.stream()
-
-    def close(self) -> None:
-        """Let go of the source and of what came from it; only what the blob says of itself stays at hand."""
-        for held in ("_source", "_tail", "table"):
-            self.__dict__.pop(held, None)
 
     def verify(self) -> None:
         """Check every digest, and neither decompress nor unpickle anything.
@@ -247,7 +238,7 @@ class BlobReader(Described):
             If any byte is not as it was written.
         """
         contents = [_Content(frame) for frame in self.table.frames]
-        self._read(_windows(contents, self._tail_start), self._check)
+        self._read(_windows(contents, self._tail_start), self._check, worth=self._outstanding)
         self.metadata  # noqa: B018 - reads and checks them
 
     def _raw(self, chunk: Chunk) -> memoryview:
@@ -257,9 +248,16 @@ class BlobReader(Described):
         check_chunk(chunk.codec, stored, chunk.raw_size)
         return _inflated(chunk, stored)
 
-    def _read(self, windows: Iterable[_Window], work: Callable[[_Window], None]) -> None:
-        outstanding = -(-self._tail_start // _WINDOW)  # what is at hand already is not worth a thread
-        for _ in in_order(work, windows, at_once=max(1, min(self._source.at_once, outstanding))):
+    @property
+    def _outstanding(self) -> int:
+        """How many windows are still to be asked for; what is at hand already is not worth a thread."""
+        return -(-self._tail_start // _WINDOW)
+
+    def _at_once(self, worth: int) -> int:
+        return max(1, min(self._source.at_once, worth, _AT_ONCE))
+
+    def _read(self, windows: Iterable[_Window], work: Callable[[_Window], object], *, worth: int) -> None:
+        for _ in in_order(work, windows, at_once=self._at_once(worth)):
             pass
 
     def _take(self, window: _Window) -> None:
@@ -293,29 +291,18 @@ class BlobReader(Described):
         wanted = []
         end = start
         for out in outs:
-            known = end + out.nbytes - max(end, self._tail_start)
-            if known > 0:
-                begin = max(end, self._tail_start) - self._tail_start
-                out[out.nbytes - known :] = self._tail[begin : begin + known]
-                out = out[: out.nbytes - known]
-            wanted.append(out)
-            end += out.nbytes + max(known, 0)
+            missing = max(0, min(out.nbytes, self._tail_start - end))
+            wanted.append(out[:missing])
+            begin, end = end + missing, end + out.nbytes
+            if begin < end:
+                out[missing:] = self._tail[begin - self._tail_start : end - self._tail_start]
         stop = min(end, self._tail_start)
         count = self._source.read_into(start, wanted)
         if count != stop - start:
             raise _ends_early(start, stop, count)
 
-    def _scatter(self, window: _Window) -> None:
-        """Put those raw bytes of a window where they belong that are asked for."""
-        for piece, stored in self._checked(window):
-            piece.content.take(piece, stored)
-
-    def _inflate(self, window: _Window) -> list[memoryview]:
-        return [_inflated(piece.chunk, stored) for piece, stored in self._checked(window)]
-
-    def _check(self, window: _Window) -> None:
-        for _ in self._checked(window):
-            pass
+    def _check(self, window: _Window) -> list[tuple[_Piece, memoryview]]:
+        return list(self._checked(window))
 
     def _checked(self, window: _Window) -> Iterator[tuple[_Piece, memoryview]]:
         """Yield the pieces of a window with their stored bytes, whose digests are right."""
@@ -469,22 +456,19 @@ def _windows(contents: Iterable[_Content], tail_start: int) -> Iterator[_Window]
 
     Those that came with the tail are never grouped with others: nothing has to be asked for.
     """
-    start = size = raw_size = 0
+    start = size = 0
     pieces: list[_Piece] = []
     for content in contents:
         begin = 0
         for chunk in content.frame.chunks:
             arrived = chunk.offset >= tail_start
             if pieces and (
-                size + chunk.stored_size > _WINDOW
-                or raw_size + chunk.raw_size > _RAW_WINDOW
-                or arrived != (pieces[-1].chunk.offset >= tail_start)
+                size + chunk.stored_size > _WINDOW or arrived != (pieces[-1].chunk.offset >= tail_start)
             ):
                 yield _Window(start, pieces)
-                start, size, raw_size, pieces = pieces[-1].stop, 0, 0, []
+                start, size, pieces = pieces[-1].stop, 0, []
             pieces.append(_Piece(chunk, content, begin))
             size += chunk.stored_size
-            raw_size += chunk.raw_size
             begin += chunk.raw_size
     yield _Window(start, pieces)
 

@@ -45,7 +45,8 @@ def register_serializer(kind: type, *, name: str, dump: Dump, load: Load) -> Non
     dump
         Takes a value and returns some bytes, and the large buffers beside them: whatever has contiguous memory.
     load
-        Takes the bytes as a memoryview, and the buffers as a list of writable ones, and returns the value.
+        Takes the bytes as a memoryview, and the buffers as a list of others, and returns the value. Buffers can be
+        written to, but those that are mapped from a file to be read only.
 
     Raises
     ------

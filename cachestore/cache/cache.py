@@ -349,7 +349,7 @@ class Cache:
         return self._read(key, hit, accept)
 
     def load(self, reader: BlobReader) -> object:
-        """Load the value of a blob, and let go of the rest of it.
+        """Load the value of a blob.
 
         Raises
         ------
@@ -358,9 +358,7 @@ class Cache:
         """
         if reader.size > _COMES_WHOLE:
             self.store.fetch(blob_path(reader.key), reader.size)
-        value = reader.value(policy=self.settings.load_policy)
-        reader.close()  # people hold many hits, and a file may be open for each
-        return value
+        return reader.value(policy=self.settings.load_policy)
 
     def peek(self, key: str, *, accept: Callable[[Metadata], bool] | None = None) -> Metadata | Miss:
         """Look a key up without loading its value and without counting a use."""

@@ -50,9 +50,7 @@ def load_mapped(cache: Cache, reader: BlobReader, *, mode: str) -> object:
         cache.trouble.tell("mmap", "A result is loaded into memory.", _no_file(cache))
         return cache.load(reader)
     with stream:
-        value = map_value(mapped, stream, private=mode != "r", policy=cache.settings.load_policy)
-    reader.close()  # people hold many hits
-    return value
+        return map_value(mapped, stream, private=mode != "r", policy=cache.settings.load_policy)
 
 
 def _mappable_file(reader: BlobReader) -> BinaryIO | None:

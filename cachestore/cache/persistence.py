@@ -8,19 +8,19 @@ import platform
 import re
 import warnings
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from cachestore.blob import BlobReader, Encoded, Metadata, encode
 from cachestore.blob.header import pack_header
 from cachestore.cache.meter import Meter
 from cachestore.errors import CorruptBlob, ObjectNotFound, SettingsError, StorageError
 from cachestore.settings.settings import Compress, without_password
-from cachestore.storage import HeldObject, LocalStore, ObjectStore, RangedObject, StoredObject, open_store
+from cachestore.storage import HeldObject, LocalStore, ObjectStore, RangedObject, open_store
 
 # The first bytes of every blob, whichever format it has.
 _MAGIC: Final = pack_header()[:8]
@@ -97,14 +97,15 @@ def dump(
             target.write(part)
         return None
     with Meter(f"dump {url.shown if url else target}") as meter:
-        if url is None:
-            with _whole(Path(target)) as temporary, temporary.open("wb") as file:
-                file.writelines(meter.passing(_encoded(value, compress)))
-        elif blob:
-            url.put(meter.passing(_encoded(value, compress)))
-        else:
+        if url is not None and not blob:
             with url.failures("write"), url.written(meter) as temporary:
                 joblib.dump(value, str(temporary), compress=compress, protocol=protocol)
+        else:
+            parts = meter.passing(_encoded(value, compress))
+            if url is None:
+                _write(Path(target), parts)
+            else:
+                url.put(parts)
     return [target]
 
 
@@ -155,19 +156,17 @@ def _load(
 ) -> Any:
     import joblib
 
-    target = filename if url is None else url.opened(meter)
-    reader = _blob_reader(target, url)
-    if reader is not None:
-        if mmap_mode is not None:
-            shown = url.shown if url else getattr(filename, "name", filename)
-            warnings.warn(
-                f'mmap_mode "{mmap_mode}" is not compatible with compressed file {shown}. '
-                f'"{mmap_mode}" flag will be ignored.',
-                stacklevel=3,
-            )
-        with _without_secrets(url):
+    with nullcontext(filename) if url is None else url.opened(meter) as target, _without_secrets(url):
+        reader = _blob_reader(target, url)
+        if reader is not None:
+            if mmap_mode is not None:
+                shown = url.shown if url else getattr(filename, "name", filename)
+                warnings.warn(
+                    f'mmap_mode "{mmap_mode}" is not compatible with compressed file {shown}. '
+                    f'"{mmap_mode}" flag will be ignored.',
+                    stacklevel=3,
+                )
             return reader.value()
-    with _without_secrets(url):
         if isinstance(target, io.BufferedReader) and url is not None and target.peek(2)[:2] == _OLD_MAGIC:
             return _load_old(target, mmap_mode, ensure_native_byte_order)
         return joblib.load(target, mmap_mode=mmap_mode, ensure_native_byte_order=ensure_native_byte_order)
@@ -243,21 +242,24 @@ class _Url:
         """Open the store that the object is in."""
         return open_store(self.location)
 
-    def opened(self, meter: Meter) -> Path | io.BufferedReader:
-        """Return what joblib reads it from: a local file's path, or a file across the network."""
+    @contextmanager
+    def opened(self, meter: Meter) -> Iterator[Path | io.BufferedReader]:
+        """Give what joblib reads it from: a local file's path, or a file across the network."""
         if self.path is not None:
-            return self.path
-        store = _MeteredStore(self.store(), meter)
-        return io.BufferedReader(_RemoteFile(store, self.name, self.shown), buffer_size=_PIECE)
+            yield self.path
+            return
+        with closing(self.store()) as store:
+            file = _RemoteFile(_MeteredStore(store, meter), self.name, self.shown)
+            yield io.BufferedReader(file, buffer_size=_PIECE)
 
     def put(self, parts: Iterable[bytes | memoryview]) -> None:
         """Store the parts, whole or not at all."""
         if self.path is None:
-            with _without_secrets(self):
-                self.store().put(self.name, parts)
+            with _without_secrets(self), closing(self.store()) as store:
+                store.put(self.name, parts)
             return
-        with self.failures("write"), _whole(self.path) as temporary, temporary.open("wb") as file:
-            file.writelines(parts)
+        with self.failures("write"):
+            _write(self.path, parts)
 
     @contextmanager
     def written(self, meter: Meter) -> Iterator[Path]:
@@ -268,8 +270,8 @@ class _Url:
             with _whole(self.path) as temporary:
                 yield temporary
             return
-        store = self.store()  # a URL that means nothing is refused before the work
-        with tempfile.TemporaryDirectory(prefix="cachestore-") as folder:
+        # A URL that means nothing is refused before the work.
+        with closing(self.store()) as store, tempfile.TemporaryDirectory(prefix="cachestore-") as folder:
             temporary = Path(folder, f"value{self.name[-32:]}")
             yield temporary
             with temporary.open("rb") as file, _without_secrets(self):
@@ -302,7 +304,7 @@ def _without_secrets(url: _Url | None) -> Iterator[None]:
         text = str(error).replace(url.text, url.shown)
         password = urlsplit(url.text).password
         if password:
-            text = text.replace(password, "***")
+            text = text.replace(password, "***").replace(unquote(password), "***")
         # Causes are text of others, who may have quoted the password: they stay behind with it.
         cause = None if password else error
         if isinstance(error, ObjectNotFound):
@@ -315,6 +317,10 @@ def _whole(final: Path) -> Iterator[Path]:
     """Give a file beside the final one that takes its place when it is complete, and else goes away."""
     import tempfile
 
+    if final.exists() and not final.is_file():
+        yield final  # a pipe or a device is written to, not replaced
+        return
+    final = final.resolve()  # a link stays, and what it leads to is replaced
     # A folder rather than a file: the name's end, by which joblib chooses the compressor, stays as it is.
     with tempfile.TemporaryDirectory(prefix=".tmp-", dir=final.parent) as folder:
         temporary = Path(folder, final.name)
@@ -323,13 +329,17 @@ def _whole(final: Path) -> Iterator[Path]:
         temporary.replace(final)
 
 
+def _write(final: Path, parts: Iterable[bytes | memoryview]) -> None:
+    with _whole(final) as temporary, temporary.open("wb") as file:
+        file.writelines(parts)
+
+
 def _blob_reader(target: Any, url: _Url | None) -> BlobReader | None:
     """Return a reader of the blob that lies there, or None where something else does."""
     if url is not None and url.path is None:
-        with _without_secrets(url):
-            if target.peek(len(_MAGIC))[: len(_MAGIC)] != _MAGIC:
-                return None
-            return BlobReader.open(target.raw.store.open(url.name))
+        if target.peek(len(_MAGIC))[: len(_MAGIC)] != _MAGIC:
+            return None
+        return BlobReader.open(RangedObject(target.raw.store, url.name))
     if hasattr(target, "read"):
         return _checked(target.read()) if _first_bytes(target) == _MAGIC else None
     if url is not None:
@@ -371,17 +381,11 @@ def _of_size(reader: BlobReader, size: int) -> BlobReader:
 
 
 class _MeteredStore:
-    """Is a store that objects are read from, and counts what is read."""
+    """Is as much of a store as objects are read from, and counts what is read."""
 
     def __init__(self, store: ObjectStore, meter: Meter) -> None:
         self._store = store
         self._meter = meter
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self._store, name)
-
-    def open(self, path: str) -> StoredObject:
-        return RangedObject(self, path)
 
     def get_suffix(self, path: str, length: int) -> bytes:
         return self._counted(self._store.get_suffix(path, length))

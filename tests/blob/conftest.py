@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from cachestore.blob import BlobReader, Metadata, Parent, encode
+from cachestore.storage.stored_object import scatter
 
 
 class RecordingSource:
@@ -32,12 +33,7 @@ class RecordingSource:
     def read_into(self, start: int, outs: Sequence[memoryview]) -> int:
         stop = start + sum(out.nbytes for out in outs)
         self.requests.append(("read_into", start, stop))
-        position = start
-        for out in outs:
-            piece = self.data[position : position + out.nbytes]
-            out[: len(piece)] = piece
-            position += len(piece)
-        return position - start
+        return scatter(self.data[start:stop], outs)
 
 
 @pytest.fixture(scope="session")

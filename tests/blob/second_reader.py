@@ -9,6 +9,7 @@ import base64
 import json
 import math
 import pickle
+import re
 import struct
 import zlib
 from collections.abc import Mapping
@@ -30,6 +31,7 @@ YEAR_10000 = 253_402_300_800 * 10**6
 # The members of the metadata, and what each must be.
 TEXTS = ("function", "code_version", "started_at", "creator", "python", "kind")
 OBJECTS_OF_TEXTS = ("code_parts", "arguments", "packages", "summaries")
+HEXADECIMAL = re.compile("([0-9a-fA-F]{2})*")
 
 
 class Corrupt(Exception):
@@ -192,15 +194,19 @@ def _metadata(raw: bytes, raw_size: int) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise Corrupt("metadata are not JSON") from error
     _check(isinstance(members, dict), "metadata are not an object")
-    _check(all(isinstance(members.get(name), str) for name in TEXTS), "a text in the metadata")
+    _check(all(_is_text(members.get(name)) for name in TEXTS), "a text in the metadata")
     for name in OBJECTS_OF_TEXTS:
         texts = members.get(name)
-        _check(isinstance(texts, dict) and all(isinstance(text, str) for text in texts.values()), name)
+        _check(isinstance(texts, dict) and all(map(_is_text, (*texts, *texts.values()))), name)
+    encoding = members.get("encoding", 0)
+    _check(
+        encoding is None or (_is_text(encoding) and HEXADECIMAL.fullmatch(encoding) is not None), "encoding"
+    )
     parents = members.get("parents")
     _check(isinstance(parents, list), "parents")
     for parent in parents:
-        _check(isinstance(parent, list) and len(parent) == 2 and isinstance(parent[0], str), "a parent")
-        _check(parent[1] is None or isinstance(parent[1], str), "a parent's value digest")
+        _check(isinstance(parent, list) and len(parent) == 2 and _is_text(parent[0]), "a parent")
+        _check(parent[1] is None or _is_text(parent[1]), "a parent's value digest")
     _check(isinstance(members.get("drew_random"), bool), "drew_random")
     _check(type(members.get("raw_size")) is int and members["raw_size"] == raw_size, "raw_size")
     try:
@@ -208,6 +214,10 @@ def _metadata(raw: bytes, raw_size: int) -> dict[str, Any]:
     except ValueError as error:
         raise Corrupt("a time that is none") from error
     return members
+
+
+def _is_text(member: Any) -> bool:
+    return isinstance(member, str) and not any("\ud800" <= one <= "\udfff" for one in member)
 
 
 def _decoded(stored: bytes, raw_size: int, codec: int) -> bytes:

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from cachestore.blob.array_body import ArrayLayout, array_body, array_value, parse_array
 from cachestore.blob.body import BodyKind
 from cachestore.errors import CorruptBlob
+from tests.blob.arrays import arrays
 
 
 def again(value: object) -> Any:
@@ -36,32 +37,8 @@ def check_same(one: Any, other: Any) -> None:
     assert other.flags.f_contiguous if in_columns else other.flags.c_contiguous
 
 
-N = 600
-ARRAYS = {
-    "floats": numpy.arange(float(N)),
-    "fortran": numpy.asfortranarray(numpy.arange(float(N)).reshape(20, -1)),
-    "strided": numpy.arange(N)[::2],
-    "reversed": numpy.arange(N)[::-1],
-    "columns": numpy.arange(N).reshape(-1, 4)[:, 1:3],
-    "transposed": numpy.arange(N).reshape(4, 5, -1).transpose(1, 2, 0),
-    "broadcast": numpy.broadcast_to(numpy.arange(N), (3, N)),
-    "booleans": numpy.arange(N) % 3 == 0,
-    "complex": numpy.arange(N) * 1j,
-    "half": numpy.arange(N).astype("f2"),
-    "big-endian": numpy.arange(N).astype(">i4"),
-    "texts": numpy.arange(N).astype("U12"),
-    "big-endian texts": numpy.arange(N).astype(">U3"),
-    "bytes": numpy.arange(N).astype("S7"),
-    "dates": numpy.arange(N).astype("M8[ns]"),
-    "25 seconds": numpy.arange(N).astype("m8[25s]"),
-    "no unit": numpy.arange(N).astype("m8"),
-    "records": numpy.zeros(N, [("a", "i4"), ("b", "f8", (2, 3)), ("when", "M8[s]"), ("in", [("x", "S3")])]),
-    "aligned records": numpy.ones(N, numpy.dtype([("a", "i1"), ("b", "f8")], align=True)),
-    "overlapping": numpy.ones(
-        N, numpy.dtype({"names": ["a", "b"], "formats": ["i4", "i2"], "offsets": [0, 2]})
-    ),
-    "gaps": numpy.ones(N, numpy.dtype({"names": ["a"], "formats": ["i4"], "offsets": [8], "itemsize": 20})),
-    "void": numpy.ones(N, "V11"),
+ARRAYS: dict[str, Any] = {
+    **arrays(600),
     "no dimensions": numpy.array(3.5),
     "date of no dimensions": numpy.array("2026-01-02", "M8[D]"),
     "empty": numpy.array([]),

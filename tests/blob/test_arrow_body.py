@@ -326,7 +326,53 @@ def test_without_pyarrow_numbers_are_read_and_texts_say_what_to_install(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     with pytest.raises(BlobError, match="pip install pyarrow"):
         arrow_value(texts.raw, [])
-    assert arrow_body(OBJECTS) is None
+    assert body_of(OBJECTS["object"]).kind == BodyKind.PICKLE
+
+
+def test_a_time_zone_that_is_not_known_here_is_no_corruption() -> None:
+    body = arrow_body(COLUMNS[["zone"]].head())
+    assert body is not None
+    elsewhere = bytes(body.raw).replace(b"Europe/Berlin", b"Europe/Utopia")
+    with pytest.raises(BlobError, match="Europe/Utopia") as caught:
+        arrow_value(memoryview(elsewhere), [])
+    assert not isinstance(caught.value, CorruptBlob)
+
+
+def with_head(body: Body, old: bytes, new: bytes) -> memoryview:
+    """Return the bytes of a body, something in the head of which is replaced."""
+    length = 4 + int.from_bytes(body.raw[:4], "little")
+    head = bytes(body.raw[4:length]).replace(old, new)
+    raw = len(head).to_bytes(4, "little") + head
+    return memoryview(raw + bytes(-len(raw) % 64) + bytes(body.raw[length + -length % 64 :]))
+
+
+@pytest.mark.parametrize("storage", ["pyarrow", "python"])
+def test_a_column_of_texts_that_holds_numbers_is_corrupt(storage: str) -> None:
+    column = pandas.Series(pandas.array(["a"], pandas.StringDtype(storage)))
+    numbers = pandas.Series(pandas.array([7], pandas.ArrowDtype(pyarrow.int64())))
+    body, other = arrow_body(column), arrow_body(numbers)
+    assert body is not None
+    assert other is not None
+    texts = f'"is":"texts","storage":"{storage}","missing":"NA"'.encode()
+    assert texts in bytes(body.raw)
+    with pytest.raises(CorruptBlob, match="int64 are no texts"):
+        arrow_value(with_head(other, b'"is":"arrow"', texts), [])
+
+
+@pytest.mark.parametrize(
+    ("pieces", "two", "one"),
+    [
+        (pyarrow.concat_tables([TABLE, TABLE]), b"pyarrow.Table", b"pyarrow.RecordBatch"),
+        (pyarrow.chunked_array([["a"], ["b"]]), b"pyarrow.ChunkedArray", b"pyarrow.Array"),
+    ],
+    ids=["batch", "array"],
+)
+def test_what_has_one_piece_is_corrupt_with_two(pieces: Any, two: bytes, one: bytes) -> None:
+    body = arrow_body(pieces)
+    assert body is not None
+    check_same(pieces, arrow_value(with_head(body, two, two), []))
+    with pytest.raises(CorruptBlob):
+        arrow_value(with_head(body, two, one), [])
 
 
 def test_what_is_not_text_is_never_believed_to_be() -> None:

@@ -50,6 +50,17 @@ def test_the_kind_is_chosen_by_type(value: Any, kind: BodyKind) -> None:
     assert type(read) is type(value)
 
 
+def test_what_a_package_of_another_version_does_not_have_is_for_pickle(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    frame = polars.DataFrame({"x": [1]})
+    monkeypatch.delattr(polars, "Enum")
+    body = body_of(frame)
+    assert body.kind is BodyKind.PICKLE
+    read: Any = value_of(body.kind, body.raw, [bytearray(buffer.raw) for buffer in body.buffers])
+    assert read.equals(frame)
+
+
 def test_what_is_met_twice_stays_one_object() -> None:
     shared = [1]
     body = body_of([shared, shared])

@@ -15,34 +15,16 @@ import pytest
 from cachestore.blob.body import Buffer
 from cachestore.blob.pickling import OUT_OF_BAND, pickle_value, unpickle_value
 from cachestore.errors import BlobError
+from tests.blob.arrays import arrays
 
-N = OUT_OF_BAND
+N = OUT_OF_BAND + 16
 
 
 def load(body: memoryview, buffers: Iterable[Buffer]) -> Any:
     return unpickle_value(body, [memoryview(bytearray(buffer.raw)) for buffer in buffers])
 
 
-LARGE = {
-    "floats": numpy.arange(float(N)),
-    "fortran": numpy.asfortranarray(numpy.arange(float(N)).reshape(64, -1)),
-    "strided": numpy.arange(float(N))[::2],
-    "reversed": numpy.arange(float(N))[::-1],
-    "column": numpy.arange(float(4 * N)).reshape(-1, 4)[:, 1:3],
-    "transposed": numpy.arange(float(N)).reshape(4, 8, -1).transpose(1, 2, 0),
-    "broadcast": numpy.broadcast_to(numpy.arange(float(N)), (3, N)),
-    "booleans": numpy.arange(N) % 3 == 0,
-    "complex": numpy.arange(N) * 1j,
-    "half": numpy.arange(N).astype("f2"),
-    "big-endian": numpy.arange(N).astype(">i4"),
-    "texts": numpy.arange(N).astype("U12"),
-    "bytes": numpy.arange(N).astype("S7"),
-    "dates": numpy.arange(N).astype("M8[ns]"),
-    "durations": numpy.arange(2 * N).astype("m8[D]")[::2],
-    "records": numpy.zeros(N, dtype=[("a", "i4"), ("b", "f8", (2,)), ("when", "M8[s]")]),
-    "aligned records": numpy.zeros(N, dtype=numpy.dtype([("a", "i1"), ("b", "f8")], align=True)),
-    "void": numpy.zeros(N, dtype="V11"),
-}
+LARGE = arrays(N)
 
 
 @pytest.mark.parametrize("name", LARGE)
@@ -137,7 +119,7 @@ def test_subclasses_of_arrays_keep_their_class() -> None:
         (LARGE["texts"], 4),
         (LARGE["bytes"], 7),
         (LARGE["dates"], 8),
-        (LARGE["records"], 28),
+        (LARGE["records"], 63),
     ],
     ids=["floats", "texts", "bytes", "dates", "records"],
 )

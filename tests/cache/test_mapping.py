@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
+import weakref
 from datetime import UTC, datetime
 
 import numpy
@@ -138,6 +139,24 @@ def test_an_estimator_predicts_from_the_file(cache):
     model = RandomForestRegressor(3, random_state=0).fit(table, target)
     got = mapped(cache, put(cache, model))
     numpy.testing.assert_array_equal(got.predict(table), model.predict(table))
+
+
+@pytest.mark.parametrize("raw", [True, False])
+@pytest.mark.parametrize("is_mapped", [True, False])
+def test_a_hit_keeps_no_reader(cache, raw, is_mapped):
+    """People hold many hits, and a reader holds an open file."""
+    key = put(cache, {"x": numpy.arange(100_000)}, raw=raw)
+    readers = []
+
+    def load(reader):
+        readers.append(weakref.ref(reader))
+        return load_mapped(cache, reader, mode="r") if is_mapped else cache.load(reader)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        hit = cache.get(key, load=load)
+    assert hit.metadata.key == key
+    assert [reader() for reader in readers] == [None]
 
 
 def test_small_values_are_loaded(cache):

@@ -13,6 +13,7 @@ import pytest
 import cachestore
 from cachestore.blob.header import pack_header
 from cachestore.errors import CorruptBlob, ObjectNotFound, SettingsError, StorageError
+from cachestore.storage import open_store
 from cachestore.storage.fsspec_store import FsspecStore
 
 ARRAY = np.arange(6000.0).reshape(60, 100)
@@ -403,6 +404,27 @@ class TestBlobs:
             cachestore.load(tmp_path / "x.b2")
         assert names_in(tmp_path) == ["x.b2"]
 
+    @pytest.mark.parametrize("url", [False, True])
+    def test_a_link_stays_a_link(self, tmp_path, url):
+        (tmp_path / "link.b2").symlink_to("real.b2")
+        for value in ([1], [2]):
+            cachestore.dump(value, f"file://{tmp_path}/link.b2" if url else tmp_path / "link.b2")
+            assert cachestore.load(tmp_path / "real.b2") == value
+        assert (tmp_path / "link.b2").is_symlink()
+        assert names_in(tmp_path) == ["link.b2", "real.b2"]
+
+    @pytest.mark.parametrize("url", [False, True])
+    def test_a_pipe_is_written_to(self, tmp_path, url):
+        pipe = tmp_path / "pipe.b2"
+        os.mkfifo(pipe)
+        reading = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+        try:
+            cachestore.dump([1], f"file://{pipe}" if url else pipe)
+            assert is_blob(os.read(reading, 2**16))
+        finally:
+            os.close(reading)
+        assert pipe.is_fifo()
+
     def test_an_old_object_stays_when_the_new_one_fails(self, tmp_path):
         cachestore.dump([1], tmp_path / "x.b2")
         with pytest.raises(cachestore.BlobError, match="cannot be pickled"):
@@ -437,6 +459,25 @@ class TestFailures:
                 cachestore.dump([ARRAY, Unpicklable()], f"{place}/{name}")
             assert cachestore.load(f"{place}/{name}") == [1]
         assert names_in(tmp_path) == [name]
+
+    @pytest.mark.parametrize("name", ["x.pkl", "x.b2"])
+    def test_stores_are_closed(self, memory, monkeypatch, name):
+        from cachestore.cache import persistence
+
+        opened, closed = [], []
+
+        def opening(location):
+            opened.append(open_store(location))
+            return opened[-1]
+
+        monkeypatch.setattr(persistence, "open_store", opening)
+        monkeypatch.setattr(FsspecStore, "close", lambda store: closed.append(store))
+        cachestore.dump([1], f"{memory}/{name}")
+        assert cachestore.load(f"{memory}/{name}") == [1]
+        with pytest.raises(ObjectNotFound):
+            cachestore.load(f"{memory}/absent-{name}")
+        assert opened == closed
+        assert len(opened) == 3
 
     @pytest.mark.parametrize("name", ["x.pkl", "x.b2"])
     def test_what_is_absent(self, tmp_path, memory, name):
@@ -520,14 +561,15 @@ class TestFailures:
         said = "".join(traceback.format_exception_only(caught.value)) + repr(caught.value.__cause__)
         assert "hidden" not in said
 
-    def test_a_secret_that_a_filesystem_quotes_is_not_told(self, monkeypatch):
+    @pytest.mark.parametrize("quoted", ["hid%25den", "hid%den"])
+    def test_a_secret_that_a_filesystem_quotes_is_not_told(self, monkeypatch, quoted):
         def fails(*_):
-            raise StorageError("cannot log in as ana with hidden")
+            raise StorageError(f"cannot log in as ana with {quoted}")
 
         monkeypatch.setattr(FsspecStore, "get_range", fails)
         with pytest.raises(StorageError) as caught:
-            cachestore.load("ftp://ana:hidden@127.0.0.1/x")
-        assert "hidden" not in str(caught.value)
+            cachestore.load("ftp://ana:hid%25den@127.0.0.1/x")
+        assert "hid%" not in str(caught.value)
         assert caught.value.__cause__ is None
 
     def test_secrets_of_the_configuration_reach_no_object(self, bucket, s3_server):

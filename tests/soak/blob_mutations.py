@@ -30,6 +30,7 @@ from cachestore.blob import BlobReader, Metadata, encode
 from cachestore.blob.header import TRAILER_LENGTH, Trailer, pack_header
 from cachestore.blob.table import Chunk, Frame, Table, aligned
 from cachestore.errors import BlobError, CorruptBlob, NewerBlob
+from cachestore.storage.stored_object import scatter
 from tests.blob import second_reader
 from tests.golden.blob_values import MESH, Mesh, load_mesh, same
 
@@ -64,12 +65,7 @@ class Source:
         return self.data[start:stop]
 
     def read_into(self, start: int, outs: Sequence[memoryview]) -> int:
-        position = start
-        for out in outs:
-            piece = self.data[position : position + out.nbytes]
-            out[: len(piece)] = piece
-            position += len(piece)
-        return position - start
+        return scatter(self.data[start : start + sum(out.nbytes for out in outs)], outs)
 
 
 def values() -> list[tuple[Any, Any]]:
