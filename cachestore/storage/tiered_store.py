@@ -44,8 +44,8 @@ class TieredStore:
         How many bytes to keep near. An object larger than a quarter of it is not kept.
     write_behind
         Whether puts of blobs return when they are whole near, and are sent to the far store in the background.
-        At most a quarter of `limit` waits; further puts are sent at once. What waits is sent at exit, before a
-        listing and by `flush`; what a process that was killed left, the next one sends.
+        At most a quarter of `limit` waits, of all processes together; further puts are sent at once. What waits is
+        sent at exit, before a listing and by `flush`; what a process that was killed left, the next one sends.
     tell
         Says what is ill, once for each kind, and what follows: `Trouble.tell`.
 

@@ -639,6 +639,21 @@ def test_only_so_much_waits(open_tiered, far, tmp_path):
     assert far.inner.get(blob(2)) == 900 * b"x"
 
 
+def test_only_so_much_waits_of_all_processes_together(open_tiered, far, tmp_path):
+    first, second = (open_tiered(limit=4000, write_behind=True) for _ in range(2))
+    far.fault = StorageError("busy", transient=True)
+    first.put(blob(1), [900 * b"x"])
+    with pytest.raises(StorageError, match="busy"):
+        second.put(blob(2), [900 * b"x"])
+    second.put(blob(3), [50 * b"x"])
+    far.fault = None
+    first.flush()
+    far.fault = StorageError("busy", transient=True)
+    second.put(blob(2), [900 * b"x"])
+    far.fault = None
+    second.flush()
+
+
 def test_what_the_far_store_does_not_take_keeps_its_place(open_tiered, far, told):
     store = open_tiered(write_behind=True)
     far.fault = StorageError("busy", transient=True)
