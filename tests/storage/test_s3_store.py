@@ -3,7 +3,6 @@ from __future__ import annotations
 import re
 import time
 from datetime import timedelta
-from functools import cache
 
 import pytest
 
@@ -16,15 +15,7 @@ from cachestore.storage.s3_client import S3Client
 from cachestore.storage.s3_store import S3Store
 from tests.contracts.object_store import ObjectStoreContract
 
-
-@pytest.fixture(scope="module", autouse=True)
-def described_once():
-    """AWS's description of its services is read once, not for each of a hundred clients."""
-    import botocore.session
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(botocore.session, "create_loader", cache(botocore.session.create_loader))
-        yield
+pytestmark = pytest.mark.usefixtures("described_once")
 
 
 class TestMoto(ObjectStoreContract):
