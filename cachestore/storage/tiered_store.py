@@ -57,7 +57,7 @@ class TieredStore:
     >>> store = TieredStore(far, tempfile.mkdtemp(), limit=2**30, tell=print)
     >>> path = blob_path(64 * "a")
     >>> store.put(path, [b"1"])
-    >>> far.get(path), store.file(path).read_bytes()
+    >>> far.get(path), store.at_hand(path)
     (b'1', b'1')
     """
 
@@ -165,13 +165,6 @@ class TieredStore:
             self._near.keep(path, data)
         return data[:stop]
 
-    def file(self, path: str) -> Path | None:
-        """Return the near file of an object; None where it is not near.
-
-        The file may lose its name at any moment: open or map it at once, and ask again if it is gone.
-        """
-        return self._near.file(path) if key_of(path) is not None else None
-
     def fetch(self, path: str, size: int) -> None:
         """Bring an object near whole, unless it is there, or larger than what is kept.
 
@@ -187,11 +180,10 @@ class TieredStore:
         copy = self._near.begin(path)
         try:
             # Pieces of two objects, should it be replaced meanwhile, make a copy that its reader refuses.
-            starts = iter(range(0, size, _WINDOW))
             pieces = in_order(
                 lambda start: self._far.get_range(path, start, min(start + _WINDOW, size)),
                 # None is asked for any more once the near directory has failed.
-                takewhile(lambda _: copy.open, starts),
+                takewhile(lambda _: copy.open, range(0, size, _WINDOW)),
                 at_once=min(_WINDOWS_AT_ONCE, self.at_once),
             )
             for piece in pieces:
