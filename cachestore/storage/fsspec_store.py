@@ -182,7 +182,7 @@ class FsspecStore:
         upload as they are written to finish half an object when that fails, and few of them can be told not to.
         """
         if not self._can.remote:
-            self._write(path, b"".join(parts))
+            self._write(path, b"".join(map(bytes, parts)))
             return
         every = gathered(parts)
         first = next(every, b"")

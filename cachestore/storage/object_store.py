@@ -85,7 +85,8 @@ class ObjectStore(Protocol):
 
         Whole or absent: readers see the old object or the new one, and if the parts or the store fail,
         or the process is killed, what was there stays. The last of several puts wins. The parts are taken once, as
-        they are sent, and never held together in memory but where the store is memory.
+        they are sent, and never held together in memory but where the store is memory. Whoever makes them may use the
+        memory of one again once the next is asked for.
         """
 
     def create(self, path: str, data: bytes) -> bool:

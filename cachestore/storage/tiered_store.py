@@ -226,10 +226,8 @@ class TieredStore:
             return
         if self._write_behind:
             collected, parts = _collected(parts)
-            if collected is not None:
-                if self._waiting.add(path, collected):
-                    return
-                parts = [collected]
+            if collected is not None and self._waiting.add(path, collected):
+                return
         # Of two puts the first shall not arrive last.
         copy = self._near.begin(path)
         try:
@@ -268,14 +266,14 @@ class TieredStore:
 
 def _collected(
     parts: Iterable[bytes | memoryview],
-) -> tuple[bytes | None, Iterable[bytes | memoryview]]:
+) -> tuple[memoryview | None, Iterable[bytes | memoryview]]:
     """Return all parts joined, or None where they are too much for memory; and an iterable of all of them."""
-    taken: list[bytes | memoryview] = []
-    size = 0
+    taken = bytearray()
     rest = iter(parts)
     for part in rest:
-        taken.append(part)
-        size += len(part) if isinstance(part, bytes) else part.nbytes
-        if size > _MOST_COLLECTED:
-            return None, chain(taken, rest)
-    return b"".join(taken), []
+        # Copied here: whoever made the part may use its memory again once the next one is asked for.
+        taken += part
+        if len(taken) > _MOST_COLLECTED:
+            return None, chain([memoryview(taken)], rest)
+    joined = memoryview(taken)
+    return joined, [joined]
