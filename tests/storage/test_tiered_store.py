@@ -90,13 +90,14 @@ def open_tiered(tmp_path, far, told):
 
 class Contract(ObjectStoreContract):
     write_behind = False
+    limit = 2**30
 
     @pytest.fixture
     def reopen(self, tmp_path):
         return lambda: TieredStore(
             LocalStore(tmp_path / "far"),
             tmp_path / "near",
-            limit=2**30,
+            limit=self.limit,
             write_behind=self.write_behind,
             tell=silent,
         )
@@ -192,21 +193,17 @@ class TestOverMemory(ObjectStoreContract):
         return lambda: TieredStore(far, near, limit=2**30, write_behind=True, tell=silent)
 
 
-class TestFullNearDirectory(ObjectStoreContract):
-    @pytest.fixture
-    def reopen(self, tmp_path):
-        return lambda: TieredStore(
-            LocalStore(tmp_path / "far"), tmp_path / "near", limit=4000, write_behind=True, tell=silent
-        )
+class TestFullNearDirectory(Contract):
+    write_behind = True
+    limit = 4000
 
 
-class TestBrokenNearDirectory(ObjectStoreContract):
-    @pytest.fixture
-    def reopen(self, tmp_path):
+class TestBrokenNearDirectory(Contract):
+    write_behind = True
+
+    @pytest.fixture(autouse=True)
+    def broken(self, tmp_path):
         (tmp_path / "near").write_text("a file where the directory should be")
-        return lambda: TieredStore(
-            LocalStore(tmp_path / "far"), tmp_path / "near", limit=2**30, write_behind=True, tell=silent
-        )
 
 
 def near_files(tmp_path):
