@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
 from typing import TYPE_CHECKING, TypeVar
@@ -45,24 +46,25 @@ def in_order(work: Callable[[Item], Result], items: Iterable[Item], *, at_once: 
         yield from map(work, items)
         return
     under_way: deque[Future[Result]] = deque()
-    failed = False
+    failed = math.inf
 
-    def begin(item: Item) -> Result:
+    def begin(number: int, item: Item) -> Result:
         nonlocal failed
-        if failed:
+        # Items before the one that failed may not have begun yet, and their results are still asked for.
+        if number > failed:
             # Nobody sees this one: the error is raised in its turn, and this item comes after it.
             raise RuntimeError("work before this one failed")
         try:
             return work(item)
         except BaseException:
             # Set here, for the thread takes its next item before anybody has seen the error.
-            failed = True
+            failed = min(failed, number)
             raise
 
     try:
-        for item in items:
+        for number, item in enumerate(items):
             try:
-                under_way.append(threads.submit(copy_context().run, begin, item))
+                under_way.append(threads.submit(copy_context().run, begin, number, item))
             except RuntimeError:
                 # The process is ending, and this thread is not yet done: no other one begins any more.
                 while under_way:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import itertools
 import subprocess
 import sys
@@ -129,6 +130,29 @@ def test_what_has_not_begun_when_an_error_is_raised_never_begins() -> None:
         list(in_order(work, range(4), at_once=2))
     # Not even by the thread that failed, and that could go on before anybody sees the error.
     assert sorted(begun) == [0, 1]
+
+
+def test_what_comes_before_an_error_is_done_even_if_it_begins_after(monkeypatch: pytest.MonkeyPatch) -> None:
+    failed = threading.Event()
+
+    class Context:
+        def run(self, begin, number: int, item: str) -> str:
+            assert item == "bad" or failed.wait(20)
+            try:
+                return begin(number, item)
+            finally:
+                failed.set()
+
+    def work(item: str) -> str:
+        if item == "bad":
+            raise Failed
+        return item
+
+    monkeypatch.setattr(contextvars, "copy_context", Context)
+    results = in_order(work, ["good", "bad"], at_once=2)
+    assert next(results) == "good"
+    with pytest.raises(Failed):
+        next(results)
 
 
 @pytest.mark.parametrize("at_once", AT_ONCE)

@@ -104,7 +104,8 @@ def _find_file(start: Path | None) -> tuple[Path | None, dict[str, Any]]:
     for folder in _upward(start):
         for name, read in (("cachestore.toml", _read_own), ("pyproject.toml", _read_project)):
             file = folder / name
-            if file.is_file():
+            # Unlike `Path.is_file`, this is no error in a folder that may not be entered.
+            if os.path.isfile(file):  # noqa: PTH113
                 table = read(file)
                 if table is not None:
                     return file, table
@@ -119,26 +120,36 @@ def _upward(start: Path | None) -> Iterator[Path]:
 
 
 def _read_own(file: Path) -> dict[str, Any] | None:
-    return _checked(_toml(file), file)
+    return _checked(_toml(file, _content(file)), file)
 
 
 def _read_project(file: Path) -> dict[str, Any] | None:
     # Most pyproject.toml are of others, and reading TOML costs more than a whole hit: look for the word first.
-    if b"cachestore" not in file.read_bytes():
+    content = _content(file)
+    if b"cachestore" not in content:
         return None
-    tools = _toml(file).get("tool", {})
+    tools = _toml(file, content).get("tool", {})
     table = tools.get("cachestore") if isinstance(tools, dict) else None
     if table is not None and not isinstance(table, dict):
         raise SettingsError(f"{file} sets tool.cachestore to {table!r}. Write a table: [tool.cachestore].")
     return None if table is None else _checked(table, file)
 
 
-def _toml(file: Path) -> dict[str, Any]:
+def _content(file: Path) -> bytes:
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise SettingsError(
+            f"{file} cannot be read: {error.strerror}. Ask its owner for access, or work elsewhere."
+        ) from error
+
+
+def _toml(file: Path, content: bytes) -> dict[str, Any]:
     import tomllib
 
     try:
-        return tomllib.loads(file.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, OSError) as error:
+        return tomllib.loads(content.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{file} cannot be read as TOML: {error}. Mend it, or remove it.") from error
 
 

@@ -7,11 +7,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
+from typing import Final
 
 # Bytes that nobody sees moving are given this much time; a line that is slower counts as one that hangs.
 _UNSEEN_PER_SECOND = 2**20
 # Bytes that are seen to move show that the line is alive, however slow it is; below this it is as good as dead.
 _SEEN_PER_SECOND = 2**16
+# Seconds more for the first page of a listing, which may come after thousands of others on the server.
+LISTING: Final = 30.0
 
 
 @dataclass(slots=True)

@@ -17,7 +17,7 @@ from typing import Any
 
 from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.settings.settings import without_password
-from cachestore.storage.deadline import allowance, expect, remaining, uncounted
+from cachestore.storage.deadline import LISTING, allowance, expect, remaining, uncounted
 from cachestore.storage.failures import AlreadyThere, BeyondTheEnd, failure, told
 from cachestore.storage.gathering import gathered
 from cachestore.storage.object_store import ObjectInfo
@@ -26,7 +26,6 @@ from cachestore.storage.stored_object import RangedObject, StoredObject
 
 _log = logging.getLogger(__name__)
 
-_LISTING = 55.0
 # How large an object may be that is read whole, as far as the deadline goes: blobs are read by suffix and ranges.
 _UNKNOWN_SIZE = 2**20
 
@@ -183,7 +182,7 @@ class FsspecStore:
         upload as they are written to finish half an object when that fails, and few of them can be told not to.
         """
         if not self._can.remote:
-            self._write(path, b"".join(parts))
+            self._write(path, b"".join(map(bytes, parts)))
             return
         every = gathered(parts)
         first = next(every, b"")
@@ -231,7 +230,7 @@ class FsspecStore:
                 detail=True,
                 attempt=self._attempt("list", prefix),
                 absent=True,
-                seconds=_LISTING,
+                seconds=LISTING,
             )
         except ObjectNotFound:
             return
@@ -278,10 +277,6 @@ class FsspecStore:
             raise
 
     def _create_exclusively(self, path: str, data: bytes) -> bool:
-        # Some servers accept the condition and overwrite all the same: there, a look is right but in a race.
-        there = self._lies_there(path)
-        if there is not None:
-            return there == data
         try:
             self._write_new(path, data)
         except AlreadyThere:

@@ -13,13 +13,11 @@ from typing import TypeVar
 from cachestore.errors import StorageError
 from cachestore.in_order import in_order
 from cachestore.storage.breaker import Breaker
+from cachestore.storage.deadline import LISTING
 from cachestore.storage.gathering import gathered
 from cachestore.storage.object_store import ObjectInfo, ObjectStore
 from cachestore.storage.stored_object import RangedObject, StoredObject
 from cachestore.storage.tries import tried
-
-# A first page may come after thousands of others on the server.
-_LISTING = 30.0
 
 T = TypeVar("T")
 
@@ -153,7 +151,7 @@ class GuardedStore:
             objects = self._inner.list(prefix)
             return [*islice(objects, 1)], objects
 
-        first, rest = self._guard(begin, extra=_LISTING)
+        first, rest = self._guard(begin, extra=LISTING)
         return chain(first, rest)
 
     def sweep_unfinished(self, older_than: timedelta, *, act: bool = True) -> int:

@@ -66,7 +66,7 @@ class LocalStore:
     @property
     def url(self) -> str:
         """Where the store is."""
-        return str(self._root)
+        return self._at
 
     def directory(self) -> Path:
         """Return the directory that holds the store."""
@@ -90,9 +90,9 @@ class LocalStore:
 
     def open(self, path: str) -> OpenedFile:
         """Open the object, to be read in pieces."""
-        checked_path(path)
+        file = f"{self._at}/{checked_path(path)}"
         try:
-            return OpenedFile(f"{self._root}/{path}", lambda error: self._failure("read", path, error))
+            return OpenedFile(file, lambda error: self._failure("read", path, error))
         except OSError as error:
             raise self._failure("read", path, error) from error
 

@@ -15,8 +15,8 @@ from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.storage.local_store import LocalStore
 from cachestore.storage.paths import BLOBS, is_temporary
 
-# Takes a kind of trouble, what follows from it, and the error; says each kind once.
 T = TypeVar("T")
+# Takes a kind of trouble, what follows from it, and the error; says each kind once.
 Tell = Callable[[str, str, Exception], None]
 
 # A larger object would push out too much of what is of use.

@@ -59,7 +59,7 @@ class ObjectStore(Protocol):
 
     @property
     def at_once(self) -> int:
-        """How many requests are worth having under way at once, for `many.each`: 1 where nobody waits."""
+        """How many requests are worth having under way at once: 1 where nobody waits."""
 
     @property
     def per_delete(self) -> int:
@@ -69,84 +69,42 @@ class ObjectStore(Protocol):
         """Return a whole object if it is small and lies on this machine, at the least cost; None is no answer."""
 
     def get(self, path: str) -> bytes:
-        """Return the whole object.
-
-        Raises
-        ------
-        ObjectNotFound
-            If there is none.
-        StorageError
-            If the store does not answer, or refuses.
-        """
+        """Return the whole object."""
 
     def get_suffix(self, path: str, length: int) -> bytes:
         """Return the last `length` bytes, or the whole object when it is shorter.
 
         An empty object answers `b""`, whether the server calls that a range error or not.
-
-        Raises
-        ------
-        ObjectNotFound
-            If there is none.
-        StorageError
-            If the store does not answer, or refuses.
         """
 
     def get_range(self, path: str, start: int, stop: int) -> bytes:
-        """Return the bytes from `start` to before `stop`; as in a slice, what lies beyond the end is missing.
-
-        Raises
-        ------
-        ObjectNotFound
-            If there is none.
-        StorageError
-            If the store does not answer, or refuses.
-        """
+        """Return the bytes from `start` to before `stop`; as in a slice, what lies beyond the end is missing."""
 
     def put(self, path: str, parts: Iterable[bytes | memoryview]) -> None:
         """Store the parts, joined, at `path`, replacing what was there.
 
         Whole or absent: readers see the old object or the new one, and if the parts or the store fail,
         or the process is killed, what was there stays. The last of several puts wins. The parts are taken once, as
-        they are sent, and never held together in memory but where the store is memory.
-
-        Raises
-        ------
-        StorageError
-            If the store does not answer, or refuses.
+        they are sent, and never held together in memory but where the store is memory. Whoever makes them may use the
+        memory of one again once the next is asked for.
         """
 
     def create(self, path: str, data: bytes) -> bool:
         """Store `data` at `path` unless something is there, and return whether it is now this call's.
 
         Of several at once exactly one wins, as long as each gives data of its own (a random id): where a
-        reply may be lost, finding exactly `data` there counts as having put it. Some servers refuse such puts, and
-        some overwrite all the same (`probe_conditional_put` finds out): there this fails, or the last one wins.
-
-        Raises
-        ------
-        StorageError
-            If the store does not answer, or refuses.
+        reply may be lost, finding exactly `data` there counts as having put it. The server is believed: some refuse
+        such puts, and some overwrite what is there (`probe_conditional_put` finds out). There this fails, or the last
+        one wins.
         """
 
     def delete(self, paths: Iterable[str]) -> None:
-        """Remove the objects; absent ones are no error.
-
-        Raises
-        ------
-        StorageError
-            If the store does not answer, or refuses.
-        """
+        """Remove the objects; absent ones are no error."""
 
     def list(self, prefix: str) -> Iterator[ObjectInfo]:
         """Iterate over every object whose path begins with `prefix`, in no particular order.
 
         What unfinished puts left behind is listed as well (see `paths.is_temporary`).
-
-        Raises
-        ------
-        StorageError
-            If the store does not answer, or refuses.
         """
 
     def sweep_unfinished(self, older_than: timedelta, *, act: bool = True) -> int:
@@ -158,23 +116,10 @@ class ObjectStore(Protocol):
             By the store's clock; younger ones may be under way.
         act
             False only counts them.
-
-        Raises
-        ------
-        StorageError
-            If the store does not answer, or refuses.
         """
 
     def fetch(self, path: str, size: int) -> None:
-        """Learn that an object of `size` bytes will be read whole; a store with near copies makes one.
-
-        Raises
-        ------
-        ObjectNotFound
-            If there is none.
-        StorageError
-            If the store does not answer, or refuses.
-        """
+        """Learn that an object of `size` bytes will be read whole; a store with near copies makes one."""
 
     def keep_near(self, path: str, parts: Iterable[bytes | memoryview], size: int) -> bool:
         """Keep another form of an object near, in place of its copy; False where nothing of it is kept near.

@@ -10,9 +10,8 @@ from cachestore.errors import StorageError
 from cachestore.storage.object_store import ObjectStore
 from cachestore.storage.paths import probe_path
 
-# Few and short: on some servers the losers of a race wait for seconds.
+# Few: on some servers the losers of a race wait for seconds.
 _RACERS = 3
-_ROUNDS = 3
 
 
 class ConditionalPut(StrEnum):
@@ -46,9 +45,9 @@ def probe_conditional_put(store: ObjectStore) -> ConditionalPut:
     >>> probe_conditional_put(open_store("memory://probed")).value
     'creates'
     """
-    paths = [probe_path() for _ in range(1 + _ROUNDS)]
+    paths = [probe_path(), probe_path()]
     try:
-        return _probe(store, paths)
+        return _probe(store, *paths)
     finally:
         # Who may put need not be allowed to delete. The names are temporary: a collection sweeps what stays.
         with suppress(StorageError):
@@ -70,8 +69,7 @@ def remove_probes(store: ObjectStore, paths: list[str]) -> None:
         raise
 
 
-def _probe(store: ObjectStore, paths: list[str]) -> ConditionalPut:
-    alone, *contested = paths
+def _probe(store: ObjectStore, alone: str, contested: str) -> ConditionalPut:
     try:
         first = store.create(alone, b"first")
     except StorageError as error:
@@ -82,10 +80,8 @@ def _probe(store: ObjectStore, paths: list[str]) -> ConditionalPut:
         return ConditionalPut.REFUSED
     if not first or store.create(alone, b"second") or store.get(alone) != b"first":
         return ConditionalPut.LIES
-    # A store may look before it puts, and so hide from one caller that the server overwrites. Not from several.
-    if all(_one_wins(store, path) for path in contested):
-        return ConditionalPut.CREATES
-    return ConditionalPut.LIES
+    # Who looks before it puts hides from one caller that it overwrites. Not from several.
+    return ConditionalPut.CREATES if _one_wins(store, contested) else ConditionalPut.LIES
 
 
 def _one_wins(store: ObjectStore, path: str) -> bool:

@@ -192,9 +192,7 @@ class S3Store(FsspecStore):
         for problem in self._ask("delete_objects", Delete=wanted, attempt=attempt).get("Errors", []):
             code = problem.get("Code", "")
             if code != "NoSuchKey":
-                raise _meaning(
-                    code, 403 if code == "AccessDenied" else 0, problem.get("Message", ""), attempt
-                )
+                raise _meaning(code, 0, problem.get("Message", ""), attempt)
 
     def _listed(self, prefix: str, folder: str) -> Iterator[ObjectInfo]:
         _, root = self._bucket()
@@ -259,8 +257,8 @@ class S3Store(FsspecStore):
             raise self._failure(error, attempt, absent=absent) from error
 
     def _failure(self, error: Exception, attempt: str, *, absent: bool) -> StorageError:
-        answer = _answer(error)
-        if answer is not None:
+        answer = getattr(error, "response", None)
+        if isinstance(answer, Mapping):
             said = answer.get("Error", {})
             code = str(said.get("Code", ""))
             status = int(answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))
@@ -292,25 +290,8 @@ def _is_ours(path: str) -> bool:
     return key_of(path) is not None or path.startswith((VERSIONS, MARKS))
 
 
-# By name, for botocore and aiohttp are not imported for a look at an error.
-_UNREACHABLE = {
-    "ClientConnectionError", "ClientConnectorError", "ClientOSError", "ClientPayloadError",
-    "ConnectTimeoutError", "ConnectionClosedError", "ConnectionError", "ConnectionTimeoutError",
-    "EndpointConnectionError", "HTTPClientError", "IncompleteRead", "IncompleteReadError", "ProtocolError",
-    "ProxyConnectionError",
-    "ReadTimeoutError", "ResponseStreamingError", "ServerDisconnectedError", "ServerTimeoutError",
-    "SocketTimeoutError",
-}  # fmt: skip
-
-
-def _answer(error: BaseException | None) -> Mapping[str, Any] | None:
-    """Return what the server said: s3fs raises errors of Python's that were caused by botocore's."""
-    while error is not None:
-        response = getattr(error, "response", None)
-        if isinstance(response, Mapping):
-            return response
-        error = error.__cause__
-    return None
+# By name, for botocore and urllib3 are not imported for a look at an error.
+_UNREACHABLE = {"ConnectionError", "HTTPClientError", "HTTPError", "IncompleteReadError"}
 
 
 def _meaning(code: str, status: int, message: str, attempt: str) -> StorageError:

@@ -44,8 +44,8 @@ class TieredStore:
         How many bytes to keep near. An object larger than a quarter of it is not kept.
     write_behind
         Whether puts of blobs return when they are whole near, and are sent to the far store in the background.
-        At most a quarter of `limit` waits; further puts are sent at once. What waits is sent at exit, before a
-        listing and by `flush`; what a process that was killed left, the next one sends.
+        At most a quarter of `limit` waits, of all processes together; further puts are sent at once. What waits is
+        sent at exit, before a listing and by `flush`; what a process that was killed left, the next one sends.
     tell
         Says what is ill, once for each kind, and what follows: `Trouble.tell`.
 
@@ -57,7 +57,7 @@ class TieredStore:
     >>> store = TieredStore(far, tempfile.mkdtemp(), limit=2**30, tell=print)
     >>> path = blob_path(64 * "a")
     >>> store.put(path, [b"1"])
-    >>> far.get(path), store.file(path).read_bytes()
+    >>> far.get(path), store.at_hand(path)
     (b'1', b'1')
     """
 
@@ -165,13 +165,6 @@ class TieredStore:
             self._near.keep(path, data)
         return data[:stop]
 
-    def file(self, path: str) -> Path | None:
-        """Return the near file of an object; None where it is not near.
-
-        The file may lose its name at any moment: open or map it at once, and ask again if it is gone.
-        """
-        return self._near.file(path) if key_of(path) is not None else None
-
     def fetch(self, path: str, size: int) -> None:
         """Bring an object near whole, unless it is there, or larger than what is kept.
 
@@ -187,11 +180,10 @@ class TieredStore:
         copy = self._near.begin(path)
         try:
             # Pieces of two objects, should it be replaced meanwhile, make a copy that its reader refuses.
-            starts = iter(range(0, size, _WINDOW))
             pieces = in_order(
                 lambda start: self._far.get_range(path, start, min(start + _WINDOW, size)),
                 # None is asked for any more once the near directory has failed.
-                takewhile(lambda _: copy.open, starts),
+                takewhile(lambda _: copy.open, range(0, size, _WINDOW)),
                 at_once=min(_WINDOWS_AT_ONCE, self.at_once),
             )
             for piece in pieces:
@@ -234,10 +226,8 @@ class TieredStore:
             return
         if self._write_behind:
             collected, parts = _collected(parts)
-            if collected is not None:
-                if self._waiting.add(path, collected):
-                    return
-                parts = [collected]
+            if collected is not None and self._waiting.add(path, collected):
+                return
         # Of two puts the first shall not arrive last.
         copy = self._near.begin(path)
         try:
@@ -276,14 +266,14 @@ class TieredStore:
 
 def _collected(
     parts: Iterable[bytes | memoryview],
-) -> tuple[bytes | None, Iterable[bytes | memoryview]]:
+) -> tuple[memoryview | None, Iterable[bytes | memoryview]]:
     """Return all parts joined, or None where they are too much for memory; and an iterable of all of them."""
-    taken: list[bytes | memoryview] = []
-    size = 0
+    taken = bytearray()
     rest = iter(parts)
     for part in rest:
-        taken.append(part)
-        size += len(part) if isinstance(part, bytes) else part.nbytes
-        if size > _MOST_COLLECTED:
-            return None, chain(taken, rest)
-    return b"".join(taken), []
+        # Copied here: whoever made the part may use its memory again once the next one is asked for.
+        taken += part
+        if len(taken) > _MOST_COLLECTED:
+            return None, chain([memoryview(taken)], rest)
+    joined = memoryview(taken)
+    return joined, [joined]

@@ -55,7 +55,7 @@ class Waiting:
     far
         Where they are to go.
     most
-        How many bytes may wait.
+        How many bytes may wait, of all processes of the machine together.
     tell
         Says what could not be sent.
     """
@@ -90,7 +90,7 @@ class Waiting:
             os.close(folder)
         self._renew()
 
-    def add(self, path: str, data: bytes) -> bool:
+    def add(self, path: str, data: memoryview) -> bool:
         """Keep an object near and let it wait; False where too much waits, or the near directory fails."""
         try:
             with self._lock:
@@ -98,8 +98,7 @@ class Waiting:
                     return False
                 # First of all, for what the dead left waits too.
                 self._claim()
-                waits = sum(each.size for each in self._objects.values())
-                if waits + len(data) > self._most:
+                if self._waits() + len(data) > self._most:
                     return False
             self._store.put(path, [data])
             with self._lock:
@@ -120,6 +119,14 @@ class Waiting:
         self._wake.set()
         self._near.make_room(len(data))
         return True
+
+    def _waits(self) -> int:
+        """Return how many bytes wait, of this process and of others; two that add at once may not see each other."""
+        waits = sum(each.size for each in self._objects.values())
+        for file in self._files(besides=self._held):
+            with suppress(FileNotFoundError):
+                waits += file.stat().st_size
+        return waits
 
     def forget(self, paths: Collection[str]) -> None:
         """Send these no more, whichever process put them; return when none of ours is under way."""

@@ -42,6 +42,8 @@ def test_what_a_server_does_is_found_out_once_and_remembered(s3_server, s3_store
     options = {**options, "endpoint_url": proxy.endpoint_url}
     store = open_store(location, storage_options=options, timeout=20)
     identifier = write_store_id(store)
+    # A look, eleven of the probe, and the name.
+    assert len(proxy.requests) <= 13
     assert read_conditional_put(store) is ConditionalPut.CREATES
     assert [info.path for info in store.list("")] == [STORE_FILE]
     proxy.requests.clear()

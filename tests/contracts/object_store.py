@@ -69,6 +69,18 @@ class ObjectStoreContract:
         store.put("marks/a", iter(parts))
         assert store.get("marks/a") == b"abcdefgh"
 
+    def test_who_makes_a_part_may_use_its_memory_again(self, store):
+        memory = bytearray(2)
+
+        def parts() -> Iterator[memoryview]:
+            for number in range(5):
+                memory[:] = bytes([number, number])
+                yield memoryview(memory)
+
+        for path in ("marks/a", blob_path(KEY)):
+            store.put(path, parts())
+            assert store.get(path) == bytes([0, 0, 1, 1, 2, 2, 3, 3, 4, 4])
+
     def test_reading_what_is_absent(self, store):
         for read in (
             lambda: store.get("store.json"),
@@ -266,7 +278,8 @@ class ObjectStoreContract:
         store.put(ODD_PATH, [b"1"])
         assert store.get(ODD_PATH) == b"1"
         assert [info.path for info in store.list("marks/ana mü")] == [ODD_PATH]
-        assert store.create(ODD_PATH, b"2") is False
+        store.delete([ODD_PATH])
+        assert store.create(ODD_PATH, b"2") is True
         store.delete([ODD_PATH])
         assert list(store.list("")) == []
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import Any
 
-from cachestore.errors import ObjectNotFound, StorageError
+from cachestore.errors import StorageError
 from cachestore.storage import ObjectStore
 from cachestore.storage.deadline import remaining
 
@@ -34,11 +34,13 @@ class Clock:
 
     def __init__(self) -> None:
         self.now = 100.0
+        self.slept: list[float] = []
 
     def __call__(self) -> float:
         return self.now
 
     def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
         self.now += seconds
 
 
@@ -80,9 +82,6 @@ class FaultyStore:
 
     def directory(self) -> Any:
         return None if self.remote else self.inner.directory()
-
-    def file(self, path: str) -> None:
-        """Have what is read go through here."""
 
     def close(self) -> None:
         self.inner.close()
@@ -167,12 +166,3 @@ def _broken_off(parts: Any) -> Iterator[Any]:
         yield part
         break
     raise StorageError("The connection broke in the middle of a put.", transient=True)
-
-
-def is_absent(store: ObjectStore, path: str) -> bool:
-    """Say whether there is no object."""
-    try:
-        store.get(path)
-    except ObjectNotFound:
-        return True
-    return False

@@ -141,6 +141,15 @@ def _flushed(store: ObjectStore) -> list[str]:
     return []
 
 
+def fresh(index, name: str, folder: Path, warm: Callable[[Memory], None] | None) -> Place:
+    """Make a place, empty or with what a scenario leaves there; the index knows of nothing else."""
+    index.forget([entry.key for entry in index.select(Selection())])
+    place = PLACES[name](folder)
+    if warm:
+        well(index, place, warm)
+    return place
+
+
 def check_nothing_is_broken(place: Place) -> None:
     # What a probe of the store could not remove is small, and gone with the next `gc` once it is old.
     left = [info.path for info in place.healthy().list("") if not info.path.startswith(PROBES)]
@@ -154,10 +163,7 @@ def check_nothing_is_broken(place: Place) -> None:
 def test_one_operation_goes_wrong(tmp_path, index, name, kind, scenario, warm):
     run = SCENARIOS[scenario]
     for number in _numbers_of(name, kind, scenario, warm):
-        index.forget([entry.key for entry in index.select(Selection())])
-        place = PLACES[name](tmp_path / str(number))
-        if warm:
-            well(index, place, run)
+        place = fresh(index, name, tmp_path / str(number), run if warm else None)
         seed = f"{SEED} {name} {kind} {scenario} {warm} {number}"
 
         def fault(operation: int, _: str, number: int = number) -> Fault | None:
@@ -195,10 +201,7 @@ def test_one_operation_goes_wrong(tmp_path, index, name, kind, scenario, warm):
 def test_all_goes_wrong_from_one_operation_on(tmp_path, index, name, kind, scenario, warm):
     run = SCENARIOS[scenario]
     for number in itertools.takewhile(lambda number: number < 8, _numbers_of(name, kind, scenario, warm)):
-        index.forget([entry.key for entry in index.select(Selection())])
-        place = PLACES[name](tmp_path / str(number))
-        if warm:
-            well(index, place, run)
+        place = fresh(index, name, tmp_path / str(number), run if warm else None)
         seed = f"{SEED} {name} {kind} {scenario} {warm} {number}"
 
         def fault(operation: int, _: str, number: int = number) -> Fault | None:

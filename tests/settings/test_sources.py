@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 
 from cachestore import SettingsError
@@ -93,6 +95,21 @@ def test_a_wrong_file_is_named_with_what_is_wrong(elsewhere, content, said):
     with pytest.raises(SettingsError, match=said) as caught:
         find_settings(environ={})
     assert str(file) in str(caught.value)
+
+
+def test_a_file_that_may_not_be_read_is_named(elsewhere, monkeypatch):
+    (elsewhere / "pyproject.toml").write_text("[tool.cachestore]")
+
+    def refuse(file):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(SettingsError, match=f"{elsewhere}/pyproject.toml cannot be read: Permission denied"):
+        find_settings(environ={})
+
+
+def test_a_folder_that_cannot_be_looked_into_has_no_settings(tmp_path):
+    assert find_settings(tmp_path / (300 * "x"), environ={})[0].user is None
 
 
 @pytest.mark.parametrize(

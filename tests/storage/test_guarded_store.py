@@ -11,6 +11,7 @@ from cachestore.storage import ObjectInfo, open_store
 from cachestore.storage.deadline import remaining
 from cachestore.storage.guarded_store import GuardedStore
 from tests.contracts.object_store import ObjectStoreContract
+from tests.faults.faulty_store import Clock
 
 _numbers = itertools.count()
 
@@ -29,21 +30,6 @@ class TestGuardedDirectory(ObjectStoreContract):
     @pytest.fixture
     def reopen(self, tmp_path):
         return lambda: GuardedStore(open_store(str(tmp_path / "store")))
-
-
-class Clock:
-    """A clock that only moves when somebody sleeps or works."""
-
-    def __init__(self) -> None:
-        self.now = 100.0
-        self.slept: list[float] = []
-
-    def __call__(self) -> float:
-        return self.now
-
-    def sleep(self, seconds: float) -> None:
-        self.slept.append(seconds)
-        self.now += seconds
 
 
 class FaultyStore:

@@ -47,7 +47,6 @@ def test_servers(s3_server, s3_store_url):
 
 
 def test_a_server_that_accepts_the_condition_and_overwrites(moto_server, s3_store_url, monkeypatch):
-    """The client looks before it puts, which only a race gets past."""
     real = S3Client.call
 
     def overwrite(self, operation, IfNoneMatch=None, **arguments):

@@ -90,13 +90,14 @@ def open_tiered(tmp_path, far, told):
 
 class Contract(ObjectStoreContract):
     write_behind = False
+    limit = 2**30
 
     @pytest.fixture
     def reopen(self, tmp_path):
         return lambda: TieredStore(
             LocalStore(tmp_path / "far"),
             tmp_path / "near",
-            limit=2**30,
+            limit=self.limit,
             write_behind=self.write_behind,
             tell=silent,
         )
@@ -192,21 +193,17 @@ class TestOverMemory(ObjectStoreContract):
         return lambda: TieredStore(far, near, limit=2**30, write_behind=True, tell=silent)
 
 
-class TestFullNearDirectory(ObjectStoreContract):
-    @pytest.fixture
-    def reopen(self, tmp_path):
-        return lambda: TieredStore(
-            LocalStore(tmp_path / "far"), tmp_path / "near", limit=4000, write_behind=True, tell=silent
-        )
+class TestFullNearDirectory(Contract):
+    write_behind = True
+    limit = 4000
 
 
-class TestBrokenNearDirectory(ObjectStoreContract):
-    @pytest.fixture
-    def reopen(self, tmp_path):
+class TestBrokenNearDirectory(Contract):
+    write_behind = True
+
+    @pytest.fixture(autouse=True)
+    def broken(self, tmp_path):
         (tmp_path / "near").write_text("a file where the directory should be")
-        return lambda: TieredStore(
-            LocalStore(tmp_path / "far"), tmp_path / "near", limit=2**30, write_behind=True, tell=silent
-        )
 
 
 def near_files(tmp_path):
@@ -257,16 +254,15 @@ def test_a_piece_of_a_large_blob_is_passed_on(open_tiered, far, tmp_path):
     assert store.get_range(BLOB, 0, 1000) == data[:1000]
     assert store.get_range(BLOB, 2**20, 2**20 + 1000) == data[2**20 : 2**20 + 1000]
     assert near_files(tmp_path) == {}
-    assert store.file(BLOB) is None
 
 
 @pytest.mark.parametrize("size", [0, 1, 8 * 2**20, 20 * 2**20 + 17])
-def test_what_is_fetched_is_near_whole(open_tiered, far, size):
+def test_what_is_fetched_is_near_whole(open_tiered, far, tmp_path, size):
     data = random.randbytes(size)
     far.inner.put(BLOB, [data])
     store = open_tiered()
     store.fetch(BLOB, size)
-    assert store.file(BLOB).read_bytes() == data
+    assert near_files(tmp_path)[KEY].read_bytes() == data
     asked = len(far.asked)
     store.fetch(BLOB, size)
     assert store.get_range(BLOB, 5, 1000) == data[5:1000]
@@ -283,7 +279,7 @@ def test_another_form_stays_near_and_the_far_store_gets_what_was_put(open_tiered
     assert open_tiered().get(BLOB) == b"another form"
 
 
-def test_another_form_that_fails_or_is_too_large_leaves_the_copy_alone(open_tiered, far):
+def test_another_form_that_fails_or_is_too_large_leaves_the_copy_alone(open_tiered, tmp_path):
     store = open_tiered(limit=4000)
     store.put(BLOB, [b"as it was put"])
 
@@ -296,7 +292,7 @@ def test_another_form_that_fails_or_is_too_large_leaves_the_copy_alone(open_tier
     assert not store.keep_near(BLOB, failing(), 1001)  # not even begun
     assert not store.keep_near(BLOB, [bytes(1001)], 12)
     assert not store.keep_near("marks/a", failing(), 12)
-    assert store.file(BLOB).read_bytes() == b"as it was put"
+    assert near_files(tmp_path)[KEY].read_bytes() == b"as it was put"
 
 
 def test_what_is_absent_cannot_be_fetched(open_tiered, tmp_path):
@@ -309,8 +305,6 @@ def test_what_is_too_large_and_what_is_no_blob_is_not_even_asked_for(open_tiered
     store = open_tiered(limit=4000)
     store.fetch(BLOB, 1001)
     store.fetch("store.json", 5)
-    assert store.file(BLOB) is None
-    assert store.file("store.json") is None
     assert near_files(tmp_path) == {}
     assert far.asked == []
 
@@ -459,7 +453,7 @@ for _ in range(400):
     reads = [store.get, lambda path: store.get_suffix(path, 9999), lambda path: store.get_range(path, 0, 9999)]
     assert chance.choice(reads)(path) == 5000 * bytes([number])
     store.fetch(path, 5000)
-    store.file(path)
+    store.at_hand(path)
 """
 
 
@@ -516,7 +510,7 @@ def small_disk(tmp_path):
 
 
 @pytest.mark.parametrize("write_behind", [False, True])
-def test_a_disk_that_fills_up_is_no_failure(open_tiered, far, told, small_disk, write_behind):
+def test_a_disk_that_fills_up_is_no_failure(open_tiered, far, told, tmp_path, small_disk, write_behind):
     store = open_tiered(write_behind=write_behind)
     for number in range(8):
         store.put(blob(number), [300_000 * bytes([48 + number])])
@@ -525,7 +519,7 @@ def test_a_disk_that_fills_up_is_no_failure(open_tiered, far, told, small_disk, 
         assert store.get(blob(number)) == 300_000 * bytes([48 + number])
         assert store.get_suffix(blob(number + 8), 3_000_000) == 2_000_000 * b"x"
         store.fetch(blob(number + 8), 2_000_000)
-        assert store.file(blob(number + 8)) is None
+        assert f"{number + 8:064x}" not in near_files(tmp_path)
     store.flush()
     assert [far.inner.get(blob(number))[:1] for number in range(8)] == [b"%d" % each for each in range(8)]
     assert set(told) == {"near"}
@@ -637,6 +631,21 @@ def test_only_so_much_waits(open_tiered, far, tmp_path):
     far.fault = None
     store.put(blob(2), [900 * b"x"])
     assert far.inner.get(blob(2)) == 900 * b"x"
+
+
+def test_only_so_much_waits_of_all_processes_together(open_tiered, far, tmp_path):
+    first, second = (open_tiered(limit=4000, write_behind=True) for _ in range(2))
+    far.fault = StorageError("busy", transient=True)
+    first.put(blob(1), [900 * b"x"])
+    with pytest.raises(StorageError, match="busy"):
+        second.put(blob(2), [900 * b"x"])
+    second.put(blob(3), [50 * b"x"])
+    far.fault = None
+    first.flush()
+    far.fault = StorageError("busy", transient=True)
+    second.put(blob(2), [900 * b"x"])
+    far.fault = None
+    second.flush()
 
 
 def test_what_the_far_store_does_not_take_keeps_its_place(open_tiered, far, told):
@@ -949,7 +958,7 @@ def test_each_use_is_noted_whether_or_not_the_filesystem_does(open_tiered, tmp_p
     file = near_files(tmp_path)[KEY]
     # No filesystem sets back what lies ahead.
     ahead = time.time_ns() + 10**15
-    for use in (store.get, lambda path: store.get_range(path, 0, 1), store.file):
+    for use in (store.get, lambda path: store.get_range(path, 0, 1), store.open):
         os.utime(file, ns=(ahead, 5))
         use(BLOB)
         assert file.stat().st_atime_ns < ahead
