@@ -18,6 +18,7 @@ from cachestore.cache.doctor import (
 )
 from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.storage import PROBES, ConditionalPut, is_temporary, open_store
+from cachestore.storage.s3_store import S3Store
 
 _numbers = itertools.count()
 CHECKS = [
@@ -92,11 +93,15 @@ def test_local(tmp_path):
     well(open_store(str(tmp_path)))
 
 
-def test_servers(s3_server, s3_store_url):
+def test_servers(s3_server, s3_store_url, monkeypatch):
+    aborted = []
+    abort = S3Store._abort
+    monkeypatch.setattr(S3Store, "_abort", lambda *args: aborted.append(args) or abort(*args))
     location, options = s3_store_url(s3_server)
     store = open_store(location, storage_options=options, timeout=20)
     store.put("store.json", [b"1"])
     well(store)
+    assert len(aborted) == 1  # the put that broke off had reached the server
 
 
 def test_only_what_is_its_own_is_touched(inner):
@@ -118,15 +123,19 @@ def breaks(check, store):
     return one
 
 
-def test_a_put_that_leaves_what_came_before_it_broke(inner):
+@pytest.mark.parametrize("gathered", [0, 16 * 2**20], ids=["at once", "as servers are sent to"])
+def test_a_put_that_leaves_what_came_before_it_broke(inner, gathered):
     class Torn(Around):
         def put(self, path, parts):
-            data = b""
+            data = bytearray()
+            whole = False
             try:
                 for part in parts:
                     data += part
+                whole = True
             finally:
-                super().put(path, [data])
+                if whole or len(data) > gathered:
+                    super().put(path, [bytes(data)])
 
     assert "left a part behind" in breaks("atomic put", Torn(inner)).meaning
 
