@@ -6,16 +6,18 @@ import functools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from cachestore.errors import SettingsError
-from cachestore.settings import find_settings
+from cachestore.settings import find_settings, parse_duration, parse_size
 
 if TYPE_CHECKING:
     from cachestore.cache import Cache
     from cachestore.settings import Settings
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +109,27 @@ def on_cache(command: Callable[..., None]) -> Callable[..., None]:
     return complete
 
 
-def quantity(read: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+function_option = click.option(
+    "--function",
+    metavar="GLOB",
+    help="Only entries of functions with this name: 'features*' finds team.tables.features_wide.",
+)
+user_option = click.option("--user", metavar="NAME", help="Only entries that this user computed.")
+
+
+def age_option(name: str, meaning: str) -> Callable[[_Command], _Command]:
+    """Give a command an option that is a duration."""
+    help_text = f"{meaning}: 30d, 12h."
+    return click.option(name, callback=_quantity(parse_duration), metavar="AGE", help=help_text)
+
+
+def size_option(name: str, meaning: str) -> Callable[[_Command], _Command]:
+    """Give a command an option that is a number of bytes."""
+    help_text = f"{meaning}: 10GB, 400MiB."
+    return click.option(name, callback=_quantity(parse_size), metavar="SIZE", help=help_text)
+
+
+def _quantity(read: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
     """Have an option's text read as `settings` does it; where it has no meaning, name the option too."""
 
     def convert(_context: click.Context, option: click.Parameter, text: str | None) -> Any:
