@@ -21,12 +21,12 @@ from cachestore.cache.entries import entry_of
 from cachestore.cache.finding import Finding, check_whole
 from cachestore.cache.listing import key_prefix, list_blobs
 from cachestore.cache.store_file import write_store_id
-from cachestore.cache.versions import read_version
+from cachestore.cache.versions import copy_version
 from cachestore.errors import BlobError, CorruptBlob, ObjectNotFound, SettingsError, StorageError
 from cachestore.in_order import in_order
 from cachestore.index import Entry, Selection
 from cachestore.index.selection import is_like
-from cachestore.storage import LocalStore, blob_path, version_path
+from cachestore.storage import LocalStore, blob_path
 
 # Blobs; each may have several pieces under way.
 _AT_ONCE = 4
@@ -243,15 +243,14 @@ def keep_versions(source: Cache, destination: Cache, code_versions: Iterable[str
     IndexUnavailable, SchemaMismatch, StorageError
         If they cannot be read or written.
     """
-    known = {}
-    for version in code_versions:
-        described = read_version(source.store, version)
-        if described is None:
-            continue  # bookkeeping: without it, less can be said
-        known[version] = described.function, described.parts
-        if read_version(destination.store, version) is None:
-            destination.store.create(version_path(version), source.store.get(version_path(version)))
-    destination.index.history.keep_versions(known)
+    copied = in_order(
+        lambda version: copy_version(source.store, destination.store, version),
+        code_versions,
+        at_once=_requests(source, destination),
+    )
+    destination.index.history.keep_versions(
+        {version.code_version: (version.function, version.parts) for version in filter(None, copied)}
+    )
 
 
 def _requests(source: Cache, destination: Cache) -> int:
