@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 from contextlib import suppress
@@ -173,6 +174,11 @@ def test_readers_who_see_half(inner, rest):
     assert "neither the old object nor the new one" in breaks("atomic put", Growing(inner)).meaning
 
 
+class Whole(Around):
+    def get_suffix(self, path, length):
+        return self.inner.get(path)
+
+
 def test_a_store_that_remembers_what_was_absent(inner):
     class Remembering(Around):
         absent: set[str] = set()  # noqa: RUF012
@@ -192,17 +198,9 @@ def test_a_store_that_remembers_what_was_absent(inner):
 
 
 def test_a_store_that_remembers_what_it_read(inner):
-    class Remembering(Around):
-        def __init__(self, inner):
-            super().__init__(inner)
-            self.read = {}
-
-        def get(self, path):
-            if path not in self.read:
-                self.read[path] = self.inner.get(path)
-            return self.read[path]
-
-    found = examine(Remembering(inner))
+    store = Around(inner)
+    store.get = functools.cache(inner.get)
+    found = examine(store)
     assert named(found, "replace").result is Result.FAILURE
     assert named(found, "read after write").result is Result.OK
 
@@ -227,10 +225,6 @@ def test_a_store_that_refuses_conditions(inner):
 
 
 def test_a_store_without_suffix_ranges(inner):
-    class Whole(Around):
-        def get_suffix(self, path, length):
-            return self.inner.get(path)
-
     assert "The last 1 bytes" in breaks("range reads", Whole(inner)).meaning
 
 
@@ -280,17 +274,9 @@ def test_a_store_whose_empty_objects_have_bytes(inner):
 
 
 def test_a_listing_that_is_remembered(inner):
-    class Stale(Around):
-        def __init__(self, inner):
-            super().__init__(inner)
-            self.listed = {}
-
-        def list(self, prefix):
-            if prefix not in self.listed:
-                self.listed[prefix] = list(self.inner.list(prefix))
-            return iter(self.listed[prefix])
-
-    found = examine(Stale(inner))
+    store = Around(inner)
+    store.list = functools.cache(lambda prefix: [*inner.list(prefix)])
+    found = examine(store)
     # The age comes from a listing, and that one is of a name never listed before.
     assert ill(found) == {"list after write"}
     assert "not listed at once" in named(found, "list after write").meaning
@@ -409,11 +395,7 @@ def test_where_nobody_may_write_reading_is_checked(inner):
 
 
 def test_wrong_ranges_are_found_where_nobody_may_write(inner):
-    class Whole(ReadOnly):
-        def get_suffix(self, path, length):
-            return self.inner.get(path)
-
-    assert ill(examine(Whole(inner))) == {"write", "range reads"}
+    assert ill(examine(ReadOnly(Whole(inner)))) == {"write", "range reads"}
 
 
 def test_a_refused_listing_is_found_where_nobody_may_write(inner):

@@ -26,6 +26,8 @@ from cachestore.memory import Memory
 from cachestore.settings import Settings
 from cachestore.storage import blob_path, key_of, version_path
 
+pytestmark = pytest.mark.usefixtures("alone")
+
 
 def small(number):
     return [number]
@@ -37,14 +39,6 @@ def large(size):
 
 def table_of(number):
     return {"number": number}
-
-
-@pytest.fixture(autouse=True)
-def alone(tmp_path, monkeypatch):
-    for name in list(os.environ):
-        if name.startswith("CACHESTORE_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
 
 
 @pytest.fixture
