@@ -136,9 +136,9 @@ def open_existing(settings: Settings) -> Cache:
     cache = open_cache(settings)
     if cache.store_id() is None:
         raise StorageError(
-            f"There is no store at {cache.location}: nothing was ever stored there. Name the place that is "
-            "meant with `--location` or CACHESTORE_LOCATION (`cachestore config` shows what is set), or "
-            "store a first result there."
+            f"There is no store at {cache.location}: nothing was ever stored there. Name the place that is meant "
+            "(yours with `--location` or CACHESTORE_LOCATION; `cachestore config` shows what is set), or store a "
+            "first result there."
         )
     return cache
 

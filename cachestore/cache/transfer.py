@@ -133,13 +133,16 @@ def plan(source: Cache, destination: Cache, wanted: Wanted, *, now: datetime | N
     Raises
     ------
     SettingsError
-        If both are the same store.
+        If both are the same store, or neither is one, or a key is in neither.
     IndexUnavailable, SchemaMismatch, StorageError
         If an index or a store cannot be read.
     """
     now = datetime.now(UTC) if now is None else now
-    _refuse_same(source, destination)
+    _refuse_pair(source, destination)
     here, there = list_blobs(source.store), list_blobs(destination.store)
+    for start in wanted.keys:
+        if not any(key.startswith(start) for key in (*here, *there)):
+            raise SettingsError(f"No key begins with {start}. `cachestore ls` lists the entries.")
     listed = {entry.key: entry for entry in destination.index.select(Selection())}
     rows = {entry.key: entry for entry in source.index.select(Selection())}
     keys = [key for key, size in here.items() if wanted.takes_blob(key, size)]
@@ -258,9 +261,14 @@ def _requests(source: Cache, destination: Cache) -> int:
     return max(source.store.at_once, destination.store.at_once)
 
 
-def _refuse_same(source: Cache, destination: Cache) -> None:
-    identifier = source.store_id()
-    if identifier is not None and identifier == destination.store_id():
+def _refuse_pair(source: Cache, destination: Cache) -> None:
+    here, there = source.store_id(), destination.store_id()
+    if here is None and there is None:
+        raise SettingsError(
+            f"There is no store at {source.location} and none at {destination.location}: nothing was ever stored "
+            "there. Name the places that are meant."
+        )
+    if here == there:
         raise SettingsError(
             f"{source.location} and {destination.location} are one store. Name another one to move entries to or from."
         )
