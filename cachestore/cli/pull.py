@@ -18,5 +18,5 @@ def pull(ctx: click.Context, *, target: Target, source: str, asked: Asked) -> No
     All is as with `cachestore push`, in the other direction. Entries that no row of an index speaks of are
     asked for themselves, so the team's index need not be at hand.
     """
-    with target.other_cache(source, asked.other_index, existing=True) as theirs, target.cache() as mine:
+    with Target(source, asked.other_index).existing_cache() as theirs, target.cache() as mine:
         asked.move(ctx, pull=(theirs, mine))

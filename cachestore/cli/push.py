@@ -20,5 +20,5 @@ def push(ctx: click.Context, *, target: Target, destination: str, asked: Asked) 
     and when. Their code versions go with them; uses, and what was accepted, stay. Ends with exit code 1 when
     something could not be moved.
     """
-    with target.existing_cache() as mine, target.other_cache(destination, asked.other_index) as theirs:
+    with target.existing_cache() as mine, Target(destination, asked.other_index).cache() as theirs:
         asked.move(ctx, push=(mine, theirs))

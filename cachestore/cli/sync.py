@@ -17,5 +17,5 @@ def sync(ctx: click.Context, *, target: Target, other: str, asked: Asked) -> Non
 
     A `cachestore push`, then a `cachestore pull`. Nothing is removed on either side.
     """
-    with target.cache() as mine, target.other_cache(other, asked.other_index) as theirs:
+    with target.cache() as mine, Target(other, asked.other_index).cache() as theirs:
         asked.move(ctx, push=(mine, theirs), pull=(theirs, mine))
