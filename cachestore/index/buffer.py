@@ -128,9 +128,8 @@ class NoteBuffer:
                 name="cachestore-notes",
                 daemon=True,
             )
-            with suppress(
-                RuntimeError
-            ):  # no thread is to be had, as where the process ends: they leave at exit
+            # Where none is to be had, as when the process ends, notes leave at exit.
+            with suppress(RuntimeError):
                 self._thread.start()
 
 

@@ -217,6 +217,7 @@ def test_a_delivery_in_which_the_index_is_collected_does_not_wait_for_itself() -
 
     def deliver(touches: list[Touch]) -> None:
         taken.append(touches)
+        touches_of_index.add(touch(2))
         touches_of_index.flush_quietly()  # as the finalizer of the index does
 
     touches_of_index = NoteBuffer(deliver, background=False)
@@ -226,6 +227,8 @@ def test_a_delivery_in_which_the_index_is_collected_does_not_wait_for_itself() -
     thread.join(10)
     assert not thread.is_alive()
     assert taken == [[touch(1)]]
+    touches_of_index.flush()
+    assert taken == [[touch(1)], [touch(2)]]
 
 
 def test_where_no_thread_is_to_be_had_notes_are_kept_for_the_exit(
