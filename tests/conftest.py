@@ -1,5 +1,8 @@
 """What all tests share: the servers, and how laws are tried."""
 
+import os
+
+import pytest
 from hypothesis import settings
 
 pytest_plugins = [
@@ -13,3 +16,12 @@ pytest_plugins = [
 # How long an example takes says something of the machine only.
 settings.register_profile("calm", deadline=None)
 settings.load_profile("calm")
+
+
+@pytest.fixture
+def alone(tmp_path, monkeypatch):
+    """Keep the settings and the private indexes of whoever runs the tests out of them."""
+    for name in list(os.environ):
+        if name.startswith("CACHESTORE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))

@@ -12,7 +12,15 @@ from typing import TYPE_CHECKING
 
 from cachestore.blob import Parent
 from cachestore.cache.cache import Cache, Hit, Miss
-from cachestore.cache.opening import absolute, keeping_near, located, open_cache, open_settled, opened
+from cachestore.cache.opening import (
+    absolute,
+    is_url,
+    keeping_near,
+    located,
+    open_cache,
+    open_settled,
+    opened,
+)
 from cachestore.keys import CallKey
 
 if TYPE_CHECKING:
@@ -26,6 +34,7 @@ __all__ = [
     "Miss",
     "Parent",
     "absolute",
+    "is_url",
     "keeping_near",
     "located",
     "open_cache",

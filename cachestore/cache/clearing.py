@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from cachestore.cache.cache import Cache
+from cachestore.cache.listing import list_blobs
 from cachestore.errors import BlobError, CachestoreError, StorageError
 from cachestore.index import Entry, Selection
 from cachestore.keys import FunctionIdentity
-from cachestore.storage import BLOBS, key_of
 
 
 def clear_function(cache: Cache, identity: FunctionIdentity) -> int:
@@ -61,5 +61,4 @@ def _is_of(cache: Cache, entry: Entry, identity: FunctionIdentity) -> bool:
 def _rows_and_blobs(cache: Cache) -> tuple[set[str], set[str]]:
     cache.merge_uses()
     rows = {entry.key for entry in cache.index.select(Selection())}
-    blobs = {key for info in cache.store.list(BLOBS) if (key := key_of(info.path)) is not None}
-    return rows, blobs
+    return rows, set(list_blobs(cache.store))

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TypeVar
 
+from cachestore.blob import BlobReader
 from cachestore.cache.cache import Cache
-from cachestore.errors import BlobError, ObjectNotFound, StorageError
+from cachestore.cache.listing import list_blobs
+from cachestore.errors import BlobError, CorruptBlob, ObjectNotFound, StorageError
 from cachestore.in_order import in_order
-from cachestore.storage import BLOBS, key_of
 
 _T = TypeVar("_T")
 
@@ -20,6 +21,20 @@ class Finding:
 
     key: str
     problem: str
+
+
+def check_whole(reader: BlobReader, size: int) -> None:
+    """Check every digest of a blob, and that its object of `size` bytes holds nothing else.
+
+    Raises
+    ------
+    BlobError, StorageError
+        If it is damaged, or cannot be read.
+    """
+    reader.verify()
+    # A reader fetches the end of an object and what that names: bytes put in between are only seen by the size.
+    if reader.size != size:
+        raise CorruptBlob(f"The object has {size} bytes, and its blob {reader.size}.")
 
 
 def inspect_blobs(
@@ -43,7 +58,7 @@ def inspect_blobs(
         except (BlobError, StorageError) as error:
             return Finding(key, str(error))
 
-    sizes = {key: info.size for info in cache.store.list(BLOBS) if (key := key_of(info.path)) is not None}
+    sizes = list_blobs(cache.store)
     outcomes = in_order(outcome, sizes, at_once=cache.store.at_once)
     for done, (key, result) in enumerate(zip(sizes, outcomes, strict=True), start=1):
         progress(done, len(sizes))

@@ -43,12 +43,23 @@ def located(location: str | Path) -> str:
     text = str(location)
     if not text.strip():
         raise SettingsError("The location is empty. Name a directory or a URL such as s3://bucket/prefix.")
-    # A URL with one slash too few is left to the storage room, which says so.
-    if isinstance(location, str) and re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", location):
+    if isinstance(location, str) and is_url(location):
         return location
     directory = absolute(text)
     inner = directory / "cachestore"
     return str(inner if _holds_store(inner) and not _holds_store(directory) else directory)
+
+
+def is_url(location: str) -> bool:
+    """Tell a URL from a directory.
+
+    Examples
+    --------
+    >>> is_url("s3://bucket/prefix"), is_url("data/cache")
+    (True, False)
+    """
+    # One with a slash too few is left to the storage room, which says so.
+    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", location) is not None
 
 
 def absolute(directory: str | Path) -> Path:
@@ -125,9 +136,9 @@ def open_existing(settings: Settings) -> Cache:
     cache = open_cache(settings)
     if cache.store_id() is None:
         raise StorageError(
-            f"There is no store at {cache.location}: nothing was ever stored there. Name the place that is "
-            "meant with `--location` or CACHESTORE_LOCATION (`cachestore config` shows what is set), or "
-            "store a first result there."
+            f"There is no store at {cache.location}: nothing was ever stored there. Name the place that is meant "
+            "(yours with `--location` or CACHESTORE_LOCATION; `cachestore config` shows what is set), or store a "
+            "first result there."
         )
     return cache
 

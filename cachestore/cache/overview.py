@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 
 from cachestore.blob import Metadata
 from cachestore.cache.cache import Cache
+from cachestore.cache.listing import key_prefix, list_blobs
 from cachestore.errors import BlobError, ObjectNotFound, SettingsError
 from cachestore.index import Entry, Selection, Statistics
 from cachestore.index.selection import Sort
-from cachestore.storage import key_of
+from cachestore.storage import BLOBS, key_of
 
-_PREFIX = re.compile(r"[0-9a-f]{1,64}")
 _CANDIDATES = 10
 
 
@@ -54,7 +53,7 @@ def overview(cache: Cache) -> Overview:
     """
     cache.merge_uses()
     statistics = cache.index.statistics()
-    unlisted = not statistics.entries and any(key_of(info.path) for info in cache.store.list("blobs/"))
+    unlisted = not statistics.entries and any(key_of(info.path) for info in cache.store.list(BLOBS))
     return Overview(statistics, unlisted)
 
 
@@ -135,18 +134,12 @@ def describe_entry(cache: Cache, prefix: str) -> Described:
 
 
 def _identified(cache: Cache, prefix: str) -> tuple[str, Entry | None]:
-    start = prefix.strip().lower()
-    if _PREFIX.fullmatch(start) is None:
-        raise SettingsError(
-            f"{prefix!r} is no key: a key is 64 hexadecimal digits, of which the first few are enough. "
-            "`cachestore ls` lists them."
-        )
+    start = key_prefix(prefix)
     cache.merge_uses()
     found: list[tuple[str, Entry | None]] = [(entry.key, entry) for entry in cache.index.find(start)]
     if not found:
-        # A blob without a row is an entry too. Its path begins with the key.
-        paths = f"blobs/{start[:2]}/{start}" if len(start) > 1 else f"blobs/{start}"
-        found = [(key, None) for info in cache.store.list(paths) if (key := key_of(info.path)) is not None]
+        # A blob without a row is an entry too.
+        found = [(key, None) for key in list_blobs(cache.store, start)]
     if not found:
         raise SettingsError(f"No key begins with {start}. `cachestore ls` lists the entries.")
     if len(found) > 1:

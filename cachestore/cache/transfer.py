@@ -10,30 +10,29 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TypeVar
 
 from cachestore.blob import BlobReader
 from cachestore.cache.cache import Cache
 from cachestore.cache.entries import entry_of
-from cachestore.cache.finding import Finding
+from cachestore.cache.finding import Finding, check_whole
+from cachestore.cache.listing import key_prefix, list_blobs
 from cachestore.cache.store_file import write_store_id
-from cachestore.cache.versions import read_version
+from cachestore.cache.versions import copy_version
 from cachestore.errors import BlobError, CorruptBlob, ObjectNotFound, SettingsError, StorageError
 from cachestore.in_order import in_order
 from cachestore.index import Entry, Selection
 from cachestore.index.selection import is_like
-from cachestore.storage import BLOBS, LocalStore, blob_path, key_of, version_path
+from cachestore.storage import LocalStore, blob_path
 
+# Blobs; each may have several pieces under way.
 _AT_ONCE = 4
 _PIECE = 8 * 2**20
 # Rows that are written together: after a kill, so many blobs at most wait for the next time to be listed.
 _BATCH = 100
-
-_T = TypeVar("_T")
-_R = TypeVar("_R")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,12 +61,7 @@ class Wanted:
 
     def __post_init__(self) -> None:
         """Refuse what cannot be a key at once."""
-        for key in self.keys:
-            if not key or len(key) > 64 or not set(key) <= set("0123456789abcdef"):
-                raise SettingsError(
-                    f"{key!r} is no key: a key is 64 hexadecimal digits, of which the first few are enough. "
-                    "`cachestore ls` lists them."
-                )
+        object.__setattr__(self, "keys", tuple(map(key_prefix, self.keys)))
 
     def takes_blob(self, key: str, size: int) -> bool:
         """Tell whether a blob may be wanted, as far as a listing of the store says."""
@@ -139,13 +133,16 @@ def plan(source: Cache, destination: Cache, wanted: Wanted, *, now: datetime | N
     Raises
     ------
     SettingsError
-        If both are the same store.
+        If both are the same store, or neither is one, or a key is in neither.
     IndexUnavailable, SchemaMismatch, StorageError
         If an index or a store cannot be read.
     """
     now = datetime.now(UTC) if now is None else now
-    _refuse_same(source, destination)
-    here, there = _blobs(source), _blobs(destination)
+    _refuse_pair(source, destination)
+    here, there = list_blobs(source.store), list_blobs(destination.store)
+    for start in wanted.keys:
+        if not any(key.startswith(start) for key in (*here, *there)):
+            raise SettingsError(f"No key begins with {start}. `cachestore ls` lists the entries.")
     listed = {entry.key: entry for entry in destination.index.select(Selection())}
     rows = {entry.key: entry for entry in source.index.select(Selection())}
     keys = [key for key, size in here.items() if wanted.takes_blob(key, size)]
@@ -159,7 +156,9 @@ def plan(source: Cache, destination: Cache, wanted: Wanted, *, now: datetime | N
     moves, unlisted, unreadable = [], [], []
     versions: set[str] = set()
     present = expired = 0
-    for key, (found, arrived) in zip(keys, in_order(look, keys, at_once=_AT_ONCE), strict=True):
+    for key, (found, arrived) in zip(
+        keys, in_order(look, keys, at_once=_requests(source, destination)), strict=True
+    ):
         if isinstance(found, Finding):
             unreadable.append(found)
         elif found is None or not wanted.takes(found, now):
@@ -213,7 +212,7 @@ def carry_out(
     keep_versions(source, destination, decided.versions)
     failed: list[Finding] = []
     arrived: list[Entry] = []
-    lying = in_order(lambda key: _read_entry(destination, key), decided.unlisted, at_once=_AT_ONCE)
+    lying = destination.ask_each(lambda key: _read_entry(destination, key), decided.unlisted)
     rows = [found for found in lying if isinstance(found, Entry)]
     moves = decided.moves
     outcomes = in_order(lambda entry: _move(source, destination, entry.key), moves, at_once=_AT_ONCE)
@@ -247,27 +246,32 @@ def keep_versions(source: Cache, destination: Cache, code_versions: Iterable[str
     IndexUnavailable, SchemaMismatch, StorageError
         If they cannot be read or written.
     """
-    known = {}
-    for version in code_versions:
-        described = read_version(source.store, version)
-        if described is None:
-            continue  # bookkeeping: without it, less can be said
-        known[version] = described.function, described.parts
-        if read_version(destination.store, version) is None:
-            destination.store.create(version_path(version), source.store.get(version_path(version)))
-    destination.index.history.keep_versions(known)
+    copied = in_order(
+        lambda version: copy_version(source.store, destination.store, version),
+        code_versions,
+        at_once=_requests(source, destination),
+    )
+    destination.index.history.keep_versions(
+        {version.code_version: (version.function, version.parts) for version in filter(None, copied)}
+    )
 
 
-def _refuse_same(source: Cache, destination: Cache) -> None:
-    identifier = source.store_id()
-    if identifier is not None and identifier == destination.store_id():
+def _requests(source: Cache, destination: Cache) -> int:
+    """Return how many small requests are worth having under way."""
+    return max(source.store.at_once, destination.store.at_once)
+
+
+def _refuse_pair(source: Cache, destination: Cache) -> None:
+    here, there = source.store_id(), destination.store_id()
+    if here is None and there is None:
+        raise SettingsError(
+            f"There is no store at {source.location} and none at {destination.location}: nothing was ever stored "
+            "there. Name the places that are meant."
+        )
+    if here == there:
         raise SettingsError(
             f"{source.location} and {destination.location} are one store. Name another one to move entries to or from."
         )
-
-
-def _blobs(cache: Cache) -> dict[str, int]:
-    return {key: info.size for info in cache.store.list(BLOBS) if (key := key_of(info.path)) is not None}
 
 
 def _read_entry(cache: Cache, key: str) -> Entry | Finding | None:
@@ -293,7 +297,7 @@ def _lies_sound(cache: Cache, key: str) -> bool:
 def _move(source: Cache, destination: Cache, key: str) -> Entry | Finding:
     """Move one blob; return the row that it gets."""
     try:
-        if _lies_sound(destination, key):
+        with suppress(ObjectNotFound, CorruptBlob):
             # Somebody else was faster: theirs stays.
             return entry_of(*destination.read_metadata(key))
         with tempfile.TemporaryDirectory(prefix="cachestore-") as folder:
@@ -328,10 +332,7 @@ def _pieces(cache: Cache, key: str) -> Iterator[bytes]:
 
 def _verified(copy: Path, key: str) -> BlobReader:
     reader = BlobReader.open(LocalStore(copy.parent).open(copy.name), key=key)
-    reader.verify()
-    # A reader fetches the end of an object and what that names: bytes put in between are only seen by the size.
-    if reader.size != copy.stat().st_size:
-        raise CorruptBlob(f"The object has {copy.stat().st_size} bytes, and its blob {reader.size}.")
+    check_whole(reader, copy.stat().st_size)
     return reader
 
 

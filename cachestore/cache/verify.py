@@ -6,8 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from cachestore.cache.cache import Cache
-from cachestore.cache.finding import Finding, inspect_blobs
-from cachestore.errors import CorruptBlob
+from cachestore.cache.finding import Finding, check_whole, inspect_blobs
 from cachestore.index import Selection
 
 
@@ -43,11 +42,7 @@ def verify(cache: Cache, *, progress: Callable[[int, int], object] = lambda done
     """
 
     def check(key: str, size: int) -> str:
-        reader = cache.open_blob(key)
-        reader.verify()
-        # A reader fetches the end of an object and what that names: bytes put in between are only seen by the size.
-        if reader.size != size:
-            raise CorruptBlob(f"The object has {size} bytes, and its blob {reader.size}.")
+        check_whole(cache.open_blob(key), size)
         return key
 
     cache.merge_uses()

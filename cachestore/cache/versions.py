@@ -57,11 +57,7 @@ def keep_version(
         If the store cannot be written.
     """
     path = version_path(call.code_version)
-    try:
-        store.get(path)
-    except ObjectNotFound:
-        pass
-    else:
+    if _read(store, path) is not None:
         return  # finding the sources takes longer than asking
     described: dict[str, Any] = {"format": _FORMAT, "function": call.function, "parts": dict(call.code_parts)}
     if sources:
@@ -87,13 +83,38 @@ def read_version(store: ObjectStore, code_version: str) -> Version | None:
     StorageError
         If the store cannot be read.
     """
+    return _understood(code_version, _read(store, version_path(code_version)))
+
+
+def copy_version(source: ObjectStore, destination: ObjectStore, code_version: str) -> Version | None:
+    """Write down in another store what is written of a code version, if nobody has done so there; return it.
+
+    Raises
+    ------
+    StorageError
+        If a store cannot be read, or the other one cannot be written.
+    """
+    path = version_path(code_version)
+    written = _read(source, path)
+    version = _understood(code_version, written)
+    if written is not None and version is not None and _read(destination, path) is None:
+        destination.put(path, [written])
+    return version
+
+
+def _read(store: ObjectStore, path: str) -> bytes | None:
     try:
-        described = json.loads(store.get(version_path(code_version)))
+        return store.get(path)
+    except ObjectNotFound:
+        return None
+
+
+def _understood(code_version: str, written: bytes | None) -> Version | None:
+    try:
+        described = json.loads(written or b"")
         if described["format"] > _FORMAT:
             return None
         function, parts, sources = described["function"], described["parts"], described.get("sources", {})
-    except ObjectNotFound:
-        return None
     except (ValueError, KeyError, TypeError):
         return None  # bookkeeping: without it, less can be said
     return Version(code_version, str(function), parts, sources)

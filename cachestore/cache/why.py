@@ -14,6 +14,7 @@ from cachestore.blob import Metadata
 from cachestore.cache.cache import Cache
 from cachestore.cache.entries import KnownCall
 from cachestore.cache.explain import Explanation, State, explain
+from cachestore.cache.listing import key_prefix, list_blobs
 from cachestore.cache.versions import read_version
 from cachestore.errors import (
     BlobError,
@@ -26,7 +27,6 @@ from cachestore.errors import (
 from cachestore.in_order import in_order
 from cachestore.index import Entry, Evicted, NotedMiss
 from cachestore.keys import CallKey, sources_of
-from cachestore.storage import key_of
 
 # Entries of each kind that are looked at; their blobs are read.
 _CANDIDATES = 12
@@ -110,17 +110,15 @@ def explain_key(cache: Cache, prefix: str) -> Explanation | None:
     Raises
     ------
     SettingsError
-        If several keys begin so.
+        If several keys begin so, or none can.
     IndexUnavailable, SchemaMismatch, StorageError
         If the index or the store cannot be read.
     """
-    start = prefix.strip().lower()
+    start = key_prefix(prefix)
     cache.merge_uses()
     missed = {noted.key: noted for noted in cache.index.history.misses_of(start)}
     evicted = {each.key: each for each in cache.index.history.evictions_of(start)}
-    paths = f"blobs/{start[:2]}/{start}" if len(start) > 1 else f"blobs/{start}"
-    blobs = {key for info in cache.store.list(paths) if (key := key_of(info.path)) is not None}
-    keys = sorted(missed.keys() | evicted.keys() | blobs)
+    keys = sorted(missed.keys() | evicted.keys() | list_blobs(cache.store, start).keys())
     if len(keys) > 1:
         shown = ", ".join(key[:16] for key in keys[:10])
         raise SettingsError(f"{len(keys)} keys begin with {start}: {shown}. Give more of the key.")

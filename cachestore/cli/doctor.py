@@ -24,24 +24,21 @@ def doctor(ctx: click.Context, *, target: Target, as_json: bool) -> None:
 
     That puts are whole, read at once and listed at once, that ranges can be read, and what a conditional put
     does; then how fast the store is, and its clock. The store need not hold anything yet. The check puts some
-    small objects and one of 8 MiB under names of their own, and removes them again; no entry is touched. Ends
-    with exit code 1 when something will go wrong; what is only slow or needs care is a warning.
+    small objects and one of 8 MiB under names of their own, breaks one off after 17 MiB, and removes them
+    again; no entry is touched. Ends with exit code 1 when something will go wrong; what is only slow or needs
+    care is a warning.
     """
-    from cachestore.cache import open_cache
     from cachestore.cache.doctor import Result, examine
 
-    cache = open_cache(target.settings()[0])
-    directory = cache.store.directory()
-    if directory is not None and not directory.exists():
-        raise SettingsError(
-            f"There is no directory {directory}. Make it, or name the one that is meant with `--location` or "
-            "CACHESTORE_LOCATION (`cachestore config` shows what is set)."
-        )
-    try:
+    with target.cache() as cache:
+        directory = cache.store.directory()
+        if directory is not None and not directory.exists():
+            raise SettingsError(
+                f"There is no directory {directory}. Make it, or name the one that is meant with `--location` or "
+                "CACHESTORE_LOCATION (`cachestore config` shows what is set)."
+            )
         with progress("checking the store") as tell:
             found = examine(cache.store, progress=tell)
-    finally:
-        cache.close()
     if as_json:
         print_json({"location": cache.location, "checks": found})
     else:

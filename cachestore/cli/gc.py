@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cachestore.cli.options import Target, on_cache, quantity
+from cachestore.cli.options import Target, age_option, on_cache, size_option
 from cachestore.cli.output import KEY_LENGTH, agreed, print_json, print_table, progress
 from cachestore.cli.wording import say_age, say_count, say_size
-from cachestore.settings import parse_duration, parse_size
 
 if TYPE_CHECKING:
     from cachestore.cache import Cache
@@ -18,18 +17,8 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option(
-    "--older-than",
-    callback=quantity(parse_duration),
-    metavar="AGE",
-    help="Give up what nobody used for so long: 30d, 12h.",
-)
-@click.option(
-    "--max-size",
-    callback=quantity(parse_size),
-    metavar="SIZE",
-    help="Keep at most so many bytes: 10GB, 400GiB.",
-)
+@age_option("--older-than", "Give up what nobody used for so long")
+@size_option("--max-size", "Keep at most so many bytes")
 @click.option("--max-entries", type=int, metavar="N", help="Keep at most so many entries.")
 @click.option(
     "--function",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from cachestore.cli.options import Target, on_cache
+from cachestore.cli.options import Target, function_option, on_cache, user_option
 from cachestore.cli.output import KEY_LENGTH, print_json, print_table
 from cachestore.cli.wording import say_age, say_duration, say_size
 
@@ -18,12 +18,8 @@ SORTS = ("last_used", "size", "hits", "saved", "created", "function")
 
 
 @click.command()
-@click.option(
-    "--function",
-    metavar="GLOB",
-    help="Only entries of functions with this name: 'features*' finds team.tables.features_wide.",
-)
-@click.option("--user", metavar="NAME", help="Only entries that this user computed.")
+@function_option
+@user_option
 @click.option(
     "--sort", type=click.Choice(SORTS), default="last_used", show_default=True, help="What comes first."
 )

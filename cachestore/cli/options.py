@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from cachestore.errors import SettingsError
-from cachestore.settings import find_settings
+from cachestore.settings import find_settings, parse_duration, parse_size
 
 if TYPE_CHECKING:
     from cachestore.cache import Cache
     from cachestore.settings import Settings
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,8 +46,7 @@ class Target:
             origins["storage_options"] = "default"
         return settings, origins
 
-    @contextmanager
-    def existing_cache(self, *, near: bool = False) -> Iterator[Cache]:
+    def existing_cache(self, *, near: bool = False) -> AbstractContextManager[Cache]:
         """Open the cache, which must be there: looking at a place leaves nothing behind.
 
         A command looks at the store itself, not at copies of it; one that removes entries removes copies too.
@@ -53,37 +54,13 @@ class Target:
         from cachestore.cache.opening import open_existing
 
         settings = self.settings()[0]
-        with _closed_then(open_existing(settings if near else replace(settings, near=False))) as cache:
-            yield cache
+        return closing(open_existing(settings if near else replace(settings, near=False)))
 
-    @contextmanager
-    def cache(self) -> Iterator[Cache]:
+    def cache(self) -> AbstractContextManager[Cache]:
         """Open the cache, where nothing need be yet."""
         from cachestore.cache import open_cache
 
-        with _closed_then(open_cache(replace(self.settings()[0], near=False))) as cache:
-            yield cache
-
-    @contextmanager
-    def other_cache(self, location: str, index: str | None, *, existing: bool = False) -> Iterator[Cache]:
-        """Open the cache at another place; where the settings name that place, as they say."""
-        from cachestore.cache import located, open_cache
-        from cachestore.cache.opening import open_existing
-
-        found, _ = find_settings()
-        assert found.location is not None  # it has a default
-        found = replace(found, location=located(found.location), near=False)
-        settings = found.at(located(location), index=index)
-        with _closed_then(open_existing(settings) if existing else open_cache(settings)) as cache:
-            yield cache
-
-
-@contextmanager
-def _closed_then(cache: Cache) -> Iterator[Cache]:
-    try:
-        yield cache
-    finally:
-        cache.close()
+        return closing(open_cache(replace(self.settings()[0], near=False)))
 
 
 def on_cache(command: Callable[..., None]) -> Callable[..., None]:
@@ -107,7 +84,27 @@ def on_cache(command: Callable[..., None]) -> Callable[..., None]:
     return complete
 
 
-def quantity(read: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+function_option = click.option(
+    "--function",
+    metavar="GLOB",
+    help="Only entries of functions with this name: 'features*' finds team.tables.features_wide.",
+)
+user_option = click.option("--user", metavar="NAME", help="Only entries that this user computed.")
+
+
+def age_option(name: str, meaning: str) -> Callable[[_Command], _Command]:
+    """Give a command an option that is a duration."""
+    help_text = f"{meaning}: 30d, 12h."
+    return click.option(name, callback=_quantity(parse_duration), metavar="AGE", help=help_text)
+
+
+def size_option(name: str, meaning: str) -> Callable[[_Command], _Command]:
+    """Give a command an option that is a number of bytes."""
+    help_text = f"{meaning}: 10GB, 400MiB."
+    return click.option(name, callback=_quantity(parse_size), metavar="SIZE", help=help_text)
+
+
+def _quantity(read: Callable[[str], Any]) -> Callable[[click.Context, click.Parameter, str | None], Any]:
     """Have an option's text read as `settings` does it; where it has no meaning, name the option too."""
 
     def convert(_context: click.Context, option: click.Parameter, text: str | None) -> Any:

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from cachestore.cli.options import quantity
-from cachestore.cli.output import KEY_LENGTH, print_table, progress
+from cachestore.cli.options import age_option, function_option, on_cache, size_option, user_option
+from cachestore.cli.output import KEY_LENGTH, print_json, print_table, progress
+from cachestore.cli.program import ExitCode
 from cachestore.cli.wording import say_count, say_size
-from cachestore.settings import parse_duration, parse_size
 
 if TYPE_CHECKING:
     from cachestore.cache import Cache
@@ -120,34 +120,45 @@ class Transfer:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """Is what a command was asked to move, and how to answer."""
+
+    wanted: Wanted
+    other_index: str | None
+    dry_run: bool
+    as_json: bool
+
+    def move(self, ctx: click.Context, **ways: tuple[Cache, Cache]) -> None:
+        """Plan each way, go it unless only the plan is asked for, and say what came of it."""
+        transfers = {name: Transfer.planned(*way, self.wanted) for name, way in ways.items()}
+        if not self.dry_run:
+            transfers = {name: each.carried_out() for name, each in transfers.items()}
+        if self.as_json:
+            answers = {name: each.answer() for name, each in transfers.items()}
+            print_json(answers if len(answers) > 1 else answers.popitem()[1])
+        else:
+            for each in transfers.values():
+                each.print()
+        if not all(each.complete for each in transfers.values()):
+            ctx.exit(ExitCode.FOUND_WRONG)
+
+
 def on_wanted(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say what is moved; it is called with `wanted`, `other_index` and `dry_run`."""
+    """Give a command the options that say what is moved; it is called with a `target` and with `asked`."""
 
     @click.argument("keys", nargs=-1, metavar="[KEY]...")
-    @click.option(
-        "--function",
-        metavar="GLOB",
-        help="Only entries of functions with this name: 'features*' finds team.tables.features_wide.",
-    )
-    @click.option("--user", metavar="NAME", help="Only entries that this user computed.")
-    @click.option(
-        "--newer-than",
-        callback=quantity(parse_duration),
-        metavar="AGE",
-        help="Only entries computed within this time: 30d, 12h.",
-    )
-    @click.option(
-        "--smaller-than",
-        callback=quantity(parse_size),
-        metavar="SIZE",
-        help="Only entries of fewer bytes: 100MB, 1GiB.",
-    )
+    @function_option
+    @user_option
+    @age_option("--newer-than", "Only entries computed within this time")
+    @size_option("--smaller-than", "Only entries of fewer bytes")
     @click.option(
         "--other-index",
         metavar="PATH|URL",
         help="The index of the other store; what is not named comes from the settings, as for --index.",
     )
     @click.option("--dry-run", is_flag=True, help="Print what would be moved, and move nothing.")
+    @on_cache
     @functools.wraps(command)
     def complete(
         keys: tuple[str, ...],
@@ -155,17 +166,16 @@ def on_wanted(command: Callable[..., None]) -> Callable[..., None]:
         user: str | None,
         newer_than: timedelta | None,
         smaller_than: int | None,
-        **options: Any,
+        other_index: str | None,
+        dry_run: bool,
+        as_json: bool,
+        **others: Any,
     ) -> None:
         from cachestore.cache.transfer import Wanted
 
         wanted = Wanted(
-            function=function,
-            creator=user,
-            newer_than=newer_than,
-            smaller_than=smaller_than,
-            keys=tuple(key.strip().lower() for key in keys),
+            function=function, creator=user, newer_than=newer_than, smaller_than=smaller_than, keys=keys
         )
-        command(wanted=wanted, **options)
+        command(asked=Asked(wanted, other_index, dry_run, as_json), **others)
 
     return complete

@@ -8,6 +8,7 @@ import time
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -45,7 +46,8 @@ class NoteBuffer:
         self._lock = threading.Lock()
         self._since = 0.0
         self._complained = False
-        self._delivering = threading.Lock()
+        self._delivering = threading.RLock()
+        self._busy = False
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
 
@@ -71,20 +73,29 @@ class NoteBuffer:
         """Hand all notes on; if that fails, keep them and raise what `deliver` raised."""
         # One batch at a time: whoever flushes may rely on everything added before being delivered.
         with self._delivering:
-            with self._lock:
-                self._gather()
-                taken, self._kept = self._kept, {}
-            if not taken:
-                return
-            # Counts from now, so that a failing index is not tried again with every note.
-            self._since = time.monotonic()
+            if self._busy:
+                return  # the index is collected just now, by the thread that hands its notes on
+            self._busy = True
             try:
-                self._deliver(list(taken.values()))
-            except BaseException:
-                with self._lock:
-                    _keep(taken, self._kept.values())
-                    self._kept = taken
-                raise
+                self._hand_on()
+            finally:
+                self._busy = False
+
+    def _hand_on(self) -> None:
+        with self._lock:
+            self._gather()
+            taken, self._kept = self._kept, {}
+        if not taken:
+            return
+        # Counts from now, so that a failing index is not tried again with every note.
+        self._since = time.monotonic()
+        try:
+            self._deliver(list(taken.values()))
+        except BaseException:
+            with self._lock:
+                _keep(taken, self._kept.values())
+                self._kept = taken
+            raise
 
     def flush_quietly(self) -> None:
         """Hand all notes on; if that fails, keep them and log it the first time."""
@@ -117,7 +128,9 @@ class NoteBuffer:
                 name="cachestore-notes",
                 daemon=True,
             )
-            self._thread.start()
+            # Where none is to be had, as when the process ends, notes leave at exit.
+            with suppress(RuntimeError):
+                self._thread.start()
 
 
 def _keep(kept: dict[tuple[str, ...], Note], notes: Iterable[Note]) -> None:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from cachestore.cache import Cache, absolute, keeping_near, located, open_cache, open_settled
+from cachestore.cache import Cache, absolute, is_url, keeping_near, located, open_cache, open_settled
 from cachestore.errors import CachestoreWarning, SettingsError
 from cachestore.keys import Declared
 from cachestore.memory.memorized_func import (
@@ -114,7 +114,7 @@ class Memory:
             return
         if location == "":
             raise SettingsError("The location is empty. Give a directory or a URL, or None to cache nothing.")
-        if isinstance(location, str) and "://" not in location:
+        if isinstance(location, str) and not is_url(location):
             place = str(absolute(location) / "cachestore")
         else:
             place = located(location)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import logging
 import threading
 import warnings
@@ -27,9 +28,10 @@ from joblib.parallel import (
 from cachestore.cache import Cache, Hit, Metadata, Miss
 from cachestore.errors import CachestoreWarning, KeyingError
 from cachestore.parallel.digests import Digests
+from cachestore.parallel.fold import is_fold
 from cachestore.parallel.loky_engine import loky_reducer
 from cachestore.parallel.task import Task
-from cachestore.parallel.task_call import TaskCall, ask_memorised, task_call
+from cachestore.parallel.task_call import TaskCall, ask_memorised, bare_function, task_call
 
 _logger = logging.getLogger(__name__)
 
@@ -52,8 +54,8 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
 
     joblib calls `submit` while it holds its lock, and completions dispatch the next batch: so a batch is looked up
     and delivered by a thread of its own, which waits until `submit` has returned, and a run of hits never recurses.
-    Where the inner backend has no workers, joblib runs the tasks one by one in the caller's thread: there each is
-    looked up in place.
+    Where the inner backend has no workers, joblib runs the tasks one by one in the caller's thread: there folds are
+    looked up ahead, and each other task in place.
 
     Parameters
     ----------
@@ -190,21 +192,22 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
             self.inner.batch_completed(batch_size, duration)
 
     def _one_by_one(self, kind: type[Parallel], parallel: Parallel, tasks: Iterable[Item]) -> Iterator[Any]:
-        digests = Digests(self.cache.rules)
-        looked_up: Iterator[Item] = (
-            (functools.partial(self._in_place, digests, task), (), {}) for task in tasks
-        )
         try:
-            yield from kind._get_sequential_output(parallel, looked_up)
+            yield from kind._get_sequential_output(parallel, self._looked_up(tasks))
         finally:
             self.stop_call()
 
-    def _in_place(self, digests: Digests, task: Item) -> Any:
-        answer = self._look_up(digests, task)
-        if isinstance(answer, Hit):
-            return answer.value
-        function, args, kwargs = answer
-        return function(*args, **kwargs)
+    def _looked_up(self, tasks: Iterable[Item]) -> Iterator[Item]:
+        """Give what is to be run one after the other in place of the tasks."""
+        look_up = functools.partial(self._look_up, Digests(self.cache.rules))
+        for folds, run in itertools.groupby(tasks, lambda task: is_fold(bare_function(task[0]))):
+            if folds:
+                # Nobody writes into what folds share.
+                yield from ((_finish, (answer,), {}) for answer in self.cache.ask_each(look_up, run))
+            else:
+                # Whatever runs before a task, and whoever makes the next one, may write into its arguments: it is
+                # looked up when it would run, and only then the next one is taken.
+                yield from ((lambda task: _finish(look_up(task)), (task,), {}) for task in run)
 
     # ---- one batch
 
@@ -361,6 +364,13 @@ def around_active_backend(cache: Cache) -> Iterator[None]:
         return
     with parallel_config(backend=CachingBackend(backend, cache)):
         yield
+
+
+def _finish(answer: Hit | Item) -> Any:
+    if isinstance(answer, Hit):
+        return answer.value
+    function, args, kwargs = answer
+    return function(*args, **kwargs)
 
 
 def _with_items(batch: BatchedCalls, items: list[Item], reducer: Callable[[], None] | None) -> BatchedCalls:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import itertools
 import threading
 from contextlib import suppress
@@ -18,6 +19,7 @@ from cachestore.cache.doctor import (
 )
 from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.storage import PROBES, ConditionalPut, is_temporary, open_store
+from cachestore.storage.s3_store import S3Store
 
 _numbers = itertools.count()
 CHECKS = [
@@ -92,11 +94,15 @@ def test_local(tmp_path):
     well(open_store(str(tmp_path)))
 
 
-def test_servers(s3_server, s3_store_url):
+def test_servers(s3_server, s3_store_url, monkeypatch):
+    aborted = []
+    abort = S3Store._abort
+    monkeypatch.setattr(S3Store, "_abort", lambda *args: aborted.append(args) or abort(*args))
     location, options = s3_store_url(s3_server)
     store = open_store(location, storage_options=options, timeout=20)
     store.put("store.json", [b"1"])
     well(store)
+    assert len(aborted) == 1  # the put that broke off had reached the server
 
 
 def test_only_what_is_its_own_is_touched(inner):
@@ -118,15 +124,19 @@ def breaks(check, store):
     return one
 
 
-def test_a_put_that_leaves_what_came_before_it_broke(inner):
+@pytest.mark.parametrize("gathered", [0, 16 * 2**20], ids=["at once", "as servers are sent to"])
+def test_a_put_that_leaves_what_came_before_it_broke(inner, gathered):
     class Torn(Around):
         def put(self, path, parts):
-            data = b""
+            data = bytearray()
+            whole = False
             try:
                 for part in parts:
                     data += part
+                whole = True
             finally:
-                super().put(path, [data])
+                if whole or len(data) > gathered:
+                    super().put(path, [bytes(data)])
 
     assert "left a part behind" in breaks("atomic put", Torn(inner)).meaning
 
@@ -164,6 +174,11 @@ def test_readers_who_see_half(inner, rest):
     assert "neither the old object nor the new one" in breaks("atomic put", Growing(inner)).meaning
 
 
+class Whole(Around):
+    def get_suffix(self, path, length):
+        return self.inner.get(path)
+
+
 def test_a_store_that_remembers_what_was_absent(inner):
     class Remembering(Around):
         absent: set[str] = set()  # noqa: RUF012
@@ -183,17 +198,9 @@ def test_a_store_that_remembers_what_was_absent(inner):
 
 
 def test_a_store_that_remembers_what_it_read(inner):
-    class Remembering(Around):
-        def __init__(self, inner):
-            super().__init__(inner)
-            self.read = {}
-
-        def get(self, path):
-            if path not in self.read:
-                self.read[path] = self.inner.get(path)
-            return self.read[path]
-
-    found = examine(Remembering(inner))
+    store = Around(inner)
+    store.get = functools.cache(inner.get)
+    found = examine(store)
     assert named(found, "replace").result is Result.FAILURE
     assert named(found, "read after write").result is Result.OK
 
@@ -218,10 +225,6 @@ def test_a_store_that_refuses_conditions(inner):
 
 
 def test_a_store_without_suffix_ranges(inner):
-    class Whole(Around):
-        def get_suffix(self, path, length):
-            return self.inner.get(path)
-
     assert "The last 1 bytes" in breaks("range reads", Whole(inner)).meaning
 
 
@@ -271,17 +274,9 @@ def test_a_store_whose_empty_objects_have_bytes(inner):
 
 
 def test_a_listing_that_is_remembered(inner):
-    class Stale(Around):
-        def __init__(self, inner):
-            super().__init__(inner)
-            self.listed = {}
-
-        def list(self, prefix):
-            if prefix not in self.listed:
-                self.listed[prefix] = list(self.inner.list(prefix))
-            return iter(self.listed[prefix])
-
-    found = examine(Stale(inner))
+    store = Around(inner)
+    store.list = functools.cache(lambda prefix: [*inner.list(prefix)])
+    found = examine(store)
     # The age comes from a listing, and that one is of a name never listed before.
     assert ill(found) == {"list after write"}
     assert "not listed at once" in named(found, "list after write").meaning
@@ -400,11 +395,7 @@ def test_where_nobody_may_write_reading_is_checked(inner):
 
 
 def test_wrong_ranges_are_found_where_nobody_may_write(inner):
-    class Whole(ReadOnly):
-        def get_suffix(self, path, length):
-            return self.inner.get(path)
-
-    assert ill(examine(Whole(inner))) == {"write", "range reads"}
+    assert ill(examine(ReadOnly(Whole(inner)))) == {"write", "range reads"}
 
 
 def test_a_refused_listing_is_found_where_nobody_may_write(inner):

@@ -16,6 +16,7 @@ from cachestore.blob import encode
 from cachestore.cache import open_cache
 from cachestore.cache import transfer as module
 from cachestore.cache.entries import entry_of
+from cachestore.cache.store_file import write_store_id
 from cachestore.cache.transfer import Wanted, carry_out, plan
 from cachestore.cache.verify import verify
 from cachestore.cache.versions import read_version
@@ -23,7 +24,9 @@ from cachestore.errors import SettingsError, StorageError
 from cachestore.index import Selection
 from cachestore.memory import Memory
 from cachestore.settings import Settings
-from cachestore.storage import blob_path, key_of
+from cachestore.storage import blob_path, key_of, version_path
+
+pytestmark = pytest.mark.usefixtures("alone")
 
 
 def small(number):
@@ -36,14 +39,6 @@ def large(size):
 
 def table_of(number):
     return {"number": number}
-
-
-@pytest.fixture(autouse=True)
-def alone(tmp_path, monkeypatch):
-    for name in list(os.environ):
-        if name.startswith("CACHESTORE_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
 
 
 @pytest.fixture
@@ -100,6 +95,25 @@ def test_what_is_written_of_code_versions_goes_with_them(laptop, team):
     for version in versions:
         assert read_version(team.store, version) == read_version(laptop.store, version) is not None
         assert team.index.history.code_versions(version) == laptop.index.history.code_versions(version)
+
+
+def test_a_store_that_takes_no_conditional_puts_gets_all_the_same(laptop, team, monkeypatch):
+    write_store_id(team.store)
+
+    def refuse(store, path, data):
+        raise StorageError("not implemented")
+
+    monkeypatch.setattr(type(team.store), "create", refuse)
+    assert set(moved(laptop, team).keys) == keys_in(laptop)
+    for version in {entry.code_version for entry in rows_in(laptop).values()}:
+        assert read_version(team.store, version) == read_version(laptop.store, version) is not None
+
+
+def test_what_is_written_of_a_version_stays_as_it_is(laptop, team):
+    (version, *_) = sorted(entry.code_version for entry in rows_in(laptop).values())
+    team.store.put(version_path(version), [b'{"format": 99}'])
+    moved(laptop, team)
+    assert team.store.get(version_path(version)) == b'{"format": 99}'
 
 
 def test_what_is_there_is_not_moved_again(laptop, team):

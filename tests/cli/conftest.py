@@ -22,12 +22,8 @@ def total(numbers):
 
 
 @pytest.fixture(autouse=True)
-def _alone(tmp_path, monkeypatch):
-    """Keep the settings and the cache directory of whoever runs the tests out of them."""
-    for name in list(os.environ):
-        if name.startswith("CACHESTORE_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
+def _elsewhere(alone, tmp_path, monkeypatch):
+    """Run commands in an empty directory."""
     empty = tmp_path / "empty"
     empty.mkdir()
     monkeypatch.chdir(empty)

@@ -6,6 +6,7 @@ from cachestore.cache import doctor as checks
 from cachestore.cache.doctor import Diagnosis, Result
 from cachestore.errors import StorageError
 from cachestore.storage import LocalStore
+from cachestore.storage.guarded_store import GuardedStore
 
 
 def files(directory):
@@ -63,6 +64,14 @@ def test_a_warning_is_no_failure(store, run, monkeypatch):
     result = run("doctor", "--location", store)
     assert result.exit_code == 0
     assert "latency of a get  warning     2.0 s  Slow." in result.stdout
+
+
+def test_the_store_itself_is_looked_at_and_no_copy(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("CACHESTORE_NEAR", str(tmp_path / "near"))
+    seen = []
+    monkeypatch.setattr(checks, "examine", lambda store, progress: seen.append(store) or [])
+    assert run("doctor", "--location", "s3://a-bucket/prefix").exit_code == 0
+    assert isinstance(seen[0], GuardedStore)
 
 
 @pytest.mark.parametrize(

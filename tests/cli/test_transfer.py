@@ -67,7 +67,7 @@ def test_filters(run, store, keys, team):
     assert planned("--newer-than", "0s") == 0
     assert planned("--smaller-than", "1B") == 0
     assert planned("--smaller-than", "1GB") == 4
-    assert planned(keys[0][:16], keys[1]) == 2
+    assert planned(keys[0][:16], keys[1].upper()) == 2
 
 
 def test_pull_is_the_other_way(run, store, keys, team):
@@ -127,6 +127,9 @@ def test_what_makes_no_sense_is_refused(refused, store, team):
     assert "There is no store" in refused("pull", team, "--location", store)
     assert "one store" in refused("push", store, "--location", store)
     assert "is no key" in refused("push", team, "nothing", "--location", store)
+    assert "No key begins with 0123456789" in refused("push", team, "0123456789", "--location", store)
+    nothing = team.with_name("nothing")
+    assert f"no store at {team} and none at {nothing}" in refused("sync", nothing, "--location", team)
     assert "--newer-than" in refused("push", team, "--newer-than", "soon", "--location", store)
     assert "--smaller-than" in refused("push", team, "--smaller-than", "big", "--location", store)
     assert not team.exists()

@@ -210,3 +210,36 @@ def test_adding_is_cheap(sink: Sink) -> None:
     for number in range(1000):
         touches.add(touch(number % 100))
     assert time.perf_counter() - start < 0.2
+
+
+def test_a_delivery_in_which_the_index_is_collected_does_not_wait_for_itself() -> None:
+    taken: list[list[Touch]] = []
+
+    def deliver(touches: list[Touch]) -> None:
+        taken.append(touches)
+        touches_of_index.add(touch(2))
+        touches_of_index.flush_quietly()  # as the finalizer of the index does
+
+    touches_of_index = NoteBuffer(deliver, background=False)
+    touches_of_index.add(touch(1))
+    thread = threading.Thread(target=touches_of_index.flush, daemon=True)
+    thread.start()
+    thread.join(10)
+    assert not thread.is_alive()
+    assert taken == [[touch(1)]]
+    touches_of_index.flush()
+    assert taken == [[touch(1)], [touch(2)]]
+
+
+def test_where_no_thread_is_to_be_had_notes_are_kept_for_the_exit(
+    sink: Sink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(thread: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    touches = NoteBuffer(sink, background=True)
+    for number in range(300):
+        touches.add(touch(number))
+    touches.flush()
+    assert sink.hits == 300

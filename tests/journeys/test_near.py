@@ -22,12 +22,10 @@ REPOSITORY = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
-def alone(tmp_path, monkeypatch):
-    """Keep the settings and the private indexes of whoever runs the tests out of them."""
+def _without_credentials(alone, tmp_path, monkeypatch):
     for name in list(os.environ):
-        if name.startswith(("CACHESTORE_", "AWS_")):
+        if name.startswith("AWS_"):
             monkeypatch.delenv(name)
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "user-cache"))
     monkeypatch.chdir(tmp_path)
 
 

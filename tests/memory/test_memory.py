@@ -73,7 +73,7 @@ def test_a_location_of_another_type_warns_and_does_not_cache():
         assert Memory(3).store_backend is None
 
 
-@pytest.mark.parametrize("location", ["", "nonsense://bucket", "s3://"])
+@pytest.mark.parametrize("location", ["", "nonsense://bucket", "s3://", "s3:/bucket/prefix"])
 def test_a_location_without_a_meaning_is_refused_at_once(location):
     with pytest.raises((SettingsError, CachestoreError)) as caught:
         Memory(location)

@@ -17,6 +17,7 @@ import pytest
 import cachestore
 from cachestore import CachestoreWarning, Memory
 from cachestore.settings import settings_here
+from cachestore.storage import LocalStore
 from tests.parallel.drawing import draw_plainly
 from tests.parallel.tasks import square
 
@@ -348,6 +349,20 @@ def test_a_buffer_that_is_used_again_poisons_nothing(memory):
     with memory.parallel("threading"):
         joblib.Parallel()(filled())
         assert run(mean_of, *(np.full(4, float(n)) for n in range(8))) == [float(n) for n in range(8)]
+
+
+def test_with_one_job_a_task_sees_what_those_before_it_did(memory, monkeypatch):
+    monkeypatch.setattr(LocalStore, "at_once", 8)
+    buffer = np.zeros(4)
+
+    def filled():
+        for number in range(8):
+            buffer[:] = number
+            yield joblib.delayed(mean_of)(buffer)
+
+    for _ in range(2):
+        with memory.parallel("threading", n_jobs=1):
+            assert joblib.Parallel()(filled()) == [float(n) for n in range(8)]
 
 
 def test_one_job_runs_in_the_callers_thread_as_the_tasks_come(memory, books):

@@ -1,5 +1,6 @@
 """Unmodified scikit-learn searches, whose folds are answered from the store."""
 
+import threading
 import warnings
 
 import numpy as np
@@ -18,8 +19,9 @@ from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC, LinearSVC
 
 from cachestore import CachestoreWarning, Memory
-from cachestore.cache import open_cache
+from cachestore.cache import Cache, open_cache
 from cachestore.settings import Settings
+from cachestore.storage import LocalStore
 
 X, y = load_iris(return_X_y=True)
 
@@ -49,6 +51,22 @@ def test_with_one_job_folds_are_looked_up_too(memory, books):
     for expected in [(10, 0), (10, 10)]:
         with memory.parallel("loky", n_jobs=1):
             GridSearchCV(SVC(), {"C": [1, 10]}, cv=5, n_jobs=1).fit(X, y)
+        assert books() == expected
+
+
+def test_with_one_job_folds_are_looked_up_as_many_at_a_time_as_the_store_is_worth(memory, books, monkeypatch):
+    monkeypatch.setattr(LocalStore, "at_once", 4)
+    several = threading.Barrier(4, timeout=20)
+    real = Cache.look_up
+
+    def look_up(cache, *args, **options):
+        several.wait()  # breaks unless four are under way at once
+        return real(cache, *args, **options)
+
+    monkeypatch.setattr(Cache, "look_up", look_up)
+    for expected in [(8, 0), (8, 8)]:
+        with memory.parallel("loky", n_jobs=1):
+            GridSearchCV(SVC(), {"C": [1, 10]}, cv=4, n_jobs=1, refit=False).fit(X, y)
         assert books() == expected
 
 
