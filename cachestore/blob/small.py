@@ -1,4 +1,4 @@
-"""The blob that most values become, checked at one go: a body of one raw chunk, and nothing else."""
+"""The blob that most values become, checked at one go: a few frames, each of one raw chunk."""
 
 from __future__ import annotations
 
@@ -14,12 +14,32 @@ from cachestore.blob.bodies import LoadPolicy, value_of
 from cachestore.blob.codecs import RAW
 from cachestore.blob.described import Described
 from cachestore.blob.header import FORMAT, TRAILER_LENGTH, Trailer, pack_header
-from cachestore.blob.table import ALIGNMENT, BODIES, CHUNK_LIMIT, Head
+from cachestore.blob.table import ALIGNMENT, BODIES, BUFFER, CHUNK_LIMIT, Head, table_size
 
-# As in FORMAT.md: the table of one frame with one chunk, and the trailer with its check and end magic.
-_TABLE: Final = Struct("<32s32s32s32sdqQII BxxxIIxxxxQ QIIBxxxxxxx32s")
+# As in FORMAT.md. In the table, the frames are before the chunks; in the trailer, the check and the end magic come last.
+_HEAD: Final = "<32s32s32s32sdqQII"
+_FRAME: Final = "BxxxIIxxxxQ"
+_CHUNK: Final = "QIIBxxxxxxx32s"
 _TRAILER: Final = Struct("<32s5QIIII II8s")
 _CHECKED: Final = TRAILER_LENGTH - 16
+
+
+def _layout(frames: int) -> tuple[Struct, tuple[int, int], list[tuple[frozenset[int], slice, slice]]]:
+    """Return the table of so many frames: its counts, and where its fields say of each frame which kind it may be."""
+    chunks = 9 + 4 * frames
+    places = [
+        (
+            frozenset({BUFFER}) if number < frames - 1 else frozenset[int](BODIES),
+            slice(9 + 4 * number, 13 + 4 * number),
+            slice(chunks + 5 * number, chunks + 5 * (number + 1)),
+        )
+        for number in range(frames)
+    ]
+    return Struct(_HEAD + frames * _FRAME + frames * _CHUNK), (frames, frames), places
+
+
+# A number of numpy and an array are a buffer and a body. More frames are left to the general way, which takes its time.
+_TABLES: Final = {table_size(frames, frames): _layout(frames) for frames in (1, 2, 3)}
 
 _HEADER: Final = pack_header()
 _HEADER_DIGEST: Final = blake3(_HEADER).digest()
@@ -36,14 +56,19 @@ class SmallBlob(Described):
         What its table says.
     raw_metadata
         Its metadata as they stand in it.
-    body
-        The bytes of its body.
+    frames
+        The bytes of its buffers, and of its body.
+    kind
+        The kind of the body.
     """
 
-    def __init__(self, fields: tuple[Any, ...], raw_metadata: bytes, body: memoryview) -> None:
+    def __init__(
+        self, fields: tuple[Any, ...], raw_metadata: bytes, frames: list[memoryview], kind: int
+    ) -> None:
         self._fields = fields
         self._raw_metadata = raw_metadata
-        self._body = body
+        self._frames = frames
+        self._kind = kind
 
     @cached_property
     def _head(self) -> Head:  # type: ignore[override]
@@ -51,8 +76,7 @@ class SmallBlob(Described):
 
     @property
     def _raw_size(self) -> int:  # type: ignore[override]
-        size: int = self._fields[12]
-        return size
+        return sum(self._fields[12 : 9 + 4 * self._fields[7] : 4])
 
     @property
     def seconds(self) -> float:
@@ -68,8 +92,11 @@ class SmallBlob(Described):
         BlobError
             If it cannot be read here, or shall not be.
         """
-        value = value_of(self._fields[9], self._body, (), policy=policy)
-        del self._body
+        frames = self._frames
+        # Arrays live in the memory of their buffers, and can be written to.
+        buffers = list(map(bytearray, frames[:-1])) if len(frames) > 1 else ()
+        value = value_of(self._kind, frames[-1], buffers, policy=policy)
+        del self._frames
         return value
 
 
@@ -84,32 +111,51 @@ def small_blob(data: bytes, *, key: str) -> SmallBlob | None:
     """
     size = len(data)
     trailer_offset = size - TRAILER_LENGTH
-    table_offset = trailer_offset - _TABLE.size
-    if table_offset < ALIGNMENT:
+    if trailer_offset < ALIGNMENT:
         return None
-    table_digest, end, metadata_length, *rest = _TRAILER.unpack_from(data, trailer_offset)
+    table_digest, end, metadata_length, table_offset, table_length, *rest = _TRAILER.unpack_from(
+        data, trailer_offset
+    )
+    layout = _TABLES.get(table_length)
     check = crc32(data[trailer_offset : trailer_offset + _CHECKED])
     if (
+        layout is None
         # All that the trailer says besides is what it must say, so nothing of that is left to believe.
-        rest != [table_offset, _TABLE.size, size, FORMAT, 0, 0, 0, check, 0, _END_MAGIC]
+        or rest != [size, FORMAT, 0, 0, 0, check, 0, _END_MAGIC]
         or end + metadata_length != table_offset
+        or table_offset + table_length != trailer_offset
         or blake3(data[table_offset:trailer_offset]).digest() != table_digest
     ):
         return None
-    fields = _TABLE.unpack_from(data, table_offset)
-    kind, _, _, raw, _, stored_size, raw_size, _, digest = fields[9:]
+    table, counts, places = layout
+    fields = table.unpack_from(data, table_offset)
     raw_metadata = data[end:table_offset]
-    body = memoryview(data)[ALIGNMENT:end]
+    view = memoryview(data)
     if (
-        (fields[7:9], fields[11], fields[13], fields[16]) != ((1, 1), 1, ALIGNMENT, RAW)
-        or not 0 < stored_size == raw_size == raw == end - ALIGNMENT <= CHUNK_LIMIT
-        or kind not in BODIES
+        fields[7:9] != counts
         or not isfinite(fields[4])
         or fields[0] != _HEADER_DIGEST
         or fields[2].hex() != key
         or not data.startswith(_START)
         or blake3(raw_metadata).digest() != fields[1]
-        or blake3(body).digest() != digest
     ):
         return None
-    return SmallBlob(fields, raw_metadata, body)
+    frames: list[memoryview] = []
+    at = ALIGNMENT  # up to there, every byte is as it must be
+    for kinds, in_table, in_chunks in places:
+        kind, _, chunks, raw = fields[in_table]
+        offset, stored, raw_size, codec, digest = fields[in_chunks]
+        frame = view[offset : offset + stored]
+        if (
+            kind not in kinds
+            or chunks != 1
+            or codec != RAW
+            or not 0 < stored == raw_size == raw <= CHUNK_LIMIT
+            or offset != at + -at % ALIGNMENT
+            or (offset != at and data.count(0, at, offset) != offset - at)
+            or blake3(frame).digest() != digest
+        ):
+            return None
+        frames.append(frame)
+        at = offset + stored
+    return SmallBlob(fields, raw_metadata, frames, kind) if at == end else None
