@@ -37,6 +37,12 @@ def pack_header(format_number: int = FORMAT, must_understand: int = 0, may_ignor
     return _HEADER.pack(_MAGIC, format_number, must_understand, may_ignore, 0)
 
 
+def pack_trailer(*fields: bytes | int) -> bytes:
+    """Return the last bytes of a blob; these are the fields of a `Trailer`, which a hit does without."""
+    packed = _TRAILER.pack(*fields)
+    return packed + _CHECK.pack(crc32(packed), 0, _END_MAGIC)
+
+
 @cache
 def _header_and_digest(format_number: int, must_understand: int, may_ignore: int) -> tuple[bytes, bytes]:
     header = pack_header(format_number, must_understand, may_ignore)
@@ -73,8 +79,7 @@ class Trailer(NamedTuple):
 
     def pack(self) -> bytes:
         """Return the last bytes of a blob."""
-        fields = _TRAILER.pack(*self)
-        return fields + _CHECK.pack(crc32(fields), 0, _END_MAGIC)
+        return pack_trailer(*self)
 
     def header(self) -> tuple[bytes, bytes]:
         """Return the header that a blob with this trailer starts with, and its digest."""

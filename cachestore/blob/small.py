@@ -6,22 +6,21 @@ from functools import cached_property
 from math import isfinite
 from struct import Struct
 from typing import Any, Final
-from zlib import crc32
 
 from blake3 import blake3
 
 from cachestore.blob.bodies import LoadPolicy, value_of
 from cachestore.blob.codecs import RAW
 from cachestore.blob.described import Described
-from cachestore.blob.header import FORMAT, TRAILER_LENGTH, Trailer, pack_header
+from cachestore.blob.header import FORMAT, TRAILER_LENGTH, pack_header, pack_trailer
 from cachestore.blob.table import ALIGNMENT, BODIES, BUFFER, CHUNK_LIMIT, Head, table_size
 
-# As in FORMAT.md. In the table, the frames are before the chunks; in the trailer, the check and the end magic come last.
+# As in FORMAT.md: the table, in which all frames stand before all chunks, and where the trailer has its length.
 _HEAD: Final = "<32s32s32s32sdqQII"
 _FRAME: Final = "BxxxIIxxxxQ"
 _CHUNK: Final = "QIIBxxxxxxx32s"
-_TRAILER: Final = Struct("<32s5QIIII II8s")
-_CHECKED: Final = TRAILER_LENGTH - 16
+_TABLE_LENGTH: Final = Struct("<Q")
+_TABLE_LENGTH_AT: Final = 56
 
 
 def _layout(frames: int) -> tuple[Struct, tuple[int, int], list[tuple[frozenset[int], slice, slice]]]:
@@ -44,7 +43,6 @@ _TABLES: Final = {table_size(frames, frames): _layout(frames) for frames in (1, 
 _HEADER: Final = pack_header()
 _HEADER_DIGEST: Final = blake3(_HEADER).digest()
 _START: Final = _HEADER.ljust(ALIGNMENT, b"\0")
-_END_MAGIC: Final = Trailer(bytes(32), 0, 0, 0, 0, 0).pack()[-8:]
 
 
 class SmallBlob(Described):
@@ -109,37 +107,17 @@ def small_blob(data: bytes, *, key: str) -> SmallBlob | None:
         None for whatever is not exactly such a blob, of this key and with every byte as it was written: the general
         way of reading finds out what it is, or what is wrong with it.
     """
-    size = len(data)
-    trailer_offset = size - TRAILER_LENGTH
+    trailer_offset = len(data) - TRAILER_LENGTH
     if trailer_offset < ALIGNMENT:
         return None
-    table_digest, end, metadata_length, table_offset, table_length, *rest = _TRAILER.unpack_from(
-        data, trailer_offset
-    )
+    (table_length,) = _TABLE_LENGTH.unpack_from(data, trailer_offset + _TABLE_LENGTH_AT)
+    table_offset = trailer_offset - table_length
     layout = _TABLES.get(table_length)
-    check = crc32(data[trailer_offset : trailer_offset + _CHECKED])
-    if (
-        layout is None
-        # All that the trailer says besides is what it must say, so nothing of that is left to believe.
-        or rest != [size, FORMAT, 0, 0, 0, check, 0, _END_MAGIC]
-        or end + metadata_length != table_offset
-        or table_offset + table_length != trailer_offset
-        or blake3(data[table_offset:trailer_offset]).digest() != table_digest
-    ):
+    if layout is None or table_offset < ALIGNMENT or not data.startswith(_START):
         return None
     table, counts, places = layout
     fields = table.unpack_from(data, table_offset)
-    raw_metadata = data[end:table_offset]
     view = memoryview(data)
-    if (
-        fields[7:9] != counts
-        or not isfinite(fields[4])
-        or fields[0] != _HEADER_DIGEST
-        or fields[2].hex() != key
-        or not data.startswith(_START)
-        or blake3(raw_metadata).digest() != fields[1]
-    ):
-        return None
     frames: list[memoryview] = []
     at = ALIGNMENT  # up to there, every byte is as it must be
     for kinds, in_table, in_chunks in places:
@@ -158,4 +136,18 @@ def small_blob(data: bytes, *, key: str) -> SmallBlob | None:
             return None
         frames.append(frame)
         at = offset + stored
-    return SmallBlob(fields, raw_metadata, frames, kind) if at == end else None
+    raw_metadata = data[at:table_offset]
+    if (
+        at > table_offset
+        or fields[7:9] != counts
+        or not isfinite(fields[4])
+        or fields[0] != _HEADER_DIGEST
+        or fields[2].hex() != key
+        or blake3(raw_metadata).digest() != fields[1]
+    ):
+        return None
+    trailer = pack_trailer(
+        blake3(data[table_offset:trailer_offset]).digest(),
+        at, table_offset - at, table_offset, table_length, len(data), FORMAT, 0, 0, 0,
+    )  # fmt: skip
+    return SmallBlob(fields, raw_metadata, frames, kind) if data.endswith(trailer) else None

@@ -9,7 +9,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from cachestore.index.missed import Note
@@ -134,13 +134,16 @@ class NoteBuffer:
 
 
 def _keep(kept: dict[tuple[str, ...], Note], notes: Iterable[Note]) -> None:
+    # All of a subject are added up at once: hits of a loop are many of few keys.
+    together: dict[tuple[str, ...], list[Any]] = {}
     for note in notes:
-        subject = note.subject
+        together.setdefault(note.subject, []).append(note)
+    for subject, (first, *others) in together.items():
         seen = kept.get(subject)
         if seen is not None:
-            kept[subject] = seen.plus(note)  # type: ignore[arg-type]  # of one subject, so of one kind
+            kept[subject] = seen.plus(first, *others)
         elif len(kept) < _MOST_KEPT:
-            kept[subject] = note
+            kept[subject] = first.plus(*others) if others else first
 
 
 def _flush_regularly(known: weakref.ref[NoteBuffer], wake: threading.Event) -> None:

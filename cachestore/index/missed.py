@@ -53,11 +53,11 @@ class Missed:
         """What notes that can be added up have in common."""
         return "miss", self.key, self.user, self.outcome
 
-    def plus(self, other: Missed) -> Missed:
-        """Return both as one: what the later one says, with the parts of either."""
-        later = other if other.at >= self.at else self
-        parts = self.code_parts if other.code_parts is None else other.code_parts
-        return replace(later, code_parts=parts, times=self.times + other.times)
+    def plus(self, *others: Missed) -> Missed:
+        """Return all as one: what the latest says, with the parts of whichever has some."""
+        newest_first = sorted((self, *others), key=lambda miss: miss.at, reverse=True)
+        parts = next((miss.code_parts for miss in newest_first if miss.code_parts is not None), None)
+        return replace(newest_first[0], code_parts=parts, times=sum(miss.times for miss in newest_first))
 
 
 Note = Touch | Missed

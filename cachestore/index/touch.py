@@ -28,18 +28,13 @@ class Touch(NamedTuple):
         """What notes that can be added up have in common."""
         return self.key, self.user
 
-    def plus(self, other: Touch) -> Touch:
-        """Return both uses as one; they are of the same key by the same user.
+    def plus(self, *others: Touch) -> Touch:
+        """Return all these uses as one; they are of the same key by the same user.
 
         Examples
         --------
         >>> Touch("4be1", "ana", 1.7e9, 2.0).plus(Touch("4be1", "ana", 1.6e9, 2.0))
         Touch(key='4be1', user='ana', at=1700000000.0, seconds_saved=4.0, hits=2)
         """
-        return Touch(
-            self.key,
-            self.user,
-            max(self.at, other.at),
-            self.seconds_saved + other.seconds_saved,
-            self.hits + other.hits,
-        )
+        _, _, times, saved, hits = zip(self, *others, strict=True)
+        return Touch(self.key, self.user, max(times), sum(saved), sum(hits))

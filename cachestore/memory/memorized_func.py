@@ -283,10 +283,12 @@ class MemorizedFunc:
 
     def _load(self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = True) -> Hit | Miss:
         started = time.perf_counter()
-        # What neither is validated nor loaded in another way, nearly all, does not pay for the question.
-        told = self._validation(args, kwargs) if self.cache_validation_callback is not None else {}
-        load = self._loading() if self.lazy or self.mmap_mode is not None else None
-        found = self.store_backend.look_up(call, counts=counts, load=load, **told)
+        if self.cache_validation_callback is None and self.mmap_mode is None and not self.lazy:
+            found = self.store_backend.look_up(call, counts=counts)  # as nearly all are
+        else:
+            found = self.store_backend.look_up(
+                call, counts=counts, load=self._loading(), **self._validation(args, kwargs)
+            )
         if isinstance(found, Hit):
             call_stack.note(found)
             if self._verbose > 4:
