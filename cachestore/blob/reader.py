@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol
 from blake3 import blake3
 
 from cachestore.blob.bodies import BodyKind, LoadPolicy, value_of
-from cachestore.blob.codecs import RAW, check_chunk, decompress_chunk
+from cachestore.blob.codecs import MOST_THREADS, RAW, check_chunk, decompress_chunk
 from cachestore.blob.described import Described
 from cachestore.blob.header import HEADER_LENGTH, Trailer
 from cachestore.blob.table import BUFFER, Chunk, Frame, Table
@@ -24,9 +24,6 @@ if TYPE_CHECKING:
 # What is fetched, checked and decompressed by one thread at a time: large enough for a remote store, and small
 # enough that some of them in memory at once are little beside a large value.
 _WINDOW: Final = 4 * 2**20
-
-# Threads at most, whatever the source and the machine would bear: each of them holds a window.
-_AT_ONCE: Final = 12
 
 
 class Source(Protocol):
@@ -254,7 +251,7 @@ class BlobReader(Described):
         return -(-self._tail_start // _WINDOW)
 
     def _at_once(self, worth: int) -> int:
-        return max(1, min(self._source.at_once, worth, _AT_ONCE))
+        return max(1, min(self._source.at_once, worth, MOST_THREADS))
 
     def _read(self, windows: Iterable[_Window], work: Callable[[_Window], object], *, worth: int) -> None:
         for _ in in_order(work, windows, at_once=self._at_once(worth)):
