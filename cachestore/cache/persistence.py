@@ -393,13 +393,20 @@ class _MeteredStore:
     def get_range(self, path: str, start: int, stop: int) -> bytes:
         return self._counted(self._store.get_range(path, start, stop))
 
+    def version(self, path: str) -> str:
+        return self._store.version(path)
+
     def _counted(self, data: bytes) -> bytes:
         self._meter.add(len(data))
         return data
 
 
 class _RemoteFile(io.RawIOBase):
-    """Reads an object of a store from start to end, a range at a time, so that it is never in memory whole."""
+    """Reads an object of a store from start to end, a range at a time, so that it is never in memory whole.
+
+    All ranges are of one object, which is made sure before any byte of them is handed on: a small object comes with
+    the first one, and of another the store is asked behind each further range whether it is still the same.
+    """
 
     def __init__(self, store: Any, path: str, name: str) -> None:
         super().__init__()
@@ -408,6 +415,8 @@ class _RemoteFile(io.RawIOBase):
         self._path = path
         self._position = 0
         self._end: int | None = None
+        self._first: tuple[int, bytes] | None = None
+        self._version: str | None = None
 
     def readable(self) -> bool:
         return True
@@ -425,12 +434,31 @@ class _RemoteFile(io.RawIOBase):
         if self._position == self._end:
             return 0
         wanted = min(len(buffer), _WINDOW)
+        if self._first is not None and self._version is None:
+            self._identify(*self._first)
         data = self.store.get_range(self._path, self._position, self._position + wanted)
+        if self._first is None:
+            self._first = self._position, data
+        elif self.store.version(self._path) != self._version:
+            raise self._replaced()
         buffer[: len(data)] = data
         self._position += len(data)
         if len(data) < wanted:
             self._end = self._position
         return len(data)
+
+    def _identify(self, start: int, data: bytes) -> None:
+        """Learn the object's version, and make sure that the first range is of that one."""
+        self._version = self.store.version(self._path)
+        if self.store.get_range(self._path, start, start + len(data)) != data:
+            raise self._replaced()
+        self._first = start, b""  # it is large
+
+    def _replaced(self) -> StorageError:
+        return StorageError(
+            f"{self.name} was replaced while it was read, and parts of two files are no value. Load it again.",
+            transient=True,
+        )
 
 
 def _load_old(file: io.BufferedReader, mmap_mode: Any, ensure_native_byte_order: Any) -> Any:

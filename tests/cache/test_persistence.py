@@ -249,6 +249,32 @@ class TestUrls:
             cachestore.dump([ARRAY, "text"], f"{memory}/{name}")
             same(cachestore.load(f"{memory}/{name}"), [ARRAY, "text"])
 
+    @pytest.mark.parametrize("name", ["x.pkl", "x.z"])
+    @pytest.mark.parametrize("behind", range(4))
+    def test_what_is_replaced_meanwhile_is_no_mixture(self, memory, monkeypatch, name, behind):
+        from cachestore.cache import persistence
+
+        monkeypatch.setattr(persistence, "_PIECE", 1000)
+        monkeypatch.setattr(persistence, "_WINDOW", 1700)
+        # Alike but for the numbers: nothing in the file itself tells.
+        before, after = (np.random.default_rng(seed).random(2000) for seed in (1, 2))
+        cachestore.dump(before, f"{memory}/{name}", compress=name.endswith("z"))
+        real, ranges = FsspecStore.get_range, []
+
+        def get_range(self, path, start, stop):
+            data = real(self, path, start, stop)
+            ranges.append(start)
+            if len(ranges) == 1 + behind:
+                monkeypatch.setattr(FsspecStore, "get_range", real)
+                cachestore.dump(after, f"{memory}/{name}", compress=name.endswith("z"))
+            return data
+
+        monkeypatch.setattr(FsspecStore, "get_range", get_range)
+        with pytest.raises(StorageError, match=rf"{name} was replaced while it was read") as caught:
+            cachestore.load(f"{memory}/{name}")
+        assert caught.value.transient
+        same(cachestore.load(f"{memory}/{name}"), after)
+
     @pytest.mark.parametrize(("name", "requests"), [("x.pkl", 1), ("x.gz", 1), ("x.b2", 2)])
     def test_a_small_object_takes_few_requests(
         self, s3_server, bucket, proxy_to, monkeypatch, name, requests
