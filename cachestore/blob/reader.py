@@ -5,8 +5,9 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from io import BytesIO
 from itertools import accumulate
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, Protocol
 
 from blake3 import blake3
 
@@ -161,10 +162,11 @@ class BlobReader(Described):
             If the value does not fit into memory, cannot be unpickled here, or shall not be.
         """
         frames = self.table.frames
-        contents = [_Content(frame) for frame in frames]
+        kind = _Bytes if frames[-1].kind == BodyKind.PLAIN else _Content
+        contents = [*map(kind, frames[:-1]), _Content(frames[-1])]
         windows = map(_allocated, _windows(contents, self._tail_start))
         self._read(windows, self._take, worth=self._outstanding)
-        *buffers, body = [content.raw for content in contents]
+        *buffers, body = [content.taken() for content in contents]
         return value_of(frames[-1].kind, body, buffers, policy=policy)
 
     def body(self) -> memoryview:
@@ -389,6 +391,23 @@ class _Content:
             decompress_chunk(piece.chunk.codec, stored, piece.out)
         else:
             self.raw = stored  # only what reads the body reads it, so it need not be copied
+
+    def taken(self) -> Any:
+        """Return all of them, when they are here."""
+        return self.raw
+
+
+class _Bytes(_Content):
+    """Collects the raw bytes of a frame in `bytes`: a value can be these, without a copy."""
+
+    def _memory(self) -> memoryview:
+        self._file = BytesIO(bytes(self.frame.raw_size))
+        return self._file.getbuffer()
+
+    def taken(self) -> bytes:
+        """Return the bytes that were written to, for nobody sees them any more; else they would be a copy."""
+        self.raw = memoryview(b"")
+        return self._file.getvalue()
 
 
 class _Scattered(_Content):
