@@ -11,13 +11,15 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, Protocol
 
 from blake3 import blake3
 
-from cachestore.blob.bodies import BodyKind, LoadPolicy, value_of
+from cachestore.blob.bodies import value_of
+from cachestore.blob.body import BodyKind
 from cachestore.blob.codecs import MOST_THREADS, RAW, check_chunk, decompress_chunk
 from cachestore.blob.described import Described
 from cachestore.blob.header import HEADER_LENGTH, Trailer
 from cachestore.blob.table import BUFFER, Chunk, Frame, Table
 from cachestore.errors import BlobError, CorruptBlob
 from cachestore.in_order import in_order
+from cachestore.settings.settings import LoadPolicy
 
 if TYPE_CHECKING:
     from cachestore.blob.array_body import ArrayLayout

@@ -27,7 +27,7 @@ from sklearn.ensemble import RandomForestClassifier
 
 import cachestore.blob.reader
 from cachestore.blob import BlobReader, Metadata, encode
-from cachestore.blob.bodies import BodyKind
+from cachestore.blob.body import BodyKind
 from cachestore.blob.codecs import BLOSC2, RAW, Codec, compress_chunk
 from cachestore.blob.header import Trailer, pack_header
 from cachestore.blob.table import BUFFER, CHUNK_LIMIT, Chunk, Frame, Table, aligned

@@ -14,7 +14,7 @@ import numpy
 import pytest
 
 from cachestore.blob import BlobReader, Encoded, Metadata, encode, writer
-from cachestore.blob.bodies import Body, BodyKind, Buffer
+from cachestore.blob.body import Body, BodyKind, Buffer
 from cachestore.blob.codecs import BLOSC2, RAW
 from cachestore.blob.table import BUFFER, Chunk
 from cachestore.blob.writer import CHUNK_SIZE
