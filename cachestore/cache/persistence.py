@@ -17,6 +17,8 @@ from urllib.parse import unquote, urlsplit
 
 from cachestore.blob import BlobReader, Encoded, Metadata, encode
 from cachestore.blob.header import pack_header
+from cachestore.blob.mapping import map_value
+from cachestore.cache.mapping import checked_mode, mappable_file
 from cachestore.cache.meter import Meter
 from cachestore.errors import CorruptBlob, ObjectNotFound, SettingsError, StorageError
 from cachestore.settings.settings import Compress, without_password
@@ -123,8 +125,8 @@ def load(
     filename
         A path, a file object, or an fsspec URL.
     mmap_mode
-        As joblib's, for files that are not compressed; with a blob or a remote URL it is ignored with joblib's
-        warning.
+        As joblib's, for files that are not compressed; else, and with a remote URL or a file object, it is ignored with
+        joblib's warning. A blob is never edited: `r+` and `w+` mean `c`, and say so.
     ensure_native_byte_order
         As joblib's; the arrays of a blob keep the byte order that they were dumped with.
 
@@ -159,13 +161,19 @@ def _load(
     with nullcontext(filename) if url is None else url.opened(meter) as target, _without_secrets(url):
         reader = _blob_reader(target, url)
         if reader is not None:
-            if mmap_mode is not None:
-                shown = url.shown if url else getattr(filename, "name", filename)
-                warnings.warn(
-                    f'mmap_mode "{mmap_mode}" is not compatible with compressed file {shown}. '
-                    f'"{mmap_mode}" flag will be ignored.',
-                    stacklevel=3,
-                )
+            if mmap_mode is None or len(reader.table.frames) == 1:  # nothing in it is large
+                return reader.value()
+            stream = mappable_file(reader)
+            if stream is not None:
+                private = checked_mode(mmap_mode, stacklevel=3) != "r"
+                with stream:
+                    return map_value(reader, stream, private=private, policy="any")
+            shown = url.shown if url else getattr(filename, "name", filename)
+            warnings.warn(
+                f'mmap_mode "{mmap_mode}" is not compatible with compressed file {shown}. '
+                f'"{mmap_mode}" flag will be ignored.',
+                stacklevel=3,
+            )
             return reader.value()
         if isinstance(target, io.BufferedReader) and url is not None and target.peek(2)[:2] == _OLD_MAGIC:
             return _load_old(target, mmap_mode, ensure_native_byte_order)
