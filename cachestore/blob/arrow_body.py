@@ -33,7 +33,7 @@ def arrow_value(raw: memoryview, buffers: Sequence[Any]) -> object:
     CorruptBlob
         If it did not write this.
     BlobError
-        If the package of the value is not installed, or it does not fit into memory.
+        If the package of the value is not installed, or lacks what the value needs, or it does not fit into memory.
     """
     try:
         parts = PartsReader(raw, buffers)
@@ -48,6 +48,11 @@ def arrow_value(raw: memoryview, buffers: Sequence[Any]) -> object:
         raise
     except MemoryError as error:
         raise BlobError("The value does not fit into memory.") from error
+    except (AttributeError, NotImplementedError, NotExact) as error:
+        raise BlobError(
+            f"The value cannot be read with the packages that are installed: {type(error).__name__}: "
+            f"{str(error)[:200]}. Install the versions that it was written with, or recompute it."
+        ) from error
     except Exception as error:
         # Whatever pandas, polars and pyarrow say of parts that do not fit together.
         raise CorruptBlob(

@@ -6,12 +6,12 @@ import sys
 from collections.abc import Sequence
 from typing import Any
 
-from cachestore.blob.body import Body, BodyKind, Buffer
+from cachestore.blob.body import Body, BodyKind
 from cachestore.blob.plain_body import plain_body, plain_value
 from cachestore.errors import BlobError, CorruptBlob
 from cachestore.settings.settings import LoadPolicy
 
-__all__ = ["Body", "BodyKind", "Buffer", "LoadPolicy", "body_of", "value_of"]
+__all__ = ["LoadPolicy", "body_of", "value_of"]
 
 # Packages whose values have a kind of their own. A value of theirs can only be where they are loaded.
 _FRAMES = frozenset({"pandas", "polars", "pyarrow"})

@@ -18,6 +18,10 @@ Place = Literal["near", "far"]
 # Frames below this stay raw: importing blosc2 costs more than it would save.
 SMALL: Final = 16 * 2**10
 
+# Threads at most that write or read one blob, whatever the machine and the source would bear: each of them holds some
+# MiB.
+MOST_THREADS: Final = 12
+
 # What is compressed has to be at least this much smaller: else reading it costs more than it saves.
 _WORTH_WHILE: Final = 0.95
 

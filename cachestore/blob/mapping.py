@@ -7,11 +7,12 @@ import threading
 from collections import OrderedDict
 from typing import BinaryIO, Final, Literal
 
-from cachestore.blob.bodies import LoadPolicy, value_of
+from cachestore.blob.bodies import value_of
 from cachestore.blob.codecs import RAW
 from cachestore.blob.reader import BlobReader
 from cachestore.blob.table import Table
 from cachestore.errors import CorruptBlob
+from cachestore.settings.settings import LoadPolicy
 
 # A file is checked once: as long as these are what they were, it is the one that was checked. Files that were not
 # mapped for longest are forgotten.

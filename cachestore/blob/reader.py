@@ -5,18 +5,21 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import cached_property
+from io import BytesIO
 from itertools import accumulate
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, Protocol
 
 from blake3 import blake3
 
-from cachestore.blob.bodies import BodyKind, LoadPolicy, value_of
-from cachestore.blob.codecs import RAW, check_chunk, decompress_chunk
+from cachestore.blob.bodies import value_of
+from cachestore.blob.body import BodyKind
+from cachestore.blob.codecs import MOST_THREADS, RAW, check_chunk, decompress_chunk
 from cachestore.blob.described import Described
 from cachestore.blob.header import HEADER_LENGTH, Trailer
 from cachestore.blob.table import BUFFER, Chunk, Frame, Table
 from cachestore.errors import BlobError, CorruptBlob
 from cachestore.in_order import in_order
+from cachestore.settings.settings import LoadPolicy
 
 if TYPE_CHECKING:
     from cachestore.blob.array_body import ArrayLayout
@@ -24,9 +27,6 @@ if TYPE_CHECKING:
 # What is fetched, checked and decompressed by one thread at a time: large enough for a remote store, and small
 # enough that some of them in memory at once are little beside a large value.
 _WINDOW: Final = 4 * 2**20
-
-# Threads at most, whatever the source and the machine would bear: each of them holds a window.
-_AT_ONCE: Final = 12
 
 
 class Source(Protocol):
@@ -164,10 +164,11 @@ class BlobReader(Described):
             If the value does not fit into memory, cannot be unpickled here, or shall not be.
         """
         frames = self.table.frames
-        contents = [_Content(frame) for frame in frames]
+        kind = _Bytes if frames[-1].kind == BodyKind.PLAIN else _Content
+        contents = [*map(kind, frames[:-1]), _Content(frames[-1])]
         windows = map(_allocated, _windows(contents, self._tail_start))
         self._read(windows, self._take, worth=self._outstanding)
-        *buffers, body = [content.raw for content in contents]
+        *buffers, body = [content.taken() for content in contents]
         return value_of(frames[-1].kind, body, buffers, policy=policy)
 
     def body(self) -> memoryview:
@@ -254,7 +255,7 @@ class BlobReader(Described):
         return -(-self._tail_start // _WINDOW)
 
     def _at_once(self, worth: int) -> int:
-        return max(1, min(self._source.at_once, worth, _AT_ONCE))
+        return max(1, min(self._source.at_once, worth, MOST_THREADS))
 
     def _read(self, windows: Iterable[_Window], work: Callable[[_Window], object], *, worth: int) -> None:
         for _ in in_order(work, windows, at_once=self._at_once(worth)):
@@ -392,6 +393,23 @@ class _Content:
             decompress_chunk(piece.chunk.codec, stored, piece.out)
         else:
             self.raw = stored  # only what reads the body reads it, so it need not be copied
+
+    def taken(self) -> Any:
+        """Return all of them, when they are here."""
+        return self.raw
+
+
+class _Bytes(_Content):
+    """Collects the raw bytes of a frame in `bytes`: a value can be these, without a copy."""
+
+    def _memory(self) -> memoryview:
+        self._file = BytesIO(bytes(self.frame.raw_size))
+        return self._file.getbuffer()
+
+    def taken(self) -> bytes:
+        """Return the bytes that were written to, for nobody sees them any more; else they would be a copy."""
+        self.raw = memoryview(b"")
+        return self._file.getvalue()
 
 
 class _Scattered(_Content):

@@ -10,7 +10,16 @@ from typing import Final, NamedTuple
 from blake3 import blake3
 
 from cachestore.blob.bodies import body_of
-from cachestore.blob.codecs import BLOSC2, RAW, Chooser, Codec, Place, codec_chooser, compress_chunk
+from cachestore.blob.codecs import (
+    BLOSC2,
+    MOST_THREADS,
+    RAW,
+    Chooser,
+    Codec,
+    Place,
+    codec_chooser,
+    compress_chunk,
+)
 from cachestore.blob.header import METADATA_LIMIT, TABLE_LIMIT, TRAILER_LENGTH, Trailer, pack_header
 from cachestore.blob.metadata import Metadata
 from cachestore.blob.table import ALIGNMENT, BUFFER, Chunk, Frame, Table, aligned, table_size
@@ -86,7 +95,7 @@ class Encoded:
 
     def _stored(self) -> Generator[_Stored]:
         large = self.metadata.raw_size >= 2 * CHUNK_SIZE
-        return in_order(_store, self._raw_chunks(), at_once=processors() if large else 1)
+        return in_order(_store, self._raw_chunks(), at_once=min(processors(), MOST_THREADS) if large else 1)
 
     def _raw_chunks(self) -> Iterator[_RawChunk]:
         for frame in self._frames:

@@ -2,17 +2,38 @@
 
 from __future__ import annotations
 
+import warnings
 from typing import TYPE_CHECKING, BinaryIO, Final
 
 from cachestore.blob.mapping import is_mappable, map_value
-from cachestore.errors import StorageError
+from cachestore.errors import CachestoreWarning, StorageError
 from cachestore.storage import blob_path
 
 if TYPE_CHECKING:
     from cachestore.blob import BlobReader
     from cachestore.cache.cache import Cache
 
-MMAP_MODES: Final = ("r", "r+", "w+", "c")
+_MODES: Final = ("r", "r+", "w+", "c")
+
+
+def checked_mode(mmap_mode: str, *, stacklevel: int) -> str:
+    """Return a mode that there is; of one that would edit what is stored it is told what it means here.
+
+    Raises
+    ------
+    ValueError
+        If there is no such mode.
+    """
+    if mmap_mode not in _MODES:
+        raise ValueError(f"mmap_mode is {mmap_mode!r}. Give one of {', '.join(map(repr, _MODES))}, or None.")
+    if mmap_mode in ("r+", "w+"):
+        warnings.warn(
+            f"mmap_mode={mmap_mode!r} means 'c' here: a blob is never edited, so what is written to its value stays in "
+            "this process.",
+            CachestoreWarning,
+            stacklevel=stacklevel + 1,
+        )
+    return mmap_mode
 
 
 def load_mapped(cache: Cache, reader: BlobReader, *, mode: str) -> object:
@@ -39,13 +60,13 @@ def load_mapped(cache: Cache, reader: BlobReader, *, mode: str) -> object:
     """
     if len(reader.table.frames) == 1:
         return cache.load(reader)  # nothing in it is large
-    mapped, stream = reader, _mappable_file(reader)
+    mapped, stream = reader, mappable_file(reader)
     if stream is None:
         from cachestore.blob.inflated import Inflated
 
         if cache.store.keep_near(blob_path(reader.key), Inflated(reader), reader.table.raw_size):
             mapped = cache.open_blob(reader.key)
-            stream = _mappable_file(mapped)
+            stream = mappable_file(mapped)
     if stream is None:
         cache.trouble.tell("mmap", "A result is loaded into memory.", _no_file(cache))
         return cache.load(reader)
@@ -53,7 +74,8 @@ def load_mapped(cache: Cache, reader: BlobReader, *, mode: str) -> object:
         return map_value(mapped, stream, private=mode != "r", policy=cache.settings.load_policy)
 
 
-def _mappable_file(reader: BlobReader) -> BinaryIO | None:
+def mappable_file(reader: BlobReader) -> BinaryIO | None:
+    """Open the file of a blob whose buffers can be mapped; None where there is no such file."""
     return reader.stream() if is_mappable(reader.table) else None
 
 

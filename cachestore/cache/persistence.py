@@ -17,6 +17,8 @@ from urllib.parse import unquote, urlsplit
 
 from cachestore.blob import BlobReader, Encoded, Metadata, encode
 from cachestore.blob.header import pack_header
+from cachestore.blob.mapping import map_value
+from cachestore.cache.mapping import checked_mode, mappable_file
 from cachestore.cache.meter import Meter
 from cachestore.errors import CorruptBlob, ObjectNotFound, SettingsError, StorageError
 from cachestore.settings.settings import Compress, without_password
@@ -123,8 +125,8 @@ def load(
     filename
         A path, a file object, or an fsspec URL.
     mmap_mode
-        As joblib's, for files that are not compressed; with a blob or a remote URL it is ignored with joblib's
-        warning.
+        As joblib's, for files that are not compressed; else, and with a remote URL or a file object, it is ignored with
+        joblib's warning. A blob is never edited: `r+` and `w+` mean `c`, and say so.
     ensure_native_byte_order
         As joblib's; the arrays of a blob keep the byte order that they were dumped with.
 
@@ -159,13 +161,19 @@ def _load(
     with nullcontext(filename) if url is None else url.opened(meter) as target, _without_secrets(url):
         reader = _blob_reader(target, url)
         if reader is not None:
-            if mmap_mode is not None:
-                shown = url.shown if url else getattr(filename, "name", filename)
-                warnings.warn(
-                    f'mmap_mode "{mmap_mode}" is not compatible with compressed file {shown}. '
-                    f'"{mmap_mode}" flag will be ignored.',
-                    stacklevel=3,
-                )
+            if mmap_mode is None or len(reader.table.frames) == 1:  # nothing in it is large
+                return reader.value()
+            stream = mappable_file(reader)
+            if stream is not None:
+                private = checked_mode(mmap_mode, stacklevel=3) != "r"
+                with stream:
+                    return map_value(reader, stream, private=private, policy="any")
+            shown = url.shown if url else getattr(filename, "name", filename)
+            warnings.warn(
+                f'mmap_mode "{mmap_mode}" is not compatible with compressed file {shown}. '
+                f'"{mmap_mode}" flag will be ignored.',
+                stacklevel=3,
+            )
             return reader.value()
         if isinstance(target, io.BufferedReader) and url is not None and target.peek(2)[:2] == _OLD_MAGIC:
             return _load_old(target, mmap_mode, ensure_native_byte_order)
@@ -393,13 +401,20 @@ class _MeteredStore:
     def get_range(self, path: str, start: int, stop: int) -> bytes:
         return self._counted(self._store.get_range(path, start, stop))
 
+    def version(self, path: str) -> str:
+        return self._store.version(path)
+
     def _counted(self, data: bytes) -> bytes:
         self._meter.add(len(data))
         return data
 
 
 class _RemoteFile(io.RawIOBase):
-    """Reads an object of a store from start to end, a range at a time, so that it is never in memory whole."""
+    """Reads an object of a store from start to end, a range at a time, so that it is never in memory whole.
+
+    All ranges are of one object, which is made sure before any byte of them is handed on: a small object comes with
+    the first one, and of another the store is asked behind each further range whether it is still the same.
+    """
 
     def __init__(self, store: Any, path: str, name: str) -> None:
         super().__init__()
@@ -408,6 +423,8 @@ class _RemoteFile(io.RawIOBase):
         self._path = path
         self._position = 0
         self._end: int | None = None
+        self._first: tuple[int, bytes] | None = None
+        self._version: str | None = None
 
     def readable(self) -> bool:
         return True
@@ -425,12 +442,31 @@ class _RemoteFile(io.RawIOBase):
         if self._position == self._end:
             return 0
         wanted = min(len(buffer), _WINDOW)
+        if self._first is not None and self._version is None:
+            self._identify(*self._first)
         data = self.store.get_range(self._path, self._position, self._position + wanted)
+        if self._first is None:
+            self._first = self._position, data
+        elif self.store.version(self._path) != self._version:
+            raise self._replaced()
         buffer[: len(data)] = data
         self._position += len(data)
         if len(data) < wanted:
             self._end = self._position
         return len(data)
+
+    def _identify(self, start: int, data: bytes) -> None:
+        """Learn the object's version, and make sure that the first range is of that one."""
+        self._version = self.store.version(self._path)
+        if self.store.get_range(self._path, start, start + len(data)) != data:
+            raise self._replaced()
+        self._first = start, b""  # it is large
+
+    def _replaced(self) -> StorageError:
+        return StorageError(
+            f"{self.name} was replaced while it was read, and parts of two files are no value. Load it again.",
+            transient=True,
+        )
 
 
 def _load_old(file: io.BufferedReader, mmap_mode: Any, ensure_native_byte_order: Any) -> Any:

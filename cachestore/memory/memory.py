@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from cachestore.cache import Cache, absolute, is_url, keeping_near, located, open_cache, open_settled
-from cachestore.errors import CachestoreWarning, SettingsError
+from cachestore.errors import SettingsError
 from cachestore.keys import Declared
 from cachestore.memory.memorized_func import (
     AsyncNotMemorizedFunc,
@@ -357,20 +357,9 @@ class Memory:
 def _checked_mode(mmap_mode: str | None) -> str | None:
     if mmap_mode is None:
         return None
-    from cachestore.cache.mapping import MMAP_MODES
+    from cachestore.cache.mapping import checked_mode
 
-    if mmap_mode not in MMAP_MODES:
-        raise ValueError(
-            f"mmap_mode is {mmap_mode!r}. Give one of {', '.join(map(repr, MMAP_MODES))}, or None."
-        )
-    if mmap_mode in ("r+", "w+"):
-        warnings.warn(
-            f"mmap_mode={mmap_mode!r} means 'c' here: a stored result is never edited, so what is written to it stays "
-            "in this process.",
-            CachestoreWarning,
-            stacklevel=3,
-        )
-    return mmap_mode
+    return checked_mode(mmap_mode, stacklevel=3)
 
 
 def open_memory(

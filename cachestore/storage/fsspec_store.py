@@ -29,6 +29,14 @@ _log = logging.getLogger(__name__)
 # How large an object may be that is read whole, as far as the deadline goes: blobs are read by suffix and ranges.
 _UNKNOWN_SIZE = 2**20
 
+# When an object was put, under whichever name a filesystem keeps that.
+_PUT = ("LastModified", "last_modified", "updated", "mtime", "modified", "created")
+# Neither does reading an object change these, as it may change the time of the last look at it.
+_OF_A_VERSION = (
+    *_PUT, "size", "ETag", "etag", "generation", "md5", "Content-MD5", "Digest", "Last-Modified", "modify",
+    "last_write_time",
+)  # fmt: skip
+
 # Filesystems made before a fork. They are the parent's: closing one here would disturb its event loop.
 _left_to_the_parent: list[Any] = []
 
@@ -174,6 +182,11 @@ class FsspecStore:
         if stop <= start:
             return b""
         return self._read(path, start=start, end=stop, size=stop - start)
+
+    def version(self, path: str) -> str:
+        """Return what the filesystem knows that another object would not have; of some no more than its size."""
+        info = self._info(path)
+        return repr([(name, info[name]) for name in _OF_A_VERSION if name in info])
 
     def put(self, path: str, parts: Iterable[bytes | memoryview]) -> None:
         """Store the parts at `path`, whole or not at all; more than 8 MiB pass through a file of this machine.
@@ -383,7 +396,7 @@ def modified_of(info: Mapping[str, Any]) -> datetime:
     >>> modified_of({"mtime": 0.0}).isoformat()
     '1970-01-01T00:00:00+00:00'
     """
-    for name in ("LastModified", "last_modified", "updated", "mtime", "modified", "created"):
+    for name in _PUT:
         value = info.get(name)
         if isinstance(value, str):
             value = datetime.fromisoformat(value)

@@ -116,6 +116,10 @@ class GuardedStore:
         """Return the bytes from `start` to before `stop`."""
         return self._guard(lambda: self._inner.get_range(path, start, stop))
 
+    def version(self, path: str) -> str:
+        """Return what changes when another object takes this one's place."""
+        return self._guard(lambda: self._inner.version(path))
+
     def put(self, path: str, parts: Iterable[bytes | memoryview]) -> None:
         """Store the parts at `path`."""
         every = gathered(parts)

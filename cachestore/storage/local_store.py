@@ -122,6 +122,12 @@ class LocalStore:
         """Return the bytes from `start` to before `stop`."""
         return self.open(path).range(start, stop)
 
+    def version(self, path: str) -> str:
+        """Return which file it is, and when it was written."""
+        with self._failures("read", path):
+            status = self._absolute(path).stat()
+            return f"{status.st_ino} {status.st_size} {status.st_mtime_ns}"
+
     def put(self, path: str, parts: Iterable[bytes | memoryview]) -> None:
         """Store the parts at `path`, whole or not at all."""
         with self.growing(path) as stream:

@@ -80,6 +80,9 @@ class ObjectStore(Protocol):
     def get_range(self, path: str, start: int, stop: int) -> bytes:
         """Return the bytes from `start` to before `stop`; as in a slice, what lies beyond the end is missing."""
 
+    def version(self, path: str) -> str:
+        """Return what changes when an object of other bytes takes this one's place, without reading it."""
+
     def put(self, path: str, parts: Iterable[bytes | memoryview]) -> None:
         """Store the parts, joined, at `path`, replacing what was there.
 

@@ -81,6 +81,11 @@ class S3Store(FsspecStore):
         """Return the bytes from `start` to before `stop`."""
         return self._read_span(path, f"bytes={start}-{stop - 1}") if stop > start else b""
 
+    def version(self, path: str) -> str:
+        """Return the ETag, which other bytes do not have."""
+        head = self._ask("head_object", Key=self._key(path), attempt=self._attempt("read", path))
+        return f"{head['ContentLength']} {head.get('ETag', '')} {head.get('LastModified', '')}"
+
     def put(self, path: str, parts: Iterable[bytes | memoryview]) -> None:
         """Store the parts at `path`: one request for up to 8 MiB, else an upload of parts while more are made."""
         every = gathered(parts)

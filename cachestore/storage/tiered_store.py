@@ -219,6 +219,10 @@ class TieredStore:
             self._near.forget([path])
         self._far.distrust(path)
 
+    def version(self, path: str) -> str:
+        """Return what changes when another object takes the place of the one in the far store."""
+        return self._far.version(path)
+
     def put(self, path: str, parts: Iterable[bytes | memoryview]) -> None:
         """Store the parts at `path`; write-behind, they are near when this returns, and whole."""
         if key_of(path) is None:

@@ -338,6 +338,19 @@ def test_a_time_zone_that_is_not_known_here_is_no_corruption() -> None:
     assert not isinstance(caught.value, CorruptBlob)
 
 
+def test_what_another_version_lacks_is_no_corruption(monkeypatch: pytest.MonkeyPatch) -> None:
+    texts = arrow_body(pandas.Series(pandas.array(["a"], pandas.StringDtype("python"))))
+    lists = arrow_body(pyarrow.array([[1]]))
+    assert texts is not None
+    assert lists is not None
+    monkeypatch.delattr(pandas, "StringDtype")
+    monkeypatch.setattr(pyarrow.types, "is_list", lambda _: False)
+    for body in (texts, lists):
+        with pytest.raises(BlobError, match="with the packages that are installed") as caught:
+            arrow_value(body.raw, buffers_of(body))
+        assert not isinstance(caught.value, CorruptBlob)
+
+
 def with_head(body: Body, old: bytes, new: bytes) -> memoryview:
     """Return the bytes of a body, something in the head of which is replaced."""
     length = 4 + int.from_bytes(body.raw[:4], "little")

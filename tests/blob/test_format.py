@@ -101,7 +101,7 @@ def test_each_kind_of_body_is_specified() -> None:
     section = FORMAT.split("## Bodies")[1]
     rows = re.findall(r"^\| (\d) \| ([a-z]+) \|", section, re.MULTILINE)
     assert {name: int(number) for number, name in rows} == NUMBERS
-    from cachestore.blob.bodies import BodyKind
+    from cachestore.blob.body import BodyKind
 
     assert {kind.name.lower(): int(kind) for kind in BodyKind} == NUMBERS
 

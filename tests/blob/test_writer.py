@@ -14,7 +14,7 @@ import numpy
 import pytest
 
 from cachestore.blob import BlobReader, Encoded, Metadata, encode, writer
-from cachestore.blob.bodies import Body, BodyKind, Buffer
+from cachestore.blob.body import Body, BodyKind, Buffer
 from cachestore.blob.codecs import BLOSC2, RAW
 from cachestore.blob.table import BUFFER, Chunk
 from cachestore.blob.writer import CHUNK_SIZE
@@ -137,6 +137,23 @@ def test_no_thread_outlives_an_encoding_whether_ended_or_not(metadata: Metadata)
     next(parts), next(parts), next(parts)
     del parts
     assert threading.active_count() == before
+
+
+def test_threads_are_few_however_many_processors_there_are(
+    metadata: Metadata, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each holds a chunk beyond the value: 64 of them would hold more than 64 MiB.
+    monkeypatch.setattr(writer, "processors", lambda: 64)
+    threads: list[int] = []
+    original = writer.in_order
+
+    def counting(work: Any, items: Any, *, at_once: int) -> Any:
+        threads.append(at_once)
+        return original(work, items, at_once=at_once)
+
+    monkeypatch.setattr(writer, "in_order", counting)
+    b"".join(encode(RANDOM, metadata))
+    assert threads == [12]
 
 
 def test_no_more_is_compressed_ahead_than_what_is_taken_needs(

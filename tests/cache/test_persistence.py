@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import io
+import mmap
 import os
 import warnings
 from datetime import UTC, datetime
@@ -12,7 +13,7 @@ import pytest
 
 import cachestore
 from cachestore.blob.header import pack_header
-from cachestore.errors import CorruptBlob, ObjectNotFound, SettingsError, StorageError
+from cachestore.errors import CachestoreWarning, CorruptBlob, ObjectNotFound, SettingsError, StorageError
 from cachestore.storage import open_store
 from cachestore.storage.fsspec_store import FsspecStore
 
@@ -249,6 +250,32 @@ class TestUrls:
             cachestore.dump([ARRAY, "text"], f"{memory}/{name}")
             same(cachestore.load(f"{memory}/{name}"), [ARRAY, "text"])
 
+    @pytest.mark.parametrize("name", ["x.pkl", "x.z"])
+    @pytest.mark.parametrize("behind", range(4))
+    def test_what_is_replaced_meanwhile_is_no_mixture(self, memory, monkeypatch, name, behind):
+        from cachestore.cache import persistence
+
+        monkeypatch.setattr(persistence, "_PIECE", 1000)
+        monkeypatch.setattr(persistence, "_WINDOW", 1700)
+        # Alike but for the numbers: nothing in the file itself tells.
+        before, after = (np.random.default_rng(seed).random(2000) for seed in (1, 2))
+        cachestore.dump(before, f"{memory}/{name}", compress=name.endswith("z"))
+        real, ranges = FsspecStore.get_range, []
+
+        def get_range(self, path, start, stop):
+            data = real(self, path, start, stop)
+            ranges.append(start)
+            if len(ranges) == 1 + behind:
+                monkeypatch.setattr(FsspecStore, "get_range", real)
+                cachestore.dump(after, f"{memory}/{name}", compress=name.endswith("z"))
+            return data
+
+        monkeypatch.setattr(FsspecStore, "get_range", get_range)
+        with pytest.raises(StorageError, match=rf"{name} was replaced while it was read") as caught:
+            cachestore.load(f"{memory}/{name}")
+        assert caught.value.transient
+        same(cachestore.load(f"{memory}/{name}"), after)
+
     @pytest.mark.parametrize(("name", "requests"), [("x.pkl", 1), ("x.gz", 1), ("x.b2", 2)])
     def test_a_small_object_takes_few_requests(
         self, s3_server, bucket, proxy_to, monkeypatch, name, requests
@@ -370,6 +397,54 @@ class TestBlobs:
         with pytest.warns(UserWarning, match="is not compatible with compressed file") as caught:
             cachestore.load(tmp_path / "x.b2", mmap_mode="r")
         assert caught[0].filename == __file__
+
+    @pytest.mark.parametrize("mode", ["r+", "w+"])
+    def test_a_mode_that_would_edit_a_blob_does_not_and_says_so(self, tmp_path, mode):
+        cachestore.dump(ARRAY, tmp_path / "x.b2", compress=("blosc2", 0))
+        with pytest.warns(CachestoreWarning, match="means 'c'") as caught:
+            mapped = cachestore.load(tmp_path / "x.b2", mmap_mode=mode)
+        assert caught[0].filename == __file__
+        mapped[0] = 7
+        mapped.flush()
+        same(cachestore.load(tmp_path / "x.b2"), ARRAY)
+        with pytest.raises(ValueError, match="Give one of 'r'"):
+            cachestore.load(tmp_path / "x.b2", mmap_mode="x")
+
+    @pytest.mark.parametrize("mode", ["r", "c"])
+    @pytest.mark.parametrize("place", ["path", "file URL"])
+    @pytest.mark.filterwarnings("error")
+    def test_mapped(self, tmp_path, place, mode):
+        cachestore.dump({"a": ARRAY, "b": [1]}, tmp_path / "nested.b2", compress=("blosc2", 0))
+        for what in ("array", "fortran"):
+            name = f"{tmp_path}/{what}.b2"
+            cachestore.dump(VALUES[what], name, compress=("blosc2", 0))
+            whole = Path(name).read_bytes()
+            mapped = cachestore.load(f"file://{name}" if place == "file URL" else name, mmap_mode=mode)
+            assert isinstance(mapped, np.memmap)
+            assert mapped.flags.f_contiguous == (what == "fortran")
+            np.testing.assert_array_equal(mapped, ARRAY)
+            assert mapped.flags.writeable == (mode != "r")
+            if mode != "r":
+                mapped[0] = 7
+                mapped.flush()
+            assert Path(name).read_bytes() == whole
+        nested = cachestore.load(tmp_path / "nested.b2", mmap_mode=mode)
+        assert nested["b"] == [1]
+        np.testing.assert_array_equal(nested["a"], ARRAY)
+        assert is_mapped(nested["a"])
+
+    @pytest.mark.filterwarnings("error")
+    def test_what_has_nothing_large_is_not_mapped_and_says_nothing(self, tmp_path):
+        cachestore.dump([1, "text"], tmp_path / "x.b2")
+        assert cachestore.load(tmp_path / "x.b2", mmap_mode="r") == [1, "text"]
+
+    def test_a_damaged_byte_is_not_mapped(self, tmp_path):
+        cachestore.dump(ARRAY, tmp_path / "x.b2", compress=("blosc2", 0))
+        damaged = bytearray((tmp_path / "x.b2").read_bytes())
+        damaged[1000] ^= 1
+        (tmp_path / "x.b2").write_bytes(damaged)
+        with pytest.raises(CorruptBlob):
+            cachestore.load(tmp_path / "x.b2", mmap_mode="r")
 
     @pytest.mark.parametrize("place", ["path", "file object", "file URL", "URL"])
     def test_no_damaged_byte_is_believed(self, tmp_path, memory, place):
@@ -596,6 +671,12 @@ class Tattletale:
 
     def __reduce__(self):
         return os.mkdir, (str(self.folder),)
+
+
+def is_mapped(array):
+    while array is not None and not isinstance(array, np.memmap | mmap.mmap):
+        array = getattr(array, "base", None) if not isinstance(array, memoryview) else array.obj
+    return array is not None
 
 
 def names_in(folder):

@@ -122,6 +122,16 @@ class ObjectStoreContract:
         store.put("marks/a", [b"second"])
         assert store.get("marks/a") == b"second"
 
+    def test_a_version_is_that_of_the_bytes(self, store):
+        with pytest.raises(ObjectNotFound):
+            store.version("marks/a")
+        store.put("marks/a", [b"1"])
+        version = store.version("marks/a")
+        assert store.get("marks/a") == b"1"
+        assert store.version("marks/a") == version
+        store.put("marks/a", [b"2"])
+        assert store.version("marks/a") != version
+
     def test_a_put_that_is_interrupted_leaves_nothing(self, store):
         def parts() -> Iterator[bytes]:
             yield 100_000 * b"x"
