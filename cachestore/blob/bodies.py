@@ -11,8 +11,6 @@ from cachestore.blob.plain_body import plain_body, plain_value
 from cachestore.errors import BlobError, CorruptBlob
 from cachestore.settings.settings import LoadPolicy
 
-__all__ = ["LoadPolicy", "body_of", "value_of"]
-
 # Packages whose values have a kind of their own. A value of theirs can only be where they are loaded.
 _FRAMES = frozenset({"pandas", "polars", "pyarrow"})
 

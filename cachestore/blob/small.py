@@ -9,11 +9,12 @@ from typing import Any, Final
 
 from blake3 import blake3
 
-from cachestore.blob.bodies import LoadPolicy, value_of
+from cachestore.blob.bodies import value_of
 from cachestore.blob.codecs import RAW
 from cachestore.blob.described import Described
 from cachestore.blob.header import FORMAT, TRAILER_LENGTH, pack_header, pack_trailer
 from cachestore.blob.table import ALIGNMENT, BODIES, BUFFER, CHUNK_LIMIT, Head, table_size
+from cachestore.settings.settings import LoadPolicy
 
 # As in FORMAT.md: the table, in which all frames stand before all chunks, and where the trailer has its length.
 _HEAD: Final = "<32s32s32s32sdqQII"
