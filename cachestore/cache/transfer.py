@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 
 from cachestore.blob import BlobReader
@@ -28,9 +29,11 @@ from cachestore.index import Entry, Selection
 from cachestore.index.selection import is_like
 from cachestore.storage import LocalStore, blob_path
 
-# Blobs; each may have several pieces under way.
-_AT_ONCE = 4
 _PIECE = 8 * 2**20
+# So many blobs are under way as these bytes hold, each being up to three times in memory; and always one, of which a
+# few pieces are.
+_UNDER_WAY = 16 * 2**20
+_AT_ONCE = 16
 # Rows that are written together: after a kill, so many blobs at most wait for the next time to be listed.
 _BATCH = 100
 
@@ -215,7 +218,7 @@ def carry_out(
     lying = destination.ask_each(lambda key: _read_entry(destination, key), decided.unlisted)
     rows = [found for found in lying if isinstance(found, Entry)]
     moves = decided.moves
-    outcomes = in_order(lambda entry: _move(source, destination, entry.key), moves, at_once=_AT_ONCE)
+    outcomes = _move_each(source, destination, moves)
     try:
         for done, outcome in enumerate(outcomes, start=1):
             if isinstance(outcome, Finding):
@@ -292,6 +295,16 @@ def _lies_sound(cache: Cache, key: str) -> bool:
     except BlobError:
         return True
     return True
+
+
+def _move_each(source: Cache, destination: Cache, moves: Iterable[Entry]) -> Iterator[Entry | Finding]:
+    """Move blobs in order, as many at once as memory allows."""
+    for at_once, alike in groupby(moves, lambda entry: _at_once(entry.stored_size)):
+        yield from in_order(lambda entry: _move(source, destination, entry.key), alike, at_once=at_once)
+
+
+def _at_once(size: int) -> int:
+    return min(_AT_ONCE, max(1, _UNDER_WAY // max(1, size)))
 
 
 def _move(source: Cache, destination: Cache, key: str) -> Entry | Finding:

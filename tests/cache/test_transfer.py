@@ -265,7 +265,8 @@ def test_progress_is_told(laptop, team):
 
 
 @pytest.mark.parametrize("after", [1, 3, 6])
-def test_whoever_is_killed_moves_the_rest_the_next_time(laptop, team, after):
+def test_whoever_is_killed_moves_the_rest_the_next_time(laptop, team, after, monkeypatch):
+    monkeypatch.setattr(module, "_AT_ONCE", 3)
     memory = Memory.over(laptop)
     for number in range(10, 14):
         memory.cache(small)(number)
@@ -339,6 +340,25 @@ def test_a_large_blob_is_never_in_memory_whole(laptop, team):
         tracemalloc.stop()
     assert peak < 100 * 2**20
     assert verify(team).damaged == ()
+
+
+def test_many_blobs_are_never_in_memory_together(laptop, tmp_path, s3_server, s3_store_url):
+    remember = Memory.over(laptop).cache(large)
+    for number, size in enumerate([1_000_000] * 20 + [4_000_000] * 5 + [30_000_000] * 3):
+        remember(size + number)
+    location, options = s3_store_url(s3_server)
+    server = open_cache(Settings(location=location, storage_options=options, timeout=60.0))
+    back = open_cache(Settings(location=str(tmp_path / "back")))
+    for source, destination in ((laptop, server), (server, back)):
+        decided = plan(source, destination, Wanted(function="large"))
+        assert decided.size > 130_000_000
+        tracemalloc.start()
+        try:
+            assert carry_out(source, destination, decided).failed == ()
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 64 * 2**20
 
 
 def test_to_a_server_and_back(laptop, tmp_path, s3_server, s3_store_url):
