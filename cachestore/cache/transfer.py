@@ -244,13 +244,17 @@ def carry_out(
 def keep_versions(source: Cache, destination: Cache, code_versions: Iterable[str]) -> None:
     """Bring what is written of code versions: their parts and sources, by which a change is explained.
 
+    Sources go only where the destination's settings keep them.
+
     Raises
     ------
     IndexUnavailable, SchemaMismatch, StorageError
         If they cannot be read or written.
     """
     copied = in_order(
-        lambda version: copy_version(source.store, destination.store, version),
+        lambda version: copy_version(
+            source.store, destination.store, version, sources=destination.settings.keep_sources
+        ),
         code_versions,
         at_once=_requests(source, destination),
     )

@@ -86,8 +86,15 @@ def read_version(store: ObjectStore, code_version: str) -> Version | None:
     return _understood(code_version, _read(store, version_path(code_version)))
 
 
-def copy_version(source: ObjectStore, destination: ObjectStore, code_version: str) -> Version | None:
+def copy_version(
+    source: ObjectStore, destination: ObjectStore, code_version: str, *, sources: bool
+) -> Version | None:
     """Write down in another store what is written of a code version, if nobody has done so there; return it.
+
+    Parameters
+    ----------
+    sources
+        Whether sources that are kept go along.
 
     Raises
     ------
@@ -98,8 +105,14 @@ def copy_version(source: ObjectStore, destination: ObjectStore, code_version: st
     written = _read(source, path)
     version = _understood(code_version, written)
     if written is not None and version is not None and _read(destination, path) is None:
-        destination.put(path, [written])
+        destination.put(path, [written if sources else _without_sources(written)])
     return version
+
+
+def _without_sources(written: bytes) -> bytes:
+    described = json.loads(written)
+    described.pop("sources", None)
+    return json.dumps(described).encode()
 
 
 def _read(store: ObjectStore, path: str) -> bytes | None:

@@ -97,6 +97,15 @@ def test_what_is_written_of_code_versions_goes_with_them(laptop, team):
         assert team.index.history.code_versions(version) == laptop.index.history.code_versions(version)
 
 
+def test_sources_stay_where_the_destination_keeps_none(laptop, team):
+    plain = open_cache(replace(team.settings, keep_sources=False))
+    moved(laptop, plain)
+    for version in {entry.code_version for entry in rows_in(laptop).values()}:
+        kept = read_version(laptop.store, version)
+        assert kept.sources
+        assert read_version(plain.store, version) == replace(kept, sources={})
+
+
 def test_a_store_that_takes_no_conditional_puts_gets_all_the_same(laptop, team, monkeypatch):
     write_store_id(team.store)
 
