@@ -2,7 +2,8 @@
 
 A blob passes through a temporary file, where every digest is checked, before the first byte is put: what does not
 verify arrives nowhere. Blob, then row, as at every put. What is there already stays as it is and is not moved again,
-so whoever is interrupted begins anew and moves the rest. With an entry goes what is written of its code version. Uses
+so whoever is interrupted begins anew and moves the rest. One of the same size counts as being there, unread: `verify`
+is what finds damage. With an entry goes what is written of its code version. Uses
 belong to an index, and accepted versions, which may be revoked, to a store: they stay.
 """
 
@@ -224,8 +225,10 @@ def carry_out(
             if isinstance(outcome, Finding):
                 failed.append(outcome)
             else:
-                arrived.append(outcome)
-                rows.append(outcome)
+                row, came_now = outcome
+                rows.append(row)
+                if came_now:
+                    arrived.append(row)
             if len(rows) >= _BATCH:
                 destination.index.record(rows)
                 rows = []
@@ -301,7 +304,9 @@ def _lies_sound(cache: Cache, key: str) -> bool:
     return True
 
 
-def _move_each(source: Cache, destination: Cache, moves: Iterable[Entry]) -> Iterator[Entry | Finding]:
+def _move_each(
+    source: Cache, destination: Cache, moves: Iterable[Entry]
+) -> Iterator[tuple[Entry, bool] | Finding]:
     """Move blobs in order, as many at once as memory allows."""
     for at_once, alike in groupby(moves, lambda entry: _at_once(entry.stored_size)):
         yield from in_order(lambda entry: _move(source, destination, entry.key), alike, at_once=at_once)
@@ -311,19 +316,19 @@ def _at_once(size: int) -> int:
     return min(_AT_ONCE, max(1, _UNDER_WAY // max(1, size)))
 
 
-def _move(source: Cache, destination: Cache, key: str) -> Entry | Finding:
-    """Move one blob; return the row that it gets."""
+def _move(source: Cache, destination: Cache, key: str) -> tuple[Entry, bool] | Finding:
+    """Move one blob; return the row that it gets, and whether it was moved."""
     try:
         with suppress(ObjectNotFound, CorruptBlob):
             # Somebody else was faster: theirs stays.
-            return entry_of(*destination.read_metadata(key))
+            return entry_of(*destination.read_metadata(key)), False
         with tempfile.TemporaryDirectory(prefix="cachestore-") as folder:
             copy = Path(folder, "blob")
             with copy.open("wb") as file:
                 file.writelines(_pieces(source, key))
             reader = _verified(copy, key)
             destination.store.put(blob_path(key), _Pieces(copy))
-            return entry_of(reader.metadata, reader.size)
+            return entry_of(reader.metadata, reader.size), True
     except ObjectNotFound:
         return Finding(key, f"Its blob is gone from {source.location}: somebody has removed it.")
     except (BlobError, StorageError) as error:

@@ -222,7 +222,9 @@ def test_one_that_came_meanwhile_stays(laptop, team):
     metadata, _ = laptop.read_metadata(key)
     encoded = encode([17], replace(metadata, creator="cleo"), compress=None)
     team.store.put(blob_path(key), encoded)
-    carry_out(laptop, team, decided)
+    done = carry_out(laptop, team, decided)
+    assert set(done.keys) == {entry.key for entry in decided.moves[1:]}
+    assert done.size == sum(entry.stored_size for entry in decided.moves[1:])
     assert rows_in(team)[key].creator == "cleo"
     assert team.read_metadata(key)[0].creator == "cleo"
 
