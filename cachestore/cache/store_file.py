@@ -9,7 +9,8 @@ import os
 from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.storage import STORE_FILE, ConditionalPut, ObjectStore, probe_conditional_put
 
-_FORMAT = 0
+# 0 was that of unreleased versions, and says the same.
+_FORMAT = 1
 
 _logger = logging.getLogger(__name__)
 

@@ -12,7 +12,8 @@ from cachestore.errors import ObjectNotFound
 from cachestore.keys import CallKey, Rules, sources_of
 from cachestore.storage import VERSIONS, ObjectStore, version_path
 
-_FORMAT = 0
+# 0 was that of unreleased versions, and says the same.
+_FORMAT = 1
 
 _logger = logging.getLogger(__name__)
 

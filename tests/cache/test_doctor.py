@@ -33,7 +33,7 @@ READING = ["range reads", "list", "latency of a get"]
 @pytest.fixture
 def inner():
     store = open_store(f"memory://doctor-{next(_numbers)}")
-    store.put("store.json", [b'{"format": 0, "id": "an id"}'])
+    store.put("store.json", [b'{"format": 1, "id": "an id"}'])
     return store
 
 

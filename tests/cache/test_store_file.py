@@ -84,7 +84,7 @@ def test_the_last_of_two_first_puts_names_a_store_that_lies(on_moto, monkeypatch
         answer = _call(self, operation, **arguments)
         if arguments.get("Key", "").endswith(STORE_FILE) and IfNoneMatch and not overtaken:
             overtaken.append(arguments["Key"])
-            late = json.dumps({"format": 0, "id": "late"}).encode()
+            late = json.dumps({"format": 1, "id": "late"}).encode()
             _call(self, "put_object", Bucket=arguments["Bucket"], Key=arguments["Key"], Body=late)
         return answer
 
@@ -108,7 +108,7 @@ def test_where_nothing_was_found_out_nothing_is_remembered():
             return inner.create(path, data)
 
     identifier = write_store_id(Ill())
-    assert json.loads(inner.get(STORE_FILE)) == {"format": 0, "id": identifier}
+    assert json.loads(inner.get(STORE_FILE)) == {"format": 1, "id": identifier}
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"id": 1}'])
@@ -119,7 +119,13 @@ def test_a_damaged_file_says_so(local, content):
             read(local)
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_what_was_ever_written_is_read(local, number):
+    local.put(STORE_FILE, [b'{"format": %d, "id": "5f0c", "conditional_put": "creates"}' % number])
+    assert read_store_id(local) == write_store_id(local) == "5f0c"
+
+
 def test_a_later_layout_is_refused(local):
-    local.put(STORE_FILE, [json.dumps({"format": 99, "id": "x"}).encode()])
+    local.put(STORE_FILE, [json.dumps({"format": 2, "id": "x"}).encode()])
     with pytest.raises(StorageError, match="Upgrade"):
         read_store_id(local)
