@@ -14,7 +14,6 @@ from cachestore.blob import Parent
 from cachestore.cache.cache import Cache, Hit, Miss
 from cachestore.cache.opening import (
     absolute,
-    is_url,
     keeping_near,
     located,
     open_cache,
@@ -34,7 +33,6 @@ __all__ = [
     "Miss",
     "Parent",
     "absolute",
-    "is_url",
     "keeping_near",
     "located",
     "open_cache",

@@ -22,6 +22,9 @@ from cachestore.storage import ACCEPTED, ObjectStore, accepted_path
 if TYPE_CHECKING:
     from cachestore.cache.cache import Cache
 
+# 0 was that of unreleased versions, and says the same.
+_FORMAT = 1
+
 # A process that lives long sees what was accepted meanwhile.
 _MAX_AGE = 120.0
 _SHORTEST_PREFIX = 4
@@ -148,7 +151,7 @@ def carry_out(cache: Cache, decided: Decision) -> None:
     path = accepted_path(decided.new)
     if decided.marks:
         described = {
-            "format": 0,
+            "format": _FORMAT,
             "function": decided.function,
             "accepted": [
                 {"old": mark.old, "by": mark.user, "at": mark.at.astimezone(UTC).isoformat()}
@@ -186,6 +189,8 @@ def read_marks(store: ObjectStore, new: str) -> tuple[Accepted, ...]:
     """
     try:
         described = json.loads(store.get(accepted_path(new)))
+        if described["format"] > _FORMAT:
+            return ()
         return tuple(
             Accepted(new, each["old"], described["function"], each["by"], datetime.fromisoformat(each["at"]))
             for each in described["accepted"]

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copyreg
 import os
-import re
 import threading
 import weakref
 from collections.abc import Callable
@@ -18,7 +17,7 @@ from cachestore.cache.store_file import read_store_id
 from cachestore.cache.trouble import Trouble
 from cachestore.errors import SettingsError, StorageError
 from cachestore.index import open_index
-from cachestore.settings import Settings, settings_here
+from cachestore.settings import Settings, is_url, settings_here
 from cachestore.storage import STORE_FILE, open_store, with_near
 
 _opened: weakref.WeakValueDictionary[str, Cache] = weakref.WeakValueDictionary()
@@ -48,18 +47,6 @@ def located(location: str | Path) -> str:
     directory = absolute(text)
     inner = directory / "cachestore"
     return str(inner if _holds_store(inner) and not _holds_store(directory) else directory)
-
-
-def is_url(location: str) -> bool:
-    """Tell a URL from a directory.
-
-    Examples
-    --------
-    >>> is_url("s3://bucket/prefix"), is_url("data/cache")
-    (True, False)
-    """
-    # One with a slash too few is left to the storage room, which says so.
-    return re.match(r"[A-Za-z][A-Za-z0-9+.-]+:/", location) is not None
 
 
 def absolute(directory: str | Path) -> Path:
@@ -119,7 +106,7 @@ def keeping_near(settings: Settings, near: str | Path | Literal[False] | None) -
     """Return settings with another near directory; False is none, and None leaves it to the settings."""
     if near is None:
         return settings
-    named = isinstance(near, Path) or (isinstance(near, str) and near.strip() and "://" not in near)
+    named = isinstance(near, Path) or (isinstance(near, str) and near.strip() and not is_url(near))
     return replace(settings, near=str(absolute(near)) if named else near)  # type: ignore[arg-type]
 
 

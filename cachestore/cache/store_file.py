@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import logging
 import os
-from typing import Any
 
 from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.storage import STORE_FILE, ConditionalPut, ObjectStore, probe_conditional_put
 
-_FORMAT = 0
+# 0 was that of unreleased versions, and says the same.
+_FORMAT = 1
 
 _logger = logging.getLogger(__name__)
 
@@ -23,35 +23,13 @@ def read_store_id(store: ObjectStore) -> str | None:
     StorageError
         If the store cannot be read, or was laid out by a later cachestore.
     """
-    named = _read(store)
-    return None if named is None else str(named["id"])
-
-
-def read_conditional_put(store: ObjectStore) -> ConditionalPut | None:
-    """Read what the first put found out about exclusive creates; None where it did not, or nothing was ever put.
-
-    Only where a store `creates` does one of several at once win `ObjectStore.create`, among all machines.
-
-    Raises
-    ------
-    StorageError
-        If the store cannot be read, or was laid out by a later cachestore.
-    """
-    named = _read(store)
-    try:
-        return None if named is None else ConditionalPut(named["conditional_put"])
-    except (KeyError, ValueError):
-        return None  # written by another cachestore, or while nobody could tell
-
-
-def _read(store: ObjectStore) -> dict[str, Any] | None:
     try:
         content = store.get(STORE_FILE)
     except ObjectNotFound:
         return None
     try:
-        named: dict[str, Any] = json.loads(content)
-        _, layout = str(named["id"]), int(named["format"])
+        named = json.loads(content)
+        identifier, layout = str(named["id"]), int(named["format"])
     except (ValueError, KeyError, TypeError):
         raise StorageError(
             f"{store.url}/{STORE_FILE} is damaged. Remove that one file: the next put writes it anew, and no entry "
@@ -61,7 +39,7 @@ def _read(store: ObjectStore) -> dict[str, Any] | None:
         raise StorageError(
             f"{store.url} has the layout {layout}; this cachestore knows layouts up to {_FORMAT}. Upgrade cachestore."
         )
-    return named
+    return identifier
 
 
 def write_store_id(store: ObjectStore) -> str:

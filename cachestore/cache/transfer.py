@@ -2,7 +2,8 @@
 
 A blob passes through a temporary file, where every digest is checked, before the first byte is put: what does not
 verify arrives nowhere. Blob, then row, as at every put. What is there already stays as it is and is not moved again,
-so whoever is interrupted begins anew and moves the rest. With an entry goes what is written of its code version. Uses
+so whoever is interrupted begins anew and moves the rest. One of the same size counts as being there, unread: `verify`
+is what finds damage. With an entry goes what is written of its code version. Uses
 belong to an index, and accepted versions, which may be revoked, to a store: they stay.
 """
 
@@ -13,6 +14,7 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from itertools import groupby
 from pathlib import Path
 
 from cachestore.blob import BlobReader
@@ -28,9 +30,11 @@ from cachestore.index import Entry, Selection
 from cachestore.index.selection import is_like
 from cachestore.storage import LocalStore, blob_path
 
-# Blobs; each may have several pieces under way.
-_AT_ONCE = 4
 _PIECE = 8 * 2**20
+# So many blobs are under way as these bytes hold, each being up to three times in memory; and always one, of which a
+# few pieces are.
+_UNDER_WAY = 16 * 2**20
+_AT_ONCE = 16
 # Rows that are written together: after a kill, so many blobs at most wait for the next time to be listed.
 _BATCH = 100
 
@@ -215,14 +219,16 @@ def carry_out(
     lying = destination.ask_each(lambda key: _read_entry(destination, key), decided.unlisted)
     rows = [found for found in lying if isinstance(found, Entry)]
     moves = decided.moves
-    outcomes = in_order(lambda entry: _move(source, destination, entry.key), moves, at_once=_AT_ONCE)
+    outcomes = _move_each(source, destination, moves)
     try:
         for done, outcome in enumerate(outcomes, start=1):
             if isinstance(outcome, Finding):
                 failed.append(outcome)
             else:
-                arrived.append(outcome)
-                rows.append(outcome)
+                row, came_now = outcome
+                rows.append(row)
+                if came_now:
+                    arrived.append(row)
             if len(rows) >= _BATCH:
                 destination.index.record(rows)
                 rows = []
@@ -241,13 +247,17 @@ def carry_out(
 def keep_versions(source: Cache, destination: Cache, code_versions: Iterable[str]) -> None:
     """Bring what is written of code versions: their parts and sources, by which a change is explained.
 
+    Sources go only where the destination's settings keep them.
+
     Raises
     ------
     IndexUnavailable, SchemaMismatch, StorageError
         If they cannot be read or written.
     """
     copied = in_order(
-        lambda version: copy_version(source.store, destination.store, version),
+        lambda version: copy_version(
+            source.store, destination.store, version, sources=destination.settings.keep_sources
+        ),
         code_versions,
         at_once=_requests(source, destination),
     )
@@ -294,19 +304,31 @@ def _lies_sound(cache: Cache, key: str) -> bool:
     return True
 
 
-def _move(source: Cache, destination: Cache, key: str) -> Entry | Finding:
-    """Move one blob; return the row that it gets."""
+def _move_each(
+    source: Cache, destination: Cache, moves: Iterable[Entry]
+) -> Iterator[tuple[Entry, bool] | Finding]:
+    """Move blobs in order, as many at once as memory allows."""
+    for at_once, alike in groupby(moves, lambda entry: _at_once(entry.stored_size)):
+        yield from in_order(lambda entry: _move(source, destination, entry.key), alike, at_once=at_once)
+
+
+def _at_once(size: int) -> int:
+    return min(_AT_ONCE, max(1, _UNDER_WAY // max(1, size)))
+
+
+def _move(source: Cache, destination: Cache, key: str) -> tuple[Entry, bool] | Finding:
+    """Move one blob; return the row that it gets, and whether it was moved."""
     try:
         with suppress(ObjectNotFound, CorruptBlob):
             # Somebody else was faster: theirs stays.
-            return entry_of(*destination.read_metadata(key))
+            return entry_of(*destination.read_metadata(key)), False
         with tempfile.TemporaryDirectory(prefix="cachestore-") as folder:
             copy = Path(folder, "blob")
             with copy.open("wb") as file:
                 file.writelines(_pieces(source, key))
             reader = _verified(copy, key)
             destination.store.put(blob_path(key), _Pieces(copy))
-            return entry_of(reader.metadata, reader.size)
+            return entry_of(reader.metadata, reader.size), True
     except ObjectNotFound:
         return Finding(key, f"Its blob is gone from {source.location}: somebody has removed it.")
     except (BlobError, StorageError) as error:

@@ -12,7 +12,8 @@ from cachestore.errors import ObjectNotFound
 from cachestore.keys import CallKey, Rules, sources_of
 from cachestore.storage import VERSIONS, ObjectStore, version_path
 
-_FORMAT = 0
+# 0 was that of unreleased versions, and says the same.
+_FORMAT = 1
 
 _logger = logging.getLogger(__name__)
 
@@ -86,8 +87,15 @@ def read_version(store: ObjectStore, code_version: str) -> Version | None:
     return _understood(code_version, _read(store, version_path(code_version)))
 
 
-def copy_version(source: ObjectStore, destination: ObjectStore, code_version: str) -> Version | None:
+def copy_version(
+    source: ObjectStore, destination: ObjectStore, code_version: str, *, sources: bool
+) -> Version | None:
     """Write down in another store what is written of a code version, if nobody has done so there; return it.
+
+    Parameters
+    ----------
+    sources
+        Whether sources that are kept go along.
 
     Raises
     ------
@@ -98,8 +106,14 @@ def copy_version(source: ObjectStore, destination: ObjectStore, code_version: st
     written = _read(source, path)
     version = _understood(code_version, written)
     if written is not None and version is not None and _read(destination, path) is None:
-        destination.put(path, [written])
+        destination.put(path, [written if sources else _without_sources(written)])
     return version
+
+
+def _without_sources(written: bytes) -> bytes:
+    described = json.loads(written)
+    described.pop("sources", None)
+    return json.dumps(described).encode()
 
 
 def _read(store: ObjectStore, path: str) -> bytes | None:

@@ -13,7 +13,7 @@ from cachestore.cli.wording import say_duration, say_size
 from cachestore.errors import SettingsError
 
 if TYPE_CHECKING:
-    from cachestore.cache.doctor import Diagnosis
+    from cachestore.cache.diagnosis import Diagnosis
 
 
 @click.command()
@@ -28,7 +28,8 @@ def doctor(ctx: click.Context, *, target: Target, as_json: bool) -> None:
     again; no entry is touched. Ends with exit code 1 when something will go wrong; what is only slow or needs
     care is a warning.
     """
-    from cachestore.cache.doctor import Result, examine
+    from cachestore.cache.diagnosis import Result
+    from cachestore.cache.doctor import examine
 
     with target.cache() as cache:
         directory = cache.store.directory()

@@ -10,7 +10,7 @@ from cachestore.errors import MissingExtra, SettingsError
 from cachestore.index.index import Index
 from cachestore.index.mounts import network_filesystem
 from cachestore.index.place import FilePlace, MemoryPlace, Place, ServerPlace
-from cachestore.settings.settings import without_password
+from cachestore.settings.settings import is_url, without_password
 
 _FILE_NAME = "index.sqlite"
 
@@ -58,9 +58,9 @@ def open_index(
 
 
 def _named(address: str, timeout: float) -> Place:
-    scheme, separator, rest = address.partition("://")
-    if not separator:
+    if not is_url(address):
         return _local_file(Path(address), address, timeout)
+    scheme, _, rest = address.partition("://")
     match scheme:
         case "sqlite" | "sqlite+pysqlite":
             if "?" in rest:

@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal
 
-from cachestore.cache import Cache, absolute, is_url, keeping_near, located, open_cache, open_settled
+from cachestore.cache import Cache, absolute, keeping_near, located, open_cache, open_settled
 from cachestore.errors import SettingsError
 from cachestore.keys import Declared
 from cachestore.memory.memorized_func import (
@@ -23,7 +23,7 @@ from cachestore.memory.memorized_func import (
     memorized,
 )
 from cachestore.memory.validation import ValidationCallback
-from cachestore.settings import Settings, parse_size, settings_here, without_password
+from cachestore.settings import Settings, is_url, parse_size, settings_here, without_password
 
 _logger = logging.getLogger(__name__)
 

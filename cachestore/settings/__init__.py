@@ -6,7 +6,7 @@ May import `errors` only. Never opens a store.
 """
 
 from cachestore.settings.quantities import parse_duration, parse_size
-from cachestore.settings.settings import Settings, without_password
+from cachestore.settings.settings import Settings, is_url, without_password
 from cachestore.settings.sources import adopt, find_settings, give_back, settings_here
 
 __all__ = [
@@ -14,6 +14,7 @@ __all__ = [
     "adopt",
     "find_settings",
     "give_back",
+    "is_url",
     "parse_duration",
     "parse_size",
     "settings_here",

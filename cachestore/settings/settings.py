@@ -154,7 +154,7 @@ class Settings:
     def _check_near(self) -> None:
         if self.near not in (None, False) and (not isinstance(self.near, str) or not self.near.strip()):
             raise SettingsError(f"near is {self.near!r}. Name a directory, or give false for none.")
-        if isinstance(self.near, str) and "://" in self.near:
+        if isinstance(self.near, str) and is_url(self.near):
             shown = without_password(self.near)
             raise SettingsError(f"near is {shown!r}, a URL. Name a directory of this machine.")
         limit = self.near_limit
@@ -221,6 +221,18 @@ class Settings:
             index=without_password(self.index),
             storage_options=_public_options(self.storage_options),
         )
+
+
+def is_url(location: str) -> bool:
+    """Tell a URL from a directory.
+
+    Examples
+    --------
+    >>> is_url("s3://bucket/prefix"), is_url("s3:/bucket/prefix"), is_url("data/cache"), is_url("C:/cache")
+    (True, True, False, False)
+    """
+    # One with a slash too few, or of chained filesystems, is left to whoever opens it, who refuses it.
+    return re.match(r"[A-Za-z][A-Za-z0-9+.:-]+:/", location) is not None
 
 
 def without_password(url: str | None) -> str | None:

@@ -13,7 +13,7 @@ from types import FrameType
 from typing import Any
 
 from cachestore.errors import SettingsError
-from cachestore.settings.settings import Settings
+from cachestore.settings.settings import Settings, is_url
 
 _NAMES = tuple(field.name for field in fields(Settings))
 _PREFIX = "CACHESTORE_"
@@ -218,6 +218,6 @@ _HINTS = {
 
 def _anchored(name: str, value: Any, folder: Path) -> Any:
     """Make a relative path absolute: the process may change its directory later."""
-    if name not in {"location", "index", "near"} or not isinstance(value, str) or not value or "://" in value:
+    if name not in {"location", "index", "near"} or not isinstance(value, str) or not value or is_url(value):
         return value
     return os.path.normpath(folder / Path(value).expanduser())

@@ -9,6 +9,9 @@
     marks/...                     pins, invalidation epochs: small objects
     marks/probes/.tmp-<16 hex>    what a look at the store puts there, and removes again
     .../.tmp-<16 hex>             what a put has not finished; garbage once it is old
+
+All but blobs are JSON, each with its `"format"`, which is 1. Of a later one, `store.json` is refused, and what else is
+written says nothing.
 """
 
 from __future__ import annotations

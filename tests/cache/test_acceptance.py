@@ -1,3 +1,4 @@
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -12,6 +13,7 @@ from cachestore.cache.acceptance import (
 )
 from cachestore.cache.entries import KnownCall
 from cachestore.errors import SettingsError, StorageError
+from cachestore.index import Accepted
 from cachestore.keys import Arguments, CallKey
 from cachestore.storage import accepted_path
 
@@ -99,14 +101,31 @@ def test_only_what_was_accepted_is_taken_back(cache, versions):
 
 @pytest.mark.parametrize(
     "content",
-    [b"", b"[]", b"{}", b'{"accepted": 3}', b'{"function": "f", "accepted": [{"old": "a", "by": "b", "at": "x"}]}',
-     b'{"function": "f", "accepted": [{"old": "a", "by": "b", "at": "2024-05-01T12:00:00"}]}'],
+    [b"", b"[]", b"{}", b'{"format": 1, "accepted": 3}',
+     b'{"format": 1, "function": "f", "accepted": [{"old": "a", "by": "b", "at": "x"}]}',
+     b'{"format": 1, "function": "f", "accepted": [{"old": "a", "by": "b", "at": "2024-05-01T12:00:00"}]}',
+     b'{"format": 2, "function": "f", "accepted": [{"old": "a", "by": "b", "at": "2024-05-01T12:00:00+00:00"}]}'],
 )  # fmt: skip
 def test_a_damaged_mark_accepts_nothing(cache, versions, content):
     cache.store.put(accepted_path(NEW), [content])
     cache.store.put("marks/accepted/note.txt", [b"from a person"])
     assert read_marks(cache.store, NEW) == ()
     assert list_accepted(cache) == []
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_what_was_ever_written_is_read(cache, number):
+    mark = b'{"old": "a", "by": "b", "at": "2024-05-01T12:00:00+00:00"}'
+    content = b'{"format": %d, "function": "f", "accepted": [%b]}' % (number, mark)
+    cache.store.put(accepted_path(NEW), [content])
+    assert read_marks(cache.store, NEW) == (
+        Accepted(NEW, "a", "f", "b", datetime(2024, 5, 1, 12, tzinfo=UTC)),
+    )
+
+
+def test_marks_are_of_format_1(cache, versions):
+    carry_out(cache, plan_accept(cache, OLD, NEW))
+    assert json.loads(cache.store.get(accepted_path(NEW)))["format"] == 1
 
 
 def test_a_store_that_does_not_answer_accepts_nothing(cache, versions, monkeypatch):

@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from cachestore.cache.store_file import read_conditional_put, read_store_id, write_store_id
+from cachestore.cache.store_file import read_store_id, write_store_id
 from cachestore.errors import StorageError
 from cachestore.storage import STORE_FILE, ConditionalPut, open_store
 from cachestore.storage.s3_client import S3Client
@@ -26,13 +26,12 @@ def on_moto(moto_server, s3_store_url):
 
 def test_before_the_first_put_nothing_is_known(local):
     assert read_store_id(local) is None
-    assert read_conditional_put(local) is None
 
 
 def test_a_directory_needs_no_probe(local):
     identifier = write_store_id(local)
     assert read_store_id(local) == identifier == write_store_id(local)
-    assert read_conditional_put(local) is ConditionalPut.CREATES
+    assert json.loads(local.get(STORE_FILE))["conditional_put"] == ConditionalPut.CREATES
     assert [info.path for info in local.list("")] == [STORE_FILE]
 
 
@@ -44,7 +43,7 @@ def test_what_a_server_does_is_found_out_once_and_remembered(s3_server, s3_store
     identifier = write_store_id(store)
     # A look, eleven of the probe, and the name.
     assert len(proxy.requests) <= 13
-    assert read_conditional_put(store) is ConditionalPut.CREATES
+    assert json.loads(store.get(STORE_FILE))["conditional_put"] == ConditionalPut.CREATES
     assert [info.path for info in store.list("")] == [STORE_FILE]
     proxy.requests.clear()
     assert write_store_id(open_store(location, storage_options=options)) == identifier
@@ -73,7 +72,7 @@ _call = S3Client.call
 def test_a_server_that_lies_or_refuses_keeps_a_store_all_the_same(on_moto, monkeypatch, call, does):
     monkeypatch.setattr(S3Client, "call", call)
     identifier = write_store_id(on_moto)
-    assert read_conditional_put(on_moto) is does
+    assert json.loads(on_moto.get(STORE_FILE))["conditional_put"] == does
     assert read_store_id(on_moto) == identifier == write_store_id(on_moto)
 
 
@@ -85,7 +84,7 @@ def test_the_last_of_two_first_puts_names_a_store_that_lies(on_moto, monkeypatch
         answer = _call(self, operation, **arguments)
         if arguments.get("Key", "").endswith(STORE_FILE) and IfNoneMatch and not overtaken:
             overtaken.append(arguments["Key"])
-            late = json.dumps({"format": 0, "id": "late"}).encode()
+            late = json.dumps({"format": 1, "id": "late"}).encode()
             _call(self, "put_object", Bucket=arguments["Bucket"], Key=arguments["Key"], Body=late)
         return answer
 
@@ -109,24 +108,24 @@ def test_where_nothing_was_found_out_nothing_is_remembered():
             return inner.create(path, data)
 
     identifier = write_store_id(Ill())
-    assert json.loads(inner.get(STORE_FILE)) == {"format": 0, "id": identifier}
-    assert read_conditional_put(inner) is None
+    assert json.loads(inner.get(STORE_FILE)) == {"format": 1, "id": identifier}
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[]", b'{"id": 1}'])
 def test_a_damaged_file_says_so(local, content):
     local.put(STORE_FILE, [content])
-    for read in (read_store_id, read_conditional_put, write_store_id):
+    for read in (read_store_id, write_store_id):
         with pytest.raises(StorageError, match="damaged"):
             read(local)
 
 
+@pytest.mark.parametrize("number", [0, 1])
+def test_what_was_ever_written_is_read(local, number):
+    local.put(STORE_FILE, [b'{"format": %d, "id": "5f0c", "conditional_put": "creates"}' % number])
+    assert read_store_id(local) == write_store_id(local) == "5f0c"
+
+
 def test_a_later_layout_is_refused(local):
-    local.put(STORE_FILE, [json.dumps({"format": 99, "id": "x"}).encode()])
+    local.put(STORE_FILE, [json.dumps({"format": 2, "id": "x"}).encode()])
     with pytest.raises(StorageError, match="Upgrade"):
         read_store_id(local)
-
-
-def test_a_word_that_nobody_knows_is_not_known(local):
-    local.put(STORE_FILE, [json.dumps({"format": 0, "id": "x", "conditional_put": "sings"}).encode()])
-    assert read_conditional_put(local) is None

@@ -97,6 +97,15 @@ def test_what_is_written_of_code_versions_goes_with_them(laptop, team):
         assert team.index.history.code_versions(version) == laptop.index.history.code_versions(version)
 
 
+def test_sources_stay_where_the_destination_keeps_none(laptop, team):
+    plain = open_cache(replace(team.settings, keep_sources=False))
+    moved(laptop, plain)
+    for version in {entry.code_version for entry in rows_in(laptop).values()}:
+        kept = read_version(laptop.store, version)
+        assert kept.sources
+        assert read_version(plain.store, version) == replace(kept, sources={})
+
+
 def test_a_store_that_takes_no_conditional_puts_gets_all_the_same(laptop, team, monkeypatch):
     write_store_id(team.store)
 
@@ -213,7 +222,9 @@ def test_one_that_came_meanwhile_stays(laptop, team):
     metadata, _ = laptop.read_metadata(key)
     encoded = encode([17], replace(metadata, creator="cleo"), compress=None)
     team.store.put(blob_path(key), encoded)
-    carry_out(laptop, team, decided)
+    done = carry_out(laptop, team, decided)
+    assert set(done.keys) == {entry.key for entry in decided.moves[1:]}
+    assert done.size == sum(entry.stored_size for entry in decided.moves[1:])
     assert rows_in(team)[key].creator == "cleo"
     assert team.read_metadata(key)[0].creator == "cleo"
 
@@ -265,7 +276,8 @@ def test_progress_is_told(laptop, team):
 
 
 @pytest.mark.parametrize("after", [1, 3, 6])
-def test_whoever_is_killed_moves_the_rest_the_next_time(laptop, team, after):
+def test_whoever_is_killed_moves_the_rest_the_next_time(laptop, team, after, monkeypatch):
+    monkeypatch.setattr(module, "_AT_ONCE", 3)
     memory = Memory.over(laptop)
     for number in range(10, 14):
         memory.cache(small)(number)
@@ -339,6 +351,25 @@ def test_a_large_blob_is_never_in_memory_whole(laptop, team):
         tracemalloc.stop()
     assert peak < 100 * 2**20
     assert verify(team).damaged == ()
+
+
+def test_many_blobs_are_never_in_memory_together(laptop, tmp_path, s3_server, s3_store_url):
+    remember = Memory.over(laptop).cache(large)
+    for number, size in enumerate([1_000_000] * 20 + [4_000_000] * 5 + [30_000_000] * 3):
+        remember(size + number)
+    location, options = s3_store_url(s3_server)
+    server = open_cache(Settings(location=location, storage_options=options, timeout=60.0))
+    back = open_cache(Settings(location=str(tmp_path / "back")))
+    for source, destination in ((laptop, server), (server, back)):
+        decided = plan(source, destination, Wanted(function="large"))
+        assert decided.size > 130_000_000
+        tracemalloc.start()
+        try:
+            assert carry_out(source, destination, decided).failed == ()
+            peak = tracemalloc.get_traced_memory()[1]
+        finally:
+            tracemalloc.stop()
+        assert peak < 64 * 2**20
 
 
 def test_to_a_server_and_back(laptop, tmp_path, s3_server, s3_store_url):

@@ -1,9 +1,10 @@
+import json
 from datetime import UTC, datetime
 
 import pytest
 
 from cachestore.cache import versions
-from cachestore.cache.versions import list_versions, read_version
+from cachestore.cache.versions import Version, list_versions, read_version
 from cachestore.keys import Arguments, CallKey
 from cachestore.storage import version_path
 from tests.cache.conftest import call_of
@@ -42,11 +43,35 @@ def test_sources_that_cannot_be_found_stop_no_put(cache, put, monkeypatch):
     assert (kept.sources, kept.parts) == ({}, call_of(1).code_parts)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{}", b'{"format": 1}', b'{"format": 0, "function": "f"}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"format": 1}',
+        b'{"format": 1, "function": "f"}',
+        b'{"format": 2, "function": "f", "parts": {"a": "1"}}',
+    ],
+)
 def test_a_damaged_object_says_nothing(cache, content):
     cache.store.put(version_path(VERSION), [content])
     assert read_version(cache.store, VERSION) is None
     assert read_version(cache.store, "cd01" * 16) is None
+
+
+@pytest.mark.parametrize("number", [0, 1])
+def test_what_was_ever_written_is_read(cache, number):
+    cache.store.put(
+        version_path(VERSION),
+        [b'{"format": %d, "function": "f", "parts": {"a": "1"}, "sources": {"a": "def a(): ..."}}' % number],
+    )
+    assert read_version(cache.store, VERSION) == Version(VERSION, "f", {"a": "1"}, {"a": "def a(): ..."})
+
+
+def test_versions_are_of_format_1(cache, put):
+    put(1)
+    assert json.loads(cache.store.get(version_path(call_of(1).code_version)))["format"] == 1
 
 
 def test_what_an_earlier_cachestore_kept_has_no_sources(cache):

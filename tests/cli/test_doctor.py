@@ -3,7 +3,7 @@ import json
 import pytest
 
 from cachestore.cache import doctor as checks
-from cachestore.cache.doctor import Diagnosis, Result
+from cachestore.cache.diagnosis import Diagnosis, Result
 from cachestore.errors import StorageError
 from cachestore.storage import LocalStore
 from cachestore.storage.guarded_store import GuardedStore

@@ -50,6 +50,7 @@ def test_addresses(address: str, url: str) -> None:
 @pytest.mark.parametrize(
     ("address", "says"),
     [
+        ("postgresql:/db/cache", "scheme that is not known"),
         ("mysql://db/cache", "scheme that is not known"),
         ("postgresql+psycopg2://ana:pa55@db/cache", "scheme that is not known"),
         ("sqlite://data/x.sqlite", "three slashes"),

@@ -76,6 +76,7 @@ def test_index_and_options_belong_to_their_place():
         {"near": True},
         {"near": " "},
         {"near": "s3://bucket/near"},
+        {"near": "s3:/bucket/near"},
         {"near_limit": "much"},
         {"near_limit": 0},
         {"near_limit": True},

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import pytest
 
+import cachestore
 from cachestore import SettingsError
 from cachestore.settings import find_settings
 
@@ -130,3 +131,21 @@ def test_relative_paths_of_the_environment_are_of_the_working_directory(elsewher
     assert {name: getattr(settings, name) for name in names} == {
         name: str(elsewhere / text) for name, text in names.items()
     }
+
+
+@pytest.mark.parametrize("location", ["s3://bucket/prefix", "s3:/bucket/prefix", "simplecache::s3://bucket"])
+def test_what_begins_like_a_url_is_no_directory(elsewhere, location):
+    (elsewhere / "cachestore.toml").write_text(f'location = "{location}"\n')
+    assert find_settings(environ={})[0].location == location
+    assert find_settings(environ={"CACHESTORE_LOCATION": location})[0].location == location
+
+
+@pytest.mark.parametrize("location", ["s3:/bucket/prefix", "simplecache::s3://bucket"])
+def test_a_location_that_is_nearly_a_url_is_refused(elsewhere, location):
+    (elsewhere / "cachestore.toml").write_text(f'location = "{location}"\n')
+    for given in ({}, {"location": location}):
+        with pytest.raises(SettingsError, match=r"two slashes|chains filesystems"):
+            cachestore.open(**given)
+    with pytest.raises(SettingsError, match=r"two slashes|chains filesystems"):
+        cachestore.Memory(location)
+    assert [file.name for file in elsewhere.iterdir()] == ["cachestore.toml"]
