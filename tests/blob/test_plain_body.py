@@ -186,7 +186,7 @@ def test_a_text_that_nests_without_end_does_not_crash(limit: int, opening: bytes
     usual = sys.getrecursionlimit()
     try:
         sys.setrecursionlimit(limit)
-        for text in (opening * 1_000_000, b'["[[[",' * 100_000):
+        for text in (opening * 100_000, b'["[[[",' * 10_000):
             for tag in (b"=", b"$"):
                 with pytest.raises(BlobError):
                     plain_value(memoryview(tag + text), [])
