@@ -16,7 +16,7 @@ import threading
 import time
 import weakref
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -78,8 +78,11 @@ class Waiting:
         self._folder: Path | None = None
         # The open folders whose locks are ours: our own, and those of the dead.
         self._held: dict[Path, int] = {}
-        self._lock = threading.Lock()
+        # Of all that follows but `_sending`, which is held for a whole round of sending.
+        self._lock = threading.Condition()
         self._sending = threading.Lock()
+        self._under_way: str | None = None
+        self._replaced: list[str] = []
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._paused_until = 0.0
@@ -130,22 +133,26 @@ class Waiting:
 
     def forget(self, paths: Collection[str]) -> None:
         """Send these no more, whichever process put them; return when none of ours is under way."""
-        with self._lock:
-            ours = any(each.path in paths for each in self._objects.values())
         self._unlink(paths)
-        if ours:
+        with self._lock:
             # It arrives first, and what the caller does to it comes after.
-            with self._sending:
-                pass
+            self._lock.wait_for(lambda: self._under_way not in paths)
 
     @contextmanager
     def replacing(self, path: str) -> Iterator[None]:
         """Send no older put of this while the block lasts, and none ever once it has ended well."""
+        # A child forked meanwhile has a list of its own.
+        replaced = self._replaced
         with self._lock:
-            ours = any(each.path == path for each in self._objects.values())
-        with self._sending if ours else nullcontext():
+            replaced.append(path)
+            self._lock.wait_for(lambda: self._under_way != path)
+        try:
             yield
             self._unlink([path])
+        finally:
+            with self._lock:
+                replaced.remove(path)
+                self._lock.notify_all()
 
     def _unlink(self, paths: Collection[str]) -> None:
         wanted = {key_of(path) for path in paths}
@@ -213,6 +220,18 @@ class Waiting:
             self._tell("write-behind", "What was stored near did not reach the far store.", error)
 
     def _send(self, waiting: _Object) -> None:
+        with self._lock:
+            self._lock.wait_for(lambda: waiting.path not in self._replaced)
+            # Set before the file is opened: who unlinks it and finds nothing under way knows that it is not sent.
+            self._under_way = waiting.path
+        try:
+            self._put(waiting)
+        finally:
+            with self._lock:
+                self._under_way = None
+                self._lock.notify_all()
+
+    def _put(self, waiting: _Object) -> None:
         try:
             stream = waiting.file.open("rb")
         except FileNotFoundError:
