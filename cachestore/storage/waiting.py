@@ -22,7 +22,7 @@ from functools import partial
 from pathlib import Path
 
 from cachestore.errors import StorageError
-from cachestore.storage.local_store import TRANSIENT, LocalStore
+from cachestore.storage.local_store import NO_LINKS, TRANSIENT, LocalStore, locked
 from cachestore.storage.near_directory import NearDirectory, Tell
 from cachestore.storage.object_store import ObjectStore
 from cachestore.storage.paths import blob_path, key_of
@@ -108,7 +108,7 @@ class Waiting:
                 folder = self._claim()
                 file = folder / f"{next(self._numbers):016x}-{key_of(path)}"
                 # Two that took back each other's would leave none.
-                with _locked(self._root):
+                with locked(self._root):
                     # A copy with two names is not given up.
                     file.hardlink_to(self._near.store.directory() / path)
                     self._objects[file] = _Object(path, file, len(data))
@@ -117,7 +117,12 @@ class Waiting:
         except FileNotFoundError:
             return False  # another process has given up the copy before it had its second name
         except (StorageError, OSError) as error:
-            self._near.tell_of(error)
+            if isinstance(error, OSError) and error.errno in NO_LINKS:
+                # Nothing can wait without a second name. What is not behind needs none.
+                self._most = 0
+                self._tell("write-behind", "What is stored is sent to the far store at once.", error)
+            else:
+                self._near.tell_of(error)
             return False
         self._wake.set()
         self._near.make_room(len(data))
@@ -249,7 +254,7 @@ class Waiting:
         if self._folder is None or not self._folder.is_dir():
             self._store.make_folder(_FOLDER)
             # Else somebody might take the new folder for one of the dead before it is locked.
-            with _locked(self._root):
+            with locked(self._root):
                 folder = self._store.make_folder(f"{_FOLDER}/{os.urandom(8).hex()}")
                 self._held[folder] = _lock_at_once(folder)
             self._folder = folder
@@ -258,7 +263,7 @@ class Waiting:
 
     def _adopt(self) -> None:
         """Queue what the folders of dead processes hold."""
-        with suppress(OSError), _locked(self._root):
+        with suppress(OSError), locked(self._root):
             for folder in sorted(self._root.iterdir()):
                 try:
                     self._held[folder] = _lock_at_once(folder)
@@ -350,19 +355,6 @@ def _lock_at_once(folder: Path) -> int:
         os.close(descriptor)
         raise
     return descriptor
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        # Held for moments only, and by living processes only.
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        # A child forked meanwhile has the descriptor too, and would keep the lock.
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
 
 
 _every: weakref.WeakSet[Waiting] = weakref.WeakSet()

@@ -607,6 +607,22 @@ def test_puts_arrive_in_their_order(open_tiered, far):
     assert far.inner.get(BLOB) == store.get(BLOB) == b"8"
 
 
+def test_where_nothing_can_wait_it_is_sent_at_once(open_tiered, far, told, monkeypatch, tmp_path):
+    def refuse(*arguments, **options):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    store = open_tiered(write_behind=True)
+    for number in range(3):
+        store.put(blob(number), [b"1"])
+        assert far.inner.get(blob(number)) == b"1"
+    assert told == ["write-behind"]
+    assert len(near_files(tmp_path)) == 3
+    far.inner.put(BLOB, [b"2"])
+    assert store.get(BLOB) == b"2"
+    assert KEY in near_files(tmp_path)
+
+
 def test_what_waits_is_not_given_up(open_tiered, far, tmp_path):
     store = open_tiered(limit=4000, write_behind=True)
     far.gate.clear()
