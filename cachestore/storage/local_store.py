@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cachestore.errors import ObjectNotFound, StorageError
-from cachestore.storage.object_store import ObjectInfo
+from cachestore.storage.object_store import ObjectInfo, ObjectStore
 from cachestore.storage.opened_file import OpenedFile
 from cachestore.storage.paths import checked_path, temporary_path
 
@@ -33,7 +33,7 @@ _SMALL = 16 * 2**10
 _IGNORE_FILE = ".gitignore"
 
 
-class LocalStore:
+class LocalStore(ObjectStore):
     """Keeps objects as files below a directory, which the first put makes.
 
     A put writes a temporary file in the same directory, syncs it, renames it, and syncs the directory: a
@@ -74,19 +74,6 @@ class LocalStore:
     def directory(self) -> Path:
         """Return the directory that holds the store."""
         return self._root
-
-    def fetch(self, path: str, size: int) -> None:
-        """Do nothing: all is here."""
-
-    def keep_near(self, path: str, parts: Iterable[bytes | memoryview], size: int) -> bool:
-        """Return False: there is nothing nearer."""
-        return False
-
-    def distrust(self, path: str) -> None:
-        """Do nothing: there is no copy that could be damaged."""
-
-    def flush(self) -> None:
-        """Do nothing: a put returns when it is done."""
 
     def close(self) -> None:
         """Do nothing: no file stays open between two operations."""
