@@ -51,7 +51,12 @@ def located(location: str | Path) -> str:
 
 def absolute(directory: str | Path) -> Path:
     """Return a directory's absolute path: the process may change its working directory later."""
-    return Path(os.path.abspath(Path(directory).expanduser()))  # noqa: PTH100 - takes `..` out, leaves links
+    try:
+        return Path(os.path.abspath(Path(directory).expanduser()))  # noqa: PTH100 - takes `..` out, leaves links
+    except FileNotFoundError as error:
+        raise SettingsError(
+            f"{directory} is relative, and the working directory was removed. Set an absolute path, or work elsewhere."
+        ) from error
 
 
 def _holds_store(directory: Path) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextvars import ContextVar, Token
 from dataclasses import fields
 from pathlib import Path
@@ -81,9 +81,11 @@ def find_settings(
         If a file cannot be read, or a name or value in it has no meaning.
     """
     environ = os.environ if environ is None else environ
-    values: dict[str, Any] = {"location": str(Path.cwd() / ".cachestore")}
+    here = _working_directory()
+    # Without a working directory it stays relative: only who needs it hears of that.
+    values: dict[str, Any] = {"location": str((here or Path()) / ".cachestore")}
     origins = dict.fromkeys(_NAMES, "default")
-    file, table = _find_file(start)
+    file, table = _find_file(start, here)
     if file is not None:
         for name, value in table.items():
             values[name] = _anchored(name, value, file.parent)
@@ -91,7 +93,7 @@ def find_settings(
     for name in _NAMES:
         text = environ.get(_PREFIX + name.upper())
         if text:
-            values[name] = _anchored(name, _from_text(name, text), Path.cwd())
+            values[name] = _anchored(name, _from_text(name, text), here)
             origins[name] = _PREFIX + name.upper()
     try:
         return Settings(**values), origins
@@ -100,8 +102,15 @@ def find_settings(
         raise SettingsError(f"{error} It was set in {origins.get(setting, 'the settings')}.") from None
 
 
-def _find_file(start: Path | None) -> tuple[Path | None, dict[str, Any]]:
-    for folder in _upward(start):
+def _working_directory() -> Path | None:
+    try:
+        return Path.cwd()
+    except FileNotFoundError:  # somebody removed it
+        return None
+
+
+def _find_file(*starts: Path | None) -> tuple[Path | None, dict[str, Any]]:
+    for folder in _upward(starts):
         for name, read in (("cachestore.toml", _read_own), ("pyproject.toml", _read_project)):
             file = folder / name
             # Unlike `Path.is_file`, this is no error in a folder that may not be entered.
@@ -112,8 +121,8 @@ def _find_file(start: Path | None) -> tuple[Path | None, dict[str, Any]]:
     return None, {}
 
 
-def _upward(start: Path | None) -> Iterator[Path]:
-    for first in (start, Path.cwd()):
+def _upward(starts: Iterable[Path | None]) -> Iterator[Path]:
+    for first in starts:
         if first is not None:
             yield first
             yield from first.parents
@@ -216,8 +225,13 @@ _HINTS = {
 }
 
 
-def _anchored(name: str, value: Any, folder: Path) -> Any:
+def _anchored(name: str, value: Any, folder: Path | None) -> Any:
     """Make a relative path absolute: the process may change its directory later."""
     if name not in {"location", "index", "near"} or not isinstance(value, str) or not value or is_url(value):
         return value
-    return os.path.normpath(folder / Path(value).expanduser())
+    path = Path(value).expanduser()
+    if folder is None and not path.is_absolute():
+        raise SettingsError(
+            f"{name} is {value!r}, and the working directory was removed. Write an absolute path, or work elsewhere."
+        )
+    return os.path.normpath((folder or Path()) / path)

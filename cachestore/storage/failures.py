@@ -17,6 +17,14 @@ _TRANSIENT = {
     errno.EREMOTEIO, errno.ESTALE, errno.ETIMEDOUT,
 }  # fmt: skip
 
+# What servers answer before they recover.
+_BUSY = {408, 429, 500, 502, 503, 504}
+# Broken connections that are neither a `ConnectionError` nor have a number: of clients that need not be installed.
+_BROKEN = {
+    "aiohttp.ClientError", "azure.ServiceRequestError", "azure.ServiceResponseError", "gcsfs.ChecksumError",
+    "google.TransportError", "requests.ChunkedEncodingError", "requests.ConnectionError", "requests.Timeout",
+}  # fmt: skip
+
 
 class AlreadyThere(StorageError):
     """Says, within this room, that an exclusive create found something."""
@@ -41,9 +49,11 @@ def failure(error: Exception, attempt: str, *, absent: bool) -> StorageError:
     if isinstance(error, FileNotFoundError | IsADirectoryError) and absent:
         return ObjectNotFound(f"{attempt}: there is no such object.")
     said = _said(error)
-    if getattr(error, "status_code", None) == 416:
+    status = _status(error)
+    if status == 416:
         return BeyondTheEnd(f"{attempt}: {said}.")
-    if isinstance(error, PermissionError):
+    # Of gcsfs, which keeps no number of it.
+    if isinstance(error, PermissionError) or status in {401, 403} or str(error).startswith("Forbidden: "):
         return StorageError(
             f"{attempt}: permission denied ({said}). "
             "Use other credentials, or ask the store's owner for access.",
@@ -54,13 +64,33 @@ def failure(error: Exception, attempt: str, *, absent: bool) -> StorageError:
             "the setting `timeout` allows more.",
             transient=True,
         )
-    if isinstance(error, ConnectionError) or getattr(error, "errno", None) in _TRANSIENT:
+    if status in _BUSY:
+        return StorageError(
+            f"{attempt}: the server is busy or ill ({said}). Try again later.", transient=True
+        )
+    if status is None and _broken(error):
         return StorageError(
             f"{attempt}: {said}. Look at the network and the address, and try again.", transient=True
         )
     if getattr(error, "errno", None) in {errno.ENOSPC, errno.EDQUOT}:
         return StorageError(f"{attempt}: {said}. Free some space (`cachestore gc` shows what can go).")
     return StorageError(f"{attempt}: {said}. Look at the location and its storage options.")
+
+
+def _status(error: Exception) -> int | None:
+    """Return the HTTP status that an error keeps, under whichever name its client gives it."""
+    for name in ("status_code", "status", "code"):
+        status = getattr(error, name, None)
+        if isinstance(status, int | str) and str(status).isdecimal():
+            return int(status)
+    return None
+
+
+def _broken(error: Exception) -> bool:
+    if isinstance(error, ConnectionError) or getattr(error, "errno", None) in _TRANSIENT:
+        return True
+    kinds = {f"{kind.__module__.partition('.')[0]}.{kind.__name__}" for kind in type(error).__mro__}
+    return not _BROKEN.isdisjoint(kinds)
 
 
 def _said(error: BaseException) -> str:

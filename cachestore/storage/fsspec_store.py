@@ -20,7 +20,7 @@ from cachestore.settings.settings import without_password
 from cachestore.storage.deadline import LISTING, allowance, expect, remaining, uncounted
 from cachestore.storage.failures import AlreadyThere, BeyondTheEnd, failure, told
 from cachestore.storage.gathering import gathered
-from cachestore.storage.object_store import ObjectInfo
+from cachestore.storage.object_store import ObjectInfo, ObjectStore
 from cachestore.storage.paths import checked_path, temporary_path
 from cachestore.storage.stored_object import RangedObject, StoredObject
 
@@ -77,7 +77,7 @@ class Capabilities:
     exclusive_creates: bool = False
 
 
-class FsspecStore:
+class FsspecStore(ObjectStore):
     """Keeps objects on an fsspec filesystem, which is made at the first operation and again after a fork.
 
     Listings are never cached, and nothing is looked for before it is read.
@@ -139,19 +139,6 @@ class FsspecStore:
     def directory(self) -> Path | None:
         """Return None: what lies behind a URL is no directory of this machine."""
         return None
-
-    def fetch(self, path: str, size: int) -> None:
-        """Do nothing: there is no copy to be made."""
-
-    def keep_near(self, path: str, parts: Iterable[bytes | memoryview], size: int) -> bool:
-        """Return False: there is nothing nearer."""
-        return False
-
-    def distrust(self, path: str) -> None:
-        """Do nothing: there is no copy that could be damaged."""
-
-    def flush(self) -> None:
-        """Do nothing: a put returns when it is done."""
 
     def close(self) -> None:
         """Let go of the filesystem; the next operation makes another."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import logging
 import os
 import stat
@@ -14,7 +15,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from cachestore.errors import ObjectNotFound, StorageError
-from cachestore.storage.object_store import ObjectInfo
+from cachestore.storage.object_store import ObjectInfo, ObjectStore
 from cachestore.storage.opened_file import OpenedFile
 from cachestore.storage.paths import checked_path, temporary_path
 
@@ -25,12 +26,14 @@ TRANSIENT = {
     errno.EAGAIN, errno.EBUSY, errno.EINTR, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM,
     errno.ESTALE, errno.ETIMEDOUT,
 }  # fmt: skip
+# What a filesystem without hard links answers: FAT, exFAT, some network and FUSE mounts.
+NO_LINKS = {errno.EPERM, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 # Objects of fewer bytes are read with one call.
 _SMALL = 16 * 2**10
 _IGNORE_FILE = ".gitignore"
 
 
-class LocalStore:
+class LocalStore(ObjectStore):
     """Keeps objects as files below a directory, which the first put makes.
 
     A put writes a temporary file in the same directory, syncs it, renames it, and syncs the directory: a
@@ -71,19 +74,6 @@ class LocalStore:
     def directory(self) -> Path:
         """Return the directory that holds the store."""
         return self._root
-
-    def fetch(self, path: str, size: int) -> None:
-        """Do nothing: all is here."""
-
-    def keep_near(self, path: str, parts: Iterable[bytes | memoryview], size: int) -> bool:
-        """Return False: there is nothing nearer."""
-        return False
-
-    def distrust(self, path: str) -> None:
-        """Do nothing: there is no copy that could be damaged."""
-
-    def flush(self) -> None:
-        """Do nothing: a put returns when it is done."""
 
     def close(self) -> None:
         """Do nothing: no file stays open between two operations."""
@@ -157,6 +147,11 @@ class LocalStore:
                     final.hardlink_to(temporary)
                 except FileExistsError:
                     return False
+                except OSError as error:
+                    if error.errno not in NO_LINKS:
+                        raise
+                    if not _rename_new(temporary, final):
+                        return False
             self._sync_folder(final.parent)
             return True
 
@@ -321,6 +316,27 @@ def _open_new(path: Path) -> int:
     return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
 
 
+def _rename_new(temporary: Path, final: Path) -> bool:
+    """Rename unless something is there; the processes of one machine take turns, those of several do without."""
+    with locked(final.parent):
+        if final.exists():
+            return False
+        temporary.rename(final)
+        return True
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Hold the lock of a folder, for a moment; it goes with the process."""
+    with _opened_directory(folder) as directory:
+        try:
+            fcntl.flock(directory, fcntl.LOCK_EX)
+            yield
+        finally:
+            # A child forked meanwhile has the descriptor too, and would keep the lock.
+            fcntl.flock(directory, fcntl.LOCK_UN)
+
+
 def _make_directory(folder: Path, location: os.stat_result | None) -> None:
     try:
         folder.mkdir()
@@ -339,7 +355,7 @@ def _adopt_group(new: int, location: os.stat_result) -> None:
         try:
             os.fchown(new, -1, location.st_gid)
         except PermissionError:
-            # Not a member. Its rights were meant for the location's group, not for this one.
+            # Not a member, or a filesystem without owners. The rights were meant for the location's group.
             return
     rights = location.st_mode & (0o2070 if stat.S_ISDIR(status.st_mode) else 0o060)
     if rights & ~status.st_mode:

@@ -36,6 +36,8 @@ class ObjectStore(Protocol):
     Every operation raises `StorageError` and nothing else: `ObjectNotFound` where there is no object,
     otherwise with `transient` saying whether to try again. A path that leads out of the store is a
     `ValueError`, a mistake of the caller.
+
+    A store that inherits from this has nothing nearer, and its puts return when they are done.
     """
 
     @property
@@ -123,6 +125,7 @@ class ObjectStore(Protocol):
 
     def fetch(self, path: str, size: int) -> None:
         """Learn that an object of `size` bytes will be read whole; a store with near copies makes one."""
+        return
 
     def keep_near(self, path: str, parts: Iterable[bytes | memoryview], size: int) -> bool:
         """Keep another form of an object near, in place of its copy; False where nothing of it is kept near.
@@ -136,9 +139,11 @@ class ObjectStore(Protocol):
         size
             About how many bytes it has.
         """
+        return False
 
     def distrust(self, path: str) -> None:
         """Learn that what was read here is damaged; a near copy of it goes, and the next read asks further away."""
+        return
 
     def flush(self) -> None:
         """Wait until all that was put is where others find it; only a store that writes behind has to.
@@ -148,6 +153,7 @@ class ObjectStore(Protocol):
         StorageError
             If something cannot be put there.
         """
+        return
 
     def directory(self) -> Path | None:
         """Return the local directory that holds the store, when there is one."""

@@ -122,10 +122,11 @@ class S3Store(FsspecStore):
                     swept += 1
                     if act:
                         self._abort(found["Key"], found["UploadId"])
-            if not answer.get("IsTruncated"):
+            # Without a mark where to go on, the next page would be this one again.
+            if not answer.get("IsTruncated") or not answer.get("NextKeyMarker"):
                 return swept
             page["KeyMarker"] = answer["NextKeyMarker"]
-            page["UploadIdMarker"] = answer["NextUploadIdMarker"]
+            page["UploadIdMarker"] = answer.get("NextUploadIdMarker", "")
 
     def _upload(self, path: str, parts: Iterable[bytes]) -> None:
         """Put parts as they come, some at a time; each has its own tries, for nobody can make it a second time."""

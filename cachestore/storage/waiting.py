@@ -16,13 +16,13 @@ import threading
 import time
 import weakref
 from collections.abc import Collection, Iterator
-from contextlib import contextmanager, nullcontext, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from cachestore.errors import StorageError
-from cachestore.storage.local_store import TRANSIENT, LocalStore
+from cachestore.storage.local_store import NO_LINKS, TRANSIENT, LocalStore, locked
 from cachestore.storage.near_directory import NearDirectory, Tell
 from cachestore.storage.object_store import ObjectStore
 from cachestore.storage.paths import blob_path, key_of
@@ -78,8 +78,11 @@ class Waiting:
         self._folder: Path | None = None
         # The open folders whose locks are ours: our own, and those of the dead.
         self._held: dict[Path, int] = {}
-        self._lock = threading.Lock()
+        # Of all that follows but `_sending`, which is held for a whole round of sending.
+        self._lock = threading.Condition()
         self._sending = threading.Lock()
+        self._under_way: str | None = None
+        self._replaced: list[str] = []
         self._wake = threading.Event()
         self._thread: threading.Thread | None = None
         self._paused_until = 0.0
@@ -105,7 +108,7 @@ class Waiting:
                 folder = self._claim()
                 file = folder / f"{next(self._numbers):016x}-{key_of(path)}"
                 # Two that took back each other's would leave none.
-                with _locked(self._root):
+                with locked(self._root):
                     # A copy with two names is not given up.
                     file.hardlink_to(self._near.store.directory() / path)
                     self._objects[file] = _Object(path, file, len(data))
@@ -114,7 +117,12 @@ class Waiting:
         except FileNotFoundError:
             return False  # another process has given up the copy before it had its second name
         except (StorageError, OSError) as error:
-            self._near.tell_of(error)
+            if isinstance(error, OSError) and error.errno in NO_LINKS:
+                # Nothing can wait without a second name. What is not behind needs none.
+                self._most = 0
+                self._tell("write-behind", "What is stored is sent to the far store at once.", error)
+            else:
+                self._near.tell_of(error)
             return False
         self._wake.set()
         self._near.make_room(len(data))
@@ -130,22 +138,26 @@ class Waiting:
 
     def forget(self, paths: Collection[str]) -> None:
         """Send these no more, whichever process put them; return when none of ours is under way."""
-        with self._lock:
-            ours = any(each.path in paths for each in self._objects.values())
         self._unlink(paths)
-        if ours:
+        with self._lock:
             # It arrives first, and what the caller does to it comes after.
-            with self._sending:
-                pass
+            self._lock.wait_for(lambda: self._under_way not in paths)
 
     @contextmanager
     def replacing(self, path: str) -> Iterator[None]:
         """Send no older put of this while the block lasts, and none ever once it has ended well."""
+        # A child forked meanwhile has a list of its own.
+        replaced = self._replaced
         with self._lock:
-            ours = any(each.path == path for each in self._objects.values())
-        with self._sending if ours else nullcontext():
+            replaced.append(path)
+            self._lock.wait_for(lambda: self._under_way != path)
+        try:
             yield
             self._unlink([path])
+        finally:
+            with self._lock:
+                replaced.remove(path)
+                self._lock.notify_all()
 
     def _unlink(self, paths: Collection[str]) -> None:
         wanted = {key_of(path) for path in paths}
@@ -213,6 +225,18 @@ class Waiting:
             self._tell("write-behind", "What was stored near did not reach the far store.", error)
 
     def _send(self, waiting: _Object) -> None:
+        with self._lock:
+            self._lock.wait_for(lambda: waiting.path not in self._replaced)
+            # Set before the file is opened: who unlinks it and finds nothing under way knows that it is not sent.
+            self._under_way = waiting.path
+        try:
+            self._put(waiting)
+        finally:
+            with self._lock:
+                self._under_way = None
+                self._lock.notify_all()
+
+    def _put(self, waiting: _Object) -> None:
         try:
             stream = waiting.file.open("rb")
         except FileNotFoundError:
@@ -230,7 +254,7 @@ class Waiting:
         if self._folder is None or not self._folder.is_dir():
             self._store.make_folder(_FOLDER)
             # Else somebody might take the new folder for one of the dead before it is locked.
-            with _locked(self._root):
+            with locked(self._root):
                 folder = self._store.make_folder(f"{_FOLDER}/{os.urandom(8).hex()}")
                 self._held[folder] = _lock_at_once(folder)
             self._folder = folder
@@ -239,7 +263,7 @@ class Waiting:
 
     def _adopt(self) -> None:
         """Queue what the folders of dead processes hold."""
-        with suppress(OSError), _locked(self._root):
+        with suppress(OSError), locked(self._root):
             for folder in sorted(self._root.iterdir()):
                 try:
                     self._held[folder] = _lock_at_once(folder)
@@ -331,19 +355,6 @@ def _lock_at_once(folder: Path) -> int:
         os.close(descriptor)
         raise
     return descriptor
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        # Held for moments only, and by living processes only.
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        # A child forked meanwhile has the descriptor too, and would keep the lock.
-        fcntl.flock(descriptor, fcntl.LOCK_UN)
-        os.close(descriptor)
 
 
 _every: weakref.WeakSet[Waiting] = weakref.WeakSet()

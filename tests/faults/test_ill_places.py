@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+from contextlib import closing
 from pathlib import Path
 
 import platformdirs  # noqa: F401 - read now: another account may not enter the folder that it lies in
@@ -26,14 +27,16 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount, or 
 def work(place):
     """Make two calls in a process of its own; return how many it computed and how often it warned."""
 
-    def run(location, *, user: int = 0, storage_options=None) -> tuple[int, int]:
+    def run(location, *, user: int = 0, storage_options=None, **settings) -> tuple[int, int]:
         def calls() -> tuple[int, list[str]]:
             # Where a private index would be.
             os.environ["HOME"] = os.environ["XDG_CACHE_HOME"] = str(place / f"home of {user}")
-            settings = Settings(location=str(location), storage_options=storage_options or {}, user="ana")
+            chosen = Settings(
+                location=str(location), storage_options=storage_options or {}, user="ana", **settings
+            )
             computed.clear()
             with told() as said:
-                memory = Memory.over(open_cache(settings))
+                memory = Memory.over(open_cache(chosen))
                 one_call(memory)
                 a_large_call(memory)
                 memory.store_backend.close()
@@ -189,3 +192,84 @@ def test_a_bucket_where_one_may_not_write(work, bucket_for_reading):
     assert run("reader") == (0, 0)
     assert run("nobody") == (2, 1)
     assert run("writer") == (0, 0)
+
+
+@pytest.fixture
+def work_near(place, work, moto_server):
+    """Make the two calls over a bucket, with copies in the directory `near`, or elsewhere."""
+    location, near = moto_server.fresh_location(), place / "near"
+    near.mkdir()
+    # The private index is nobody's trouble here.
+    home = place / "home of 65534"
+    home.mkdir()
+    home.chmod(0o777)
+    # Imported as root, as above.
+    first = Settings(
+        location=moto_server.fresh_location(),
+        storage_options=moto_server.storage_options,
+        near=str(place / "first near"),
+    )
+    with closing(open_cache(first)) as cache:
+        one_call(Memory.over(cache))
+
+    def run(write_behind: bool, *, user: int = 0, near: Path = near) -> tuple[int, int]:
+        return work(
+            location, user=user, storage_options=moto_server.storage_options,
+            near=str(near), write_behind=write_behind,
+        )  # fmt: skip
+
+    return run
+
+
+both_ways = pytest.mark.parametrize("write_behind", [False, True], ids=["through", "behind"])
+
+
+@as_root
+@both_ways
+def test_a_near_directory_on_a_full_disk(place, work_near, mounted, write_behind):
+    near = place / "near"
+    mounted("-t", "tmpfs", "-o", "size=1m", "tmpfs", point=near)
+    (near / "other").write_bytes(bytes(2**20))
+    # What cannot be kept near is in the store all the same.
+    assert work_near(write_behind) == (2, 1)
+    assert work_near(write_behind) == (0, 1)
+    assert work_near(write_behind, near=place / "another") == (0, 0)
+    assert leftovers(near) == []
+    (near / "other").unlink()
+    subprocess.run(["mount", "-o", "remount,size=16m", str(near)], check=True)
+    assert work_near(write_behind) == (0, 0)
+    assert len(list(near.glob("*/blobs/*/*"))) == 2
+
+
+@as_root
+@both_ways
+@pytest.mark.parametrize("warm", [False, True], ids=["empty", "with copies"])
+def test_a_near_directory_that_is_mounted_for_reading_only(place, work_near, mounted, warm, write_behind):
+    near, seen = place / "near", place / "seen"
+    seen.mkdir()
+    if warm:
+        assert work_near(write_behind) == (2, 0)
+    mounted("--bind", str(near), point=seen)
+    subprocess.run(["mount", "-o", "remount,bind,ro", str(seen)], check=True)
+    computed, told = work_near(write_behind, near=seen)
+    assert (computed, told <= 1 if warm else told) == ((0, True) if warm else (2, 1))
+    assert work_near(write_behind) == (0, 0)
+    assert leftovers(near) == []
+
+
+@as_root
+@both_ways
+def test_a_near_directory_of_somebody_else(place, work_near, write_behind):
+    near = place / "near"
+    near.chmod(0o755)
+    assert work_near(write_behind, user=65534) == (2, 1)
+    assert list(near.iterdir()) == []
+    near.chmod(0o700)
+    assert work_near(write_behind, user=65534) == (0, 1)
+    assert work_near(write_behind) == (0, 0)
+    # Somebody else's copies are as good as one's own.
+    for path in [near, *near.rglob("*")]:
+        path.chmod(0o755 if path.is_dir() else 0o644)
+    computed, told = work_near(write_behind, user=65534)
+    assert computed == 0
+    assert told <= 1

@@ -1,4 +1,4 @@
-"""Secrets given in code are in nothing that is written: stores, indexes, spools, pickles, logs, warnings.
+"""Secrets given in code are in nothing that is written: stores, near copies, indexes, spools, pickles, logs, warnings.
 
 Values are stored raw, so that searching the bytes of a store searches the values; a marker among them shows that the
 search finds what is there.
@@ -93,7 +93,15 @@ def rows_of(file) -> str:
         return "\n".join(connection.iterdump())
 
 
-def run(python, tmp_path, location, options, index):
+# Copies near are made through, or are what waits to be sent; or there are none.
+NEAR = {
+    "far only": {},
+    "near": {"CACHESTORE_NEAR": "near"},
+    "write-behind": {"CACHESTORE_NEAR": "near", "CACHESTORE_WRITE_BEHIND": "true"},
+}
+
+
+def run(python, tmp_path, location, options, index, near):
     code = (
         WORK.replace("LOCATION", repr(location))
         .replace("INDEX", repr(index))
@@ -101,7 +109,7 @@ def run(python, tmp_path, location, options, index):
     )
     environ = {name: str(tmp_path / "home") for name in ("HOME", "XDG_CACHE_HOME", "TMPDIR")}
     (tmp_path / "home").mkdir()
-    ran = python(code, environ=environ)
+    ran = python(code, environ=environ | NEAR[near])
     written = {"stdout": ran.stdout.encode(), "stderr": ran.stderr.encode()}
     for file in tmp_path.rglob("*"):
         # In the script they are given.
@@ -114,12 +122,16 @@ def run(python, tmp_path, location, options, index):
     return written
 
 
+def holds_marker(written: dict[str, bytes], folder: str) -> bool:
+    return any(MARKER.encode() in content for path, content in written.items() if f"/{folder}/" in path)
+
+
 def refuse(written: dict[str, bytes]) -> None:
     found = [
         f"the secret {name!r} in {place}"
         for place, content in written.items()
         for name, secret in SECRETS.items()
-        if secret.encode() in content or secret.encode("utf-16-le") in content
+        if secret.encode() in place.encode() + content or secret.encode("utf-16-le") in content
     ]
     assert not found
 
@@ -141,15 +153,19 @@ def options_for(endpoint_url: str) -> dict:
     }
 
 
-@pytest.mark.parametrize("index", [None, pytest.param("postgres", marks=pytest.mark.postgres)])
-def test_a_store_that_is_well(python, moto_server, request, tmp_path, index):
+@pytest.mark.parametrize(
+    ("index", "near"),
+    [*((None, near) for near in NEAR), pytest.param("postgres", "far only", marks=pytest.mark.postgres)],
+)
+def test_a_store_that_is_well(python, moto_server, request, tmp_path, index, near):
     if index is not None:
         url = request.getfixturevalue("postgres_url")
         scheme, _, rest = url.partition("://")
         user, _, place = rest.partition("@")
         index = f"{scheme}://{user.partition(':')[0]}:{SECRETS['of the index']}@{place}"
     location = moto_server.fresh_location()
-    written = run(python, tmp_path, location, options_for(moto_server.endpoint_url), index)
+    written = run(python, tmp_path, location, options_for(moto_server.endpoint_url), index, near)
+    assert holds_marker(written, "blobs") == (near != "far only")
     objects = stored(moto_server, location)
     blobs = [content for path, content in objects.items() if "/blobs/" in path]
     assert any(MARKER.encode() in content for content in blobs)
@@ -176,11 +192,23 @@ def test_a_store_that_is_well(python, moto_server, request, tmp_path, index):
         refuse({name: text.encode() for name, text in rows.items()})
 
 
+def test_what_waits_near_because_the_store_refuses_it(python, moto_server, proxy_to, tmp_path):
+    proxy = proxy_to(moto_server.endpoint_url)
+    proxy.fault = lambda number, method, path: (
+        403 if method in {"PUT", "POST"} and "/blobs/" in path else None
+    )
+    location = moto_server.fresh_location()
+    written = run(python, tmp_path, location, options_for(proxy.endpoint_url), None, "write-behind")
+    assert "did not reach the far store" in written["stderr"].decode()
+    assert holds_marker(written, "waiting")
+    refuse(written)
+
+
 def test_a_store_and_an_index_that_are_ill(python, refusing_address, tmp_path):
     """What fails says where, and why; never with what."""
     place = refusing_address.removeprefix("http://")
     endpoint = f"http://ana:{SECRETS['in the endpoint']}@{place}"
     index = f"postgresql://ana:{SECRETS['of the index']}@{place}/cache?password={SECRETS['of the index']}"
-    written = run(python, tmp_path, "s3://team-of-nobody/cache", options_for(endpoint), index)
+    written = run(python, tmp_path, "s3://team-of-nobody/cache", options_for(endpoint), index, "near")
     assert "The store is ill" in written["stderr"].decode()
     refuse(written)

@@ -676,3 +676,14 @@ def test_a_copied_memorised_function_sees_what_changes(tmp_path):
 
     memorised = Memory(tmp_path, verbose=0).cache(counted()[0])
     assert copy.deepcopy(memorised) is copy.copy(memorised) is memorised
+
+
+def test_a_working_directory_that_was_removed_is_no_trouble_elsewhere(tmp_path, monkeypatch):
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+    assert Memory(tmp_path / "store", verbose=0).cache(len)("four") == 4
+    for relative in (lambda: Memory("store", verbose=0), cachestore.open):
+        with pytest.raises(SettingsError, match="the working directory was removed"):
+            relative()

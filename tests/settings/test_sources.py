@@ -149,3 +149,15 @@ def test_a_location_that_is_nearly_a_url_is_refused(elsewhere, location):
     with pytest.raises(SettingsError, match=r"two slashes|chains filesystems"):
         cachestore.Memory(location)
     assert [file.name for file in elsewhere.iterdir()] == ["cachestore.toml"]
+
+
+def test_a_working_directory_that_was_removed_is_missed_only_where_it_is_needed(tmp_path, elsewhere):
+    (tmp_path / "cachestore.toml").write_text('user = "ana"\n')
+    elsewhere.rmdir()
+    assert find_settings(environ={})[0].user is None
+    assert find_settings(tmp_path, environ={})[0].user == "ana"
+    environ = {"CACHESTORE_LOCATION": "/team/cache", "CACHESTORE_NEAR": "/near"}
+    settings, _ = find_settings(environ=environ)
+    assert (settings.location, settings.near) == ("/team/cache", "/near")
+    with pytest.raises(SettingsError, match="near is 'copies', and the working directory was removed"):
+        find_settings(environ={"CACHESTORE_NEAR": "copies"})

@@ -8,8 +8,10 @@ import time
 import tracemalloc
 from datetime import UTC, datetime, timedelta, timezone
 
+import aiohttp
 import fsspec
 import pytest
+import requests
 from fsspec.implementations.local import LocalFileSystem
 
 from cachestore.errors import ObjectNotFound, StorageError
@@ -239,9 +241,42 @@ def test_folder_markers_are_no_objects(tmp_path, monkeypatch):
     assert [info.path for info in store.list("")] == ["marks/a"]
 
 
+class HttpError(Exception):
+    """As gcsfs raises it, which keeps the number as `code`."""
+
+    __module__ = "gcsfs.retry"
+
+    def __init__(self, code, message):
+        super().__init__(f"{message}, {code}")
+        self.code = code
+
+
+class ChecksumError(Exception):
+    """As gcsfs raises it."""
+
+    __module__ = "gcsfs.retry"
+
+
+def answered(status: int) -> aiohttp.ClientResponseError:
+    request = aiohttp.RequestInfo("http://storage/b/o", "GET", {}, "http://storage/b/o")
+    return aiohttp.ClientResponseError(request, (), status=status, message="said so")
+
+
 @pytest.mark.parametrize(
     ("error", "transient", "said"),
     [
+        (HttpError(503, "Backend Error"), True, "Try again later"),
+        (HttpError("429", "Too Many Requests"), True, "Try again later"),
+        (HttpError(401, "Invalid Credentials"), False, "Use other credentials"),
+        (HttpError(400, "odd"), False, "Look at the location"),
+        (OSError("Forbidden: https://storage/b/o\nana has no access"), False, "Use other credentials"),
+        (ChecksumError(), True, "Look at the network"),
+        (requests.exceptions.ProxyError(), True, "Look at the network"),
+        (aiohttp.ClientPayloadError("Response payload is not completed"), True, "Look at the network"),
+        (aiohttp.ServerDisconnectedError(), True, "Look at the network"),
+        (answered(503), True, "Try again later"),
+        (answered(403), False, "Use other credentials"),
+        (answered(400), False, "Look at the location"),
         (PermissionError(13, "no"), False, "Use other credentials"),
         (ConnectionResetError("gone"), True, "Look at the network"),
         (TimeoutError(), True, "no answer in time"),
@@ -264,6 +299,44 @@ def test_every_error_becomes_one_of_ours(tmp_path, monkeypatch, error, transient
     assert "\n" not in str(caught.value)
     assert "Cannot read 'marks/a' in fileserver:///store: " in str(caught.value)
     assert caught.value.__cause__ is error
+
+
+def test_a_server_that_is_busy_is_asked_again(tmp_path, monkeypatch):
+    asked = []
+
+    def busy(self, path, **options):
+        asked.append(path)
+        if len(asked) < 3:
+            raise HttpError(503, "Backend Error")
+        return b"1"
+
+    monkeypatch.setattr(FileServer, "cat_file", busy)
+    inner = FsspecStore(f"fileserver://{tmp_path}/store", capabilities=Capabilities())
+    assert GuardedStore(inner, sleep=lambda seconds: None).get("marks/a") == b"1"
+
+
+@pytest.mark.parametrize("fault", [503, 429, "cut"])
+def test_a_server_that_fails_once_over_http(moto_server, proxy_to, fault):
+    location = moto_server.fresh_location().removeprefix("s3://")
+    bucket, _, prefix = location.partition("/")
+    moto_server.client().put_object(
+        Bucket=bucket, Key=f"{prefix}/marks/a", Body=b"some bytes", ACL="public-read"
+    )
+    proxy = proxy_to(moto_server.endpoint_url)
+    proxy.fault = lambda number, method, path: fault if number == 0 else None
+    inner = FsspecStore(f"{proxy.endpoint_url}/{location}", capabilities=Capabilities())
+    assert GuardedStore(inner, sleep=lambda seconds: None).get("marks/a") == b"some bytes"
+    assert proxy.methods == ["GET", "GET"]
+
+
+@pytest.mark.parametrize("status", [416, "416"])
+def test_a_range_beyond_the_end_is_empty_whoever_says_so(tmp_path, monkeypatch, status):
+    def refuse(self, path, **options):
+        raise HttpError(status, "Requested range not satisfiable")
+
+    monkeypatch.setattr(FileServer, "cat_file", refuse)
+    store = FsspecStore(f"fileserver://{tmp_path}/store", capabilities=Capabilities(suffix_ranges=True))
+    assert store.get_suffix("marks/a", 10) == b""
 
 
 def test_a_missing_folder_is_no_missing_object_when_writing(tmp_path, monkeypatch):

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import stat
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -24,6 +27,43 @@ class TestLocalStore(ObjectStoreContract):
     def test_it_is_a_local_directory(self, store, tmp_path):
         assert store.directory() == tmp_path / "store"
         assert store.remote is False
+
+
+class TestWithoutLinks(ObjectStoreContract):
+    """A filesystem such as exFAT, or a mount of somebody else's."""
+
+    @pytest.fixture
+    def reopen(self, tmp_path):
+        return lambda: LocalStore(tmp_path / "store")
+
+    @pytest.fixture(autouse=True, params=["EPERM", "EOPNOTSUPP", "ENOSYS"])
+    def _no_links(self, monkeypatch, request):
+        number = getattr(errno, request.param)
+
+        def refuse(*arguments, **options):
+            raise OSError(number, os.strerror(number))
+
+        monkeypatch.setattr(os, "link", refuse)
+
+    def test_what_a_create_does_not_replace_stays_whole(self, store, tmp_path):
+        assert store.create("marks/a", b"first")
+        assert not store.create("marks/a", b"second")
+        assert [file.read_bytes() for file in (tmp_path / "store/marks").iterdir()] == [b"first"]
+
+    def test_nobody_comes_between_the_look_and_the_rename(self, store, monkeypatch):
+        store.put("marks/b", [b"for its folder"])
+        real = Path.exists
+
+        def looked(path):
+            found = real(path)
+            threading.Event().wait(0.02)
+            return found
+
+        monkeypatch.setattr(Path, "exists", looked)
+        with ThreadPoolExecutor(4) as pool:
+            won = list(pool.map(lambda name: store.create("marks/a", b"%d" % name), range(4)))
+        assert won.count(True) == 1
+        assert store.get("marks/a") == b"%d" % won.index(True)
 
 
 @pytest.fixture

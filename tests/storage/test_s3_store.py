@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import re
 import time
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -150,6 +150,28 @@ def test_each_page_of_unfinished_uploads_is_tried_again(moto_server, s3_store_ur
     location, options = s3_store_url(moto_server)
     assert open_store(location, storage_options=options).sweep_unfinished(timedelta(days=1)) == 0
     assert answers == []
+
+
+@pytest.mark.parametrize(
+    "marks", [{}, {"NextKeyMarker": "", "NextUploadIdMarker": ""}, {"NextKeyMarker": "a"}]
+)
+def test_a_page_of_unfinished_uploads_that_does_not_say_where_to_go_on(
+    moto_server, s3_store_url, monkeypatch, marks
+):
+    upload = {"UploadId": "1", "Initiated": datetime(2020, 1, 1, tzinfo=UTC)}
+    pages = []
+
+    def call(self, operation, **arguments):
+        if operation != "list_multipart_uploads":
+            return {}
+        pages.append(arguments)
+        upload["Key"] = f"{arguments['Prefix']}marks/{len(pages)}"
+        return {"Uploads": [dict(upload)], "IsTruncated": len(pages) == 1, **marks}
+
+    monkeypatch.setattr(S3Client, "call", call)
+    location, options = s3_store_url(moto_server)
+    swept = open_store(location, storage_options=options).sweep_unfinished(timedelta(days=1))
+    assert swept == len(pages) == (2 if marks.get("NextKeyMarker") else 1)
 
 
 def test_a_lost_reply_to_a_put(through_proxy):

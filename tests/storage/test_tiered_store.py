@@ -607,6 +607,22 @@ def test_puts_arrive_in_their_order(open_tiered, far):
     assert far.inner.get(BLOB) == store.get(BLOB) == b"8"
 
 
+def test_where_nothing_can_wait_it_is_sent_at_once(open_tiered, far, told, monkeypatch, tmp_path):
+    def refuse(*arguments, **options):
+        raise PermissionError(errno.EPERM, "Operation not permitted")
+
+    monkeypatch.setattr(os, "link", refuse)
+    store = open_tiered(write_behind=True)
+    for number in range(3):
+        store.put(blob(number), [b"1"])
+        assert far.inner.get(blob(number)) == b"1"
+    assert told == ["write-behind"]
+    assert len(near_files(tmp_path)) == 3
+    far.inner.put(BLOB, [b"2"])
+    assert store.get(BLOB) == b"2"
+    assert KEY in near_files(tmp_path)
+
+
 def test_what_waits_is_not_given_up(open_tiered, far, tmp_path):
     store = open_tiered(limit=4000, write_behind=True)
     far.gate.clear()
@@ -744,6 +760,64 @@ def test_what_waits_can_be_deleted(open_tiered, far):
     assert list(far.inner.list("")) == []
     with pytest.raises(ObjectNotFound):
         store.get(blob(0))
+
+
+@pytest.mark.parametrize("change", ["delete", "distrust", "put"])
+def test_a_change_waits_for_no_other_object(open_tiered, far, change):
+    real, gate = far.inner.put, threading.Event()
+
+    def put(path, parts):
+        if path == blob(0):
+            assert gate.wait(30)
+        real(path, parts)
+
+    far.inner.put = put
+    store = open_tiered(limit=4000, write_behind=True)
+    for number in range(3):
+        store.put(blob(number), [b"1"])
+    assert far.arrived.wait(10)
+    changes = {
+        "delete": lambda: store.delete([blob(1)]),
+        "distrust": lambda: store.distrust(blob(1)),
+        "put": lambda: store.put(blob(1), [1200 * b"2"]),
+    }
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            pool.submit(changes[change]).result(10)
+        finally:
+            gate.set()
+    store.flush()
+    assert far.inner.get(blob(2)) == b"1"
+    if change == "put":
+        assert far.inner.get(blob(1)) == 1200 * b"2"
+    else:
+        with pytest.raises(ObjectNotFound):
+            far.inner.get(blob(1))
+
+
+def test_nothing_is_sent_while_it_is_replaced(open_tiered, far):
+    real = far.inner.put
+
+    with ThreadPoolExecutor(1) as pool:
+
+        def put(path, parts):
+            data = b"".join(parts)
+            if data == b"1":
+                raise StorageError("busy", transient=True)
+            sending = pool.submit(store.flush)
+            with pytest.raises(TimeoutError):
+                sending.result(0.2)
+            real(path, [data])
+
+        far.inner.put = put
+        store = open_tiered(limit=4000, write_behind=True)
+        store.put(BLOB, [b"1"])
+        with pytest.raises(StorageError, match="busy"):
+            store.flush()
+        store.put(BLOB, [1200 * b"2"])
+    # Nor afterwards: it would fail.
+    store.flush()
+    assert far.inner.get(BLOB) == 1200 * b"2"
 
 
 def test_what_is_put_through_is_not_replaced_by_what_waited(open_tiered, far):
