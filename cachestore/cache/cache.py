@@ -297,15 +297,18 @@ class Cache:
             Never an error: an ill store is a miss, and is told once.
         """
         started = time.perf_counter()
-        at_hand = self._at_hand(key) if accept is None and load is None else None
-        found = at_hand or self.take(key, load or self.load, accept=accept)
-        if isinstance(found, Hit):
-            # Loading took time too: what a hit saves is counted net.
-            saved = found.seconds - (time.perf_counter() - started)
-            if self.index.private and not self._named:
-                self._named = True
-                self._name_index()
-            self.index.touch(Touch(key, self.user, time.time(), saved))
+        found = self._at_hand(key) if accept is None and load is None else None
+        if found is None:
+            taken = self.take(key, load or self.load, accept=accept)
+            if isinstance(taken, Miss):
+                return taken
+            found = taken
+        if not self._named and self.index.private:
+            self._named = True
+            self._name_index()
+        # Loading took time too: what a hit saves is counted net.
+        saved = found.seconds - (time.perf_counter() - started)
+        self.index.touch(Touch(key, self.user, time.time(), saved))
         return found
 
     def _at_hand(self, key: str) -> Hit | None:

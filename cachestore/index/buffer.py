@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger(__name__)
 
-_CAPACITY = 256
+_CAPACITY = 1024
 _MAX_AGE = 2.0
 # When nobody takes the notes, so many pairs of key and user are kept for better times.
 _MOST_KEPT = 10_000

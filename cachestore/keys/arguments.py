@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Collection, Mapping
+from operator import itemgetter
 from types import MethodType
 from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
@@ -76,14 +77,16 @@ class Parameters:
 
     __slots__ = (
         "_defaults",
-        "_in_order",
         "_keywords_only",
         "_names",
         "_positional",
         "_positional_only",
+        "_rest",
+        "in_order",
         "marker",
         "name",
         "names_sorted",
+        "sort",
         "surplus",
     )
 
@@ -115,12 +118,23 @@ class Parameters:
                     self._positional_only.add(parameter.name)
             if parameter.default is not parameter.empty:
                 self._defaults[parameter.name] = parameter.default
-        self._in_order = [*self._positional, *self._keywords_only]
-        self._names = frozenset(self._in_order)
+        self.in_order = (*self._positional, *self._keywords_only)
+        self._names = frozenset(self.in_order)
         self.names_sorted = tuple(sorted(self.names()))
+        places = [self.in_order.index(name) for name in self.names_sorted if name in self._names]
+        # Puts values in the order of their names.
+        self.sort: Callable[[tuple[Any, ...]], tuple[Any, ...]] = (
+            itemgetter(*places) if places != sorted(places) else tuple
+        )
+        # By how many arguments are given, the defaults that complete them; not where some are missing.
+        self._rest: dict[int, tuple[Any, ...]] = {}
+        for given in range(len(self._positional) + 1):
+            missing = self.in_order[given:]
+            if not self.surplus and self._defaults.keys() >= set(missing):
+                self._rest[given] = tuple(self._defaults[name] for name in missing)
 
     def names(self) -> list[str]:
-        return [*self._in_order, *self.surplus.values()]
+        return [*self.in_order, *self.surplus.values()]
 
     def bind(
         self, args: tuple[Any, ...], kwargs: Mapping[str, Any], ignore: Collection[str] = ()
@@ -140,6 +154,11 @@ class Parameters:
             self._leave_out(bound, ignore)
         return bound
 
+    def in_place(self, args: tuple[Any, ...]) -> tuple[Any, ...] | None:
+        """Bind arguments that are all given by their places; None where they are too few or too many."""
+        rest = self._rest.get(len(args))
+        return None if rest is None else args + rest
+
     def _bind_plain(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, object] | None:
         """Bind what nearly every call looks like, quickly; None for everything else, mistakes among it."""
         size = len(args)
@@ -152,9 +171,9 @@ class Parameters:
                 return None
             if self._positional_only and not self._positional_only.isdisjoint(kwargs):
                 return None
-        elif size == len(self._in_order):
+        elif size == len(self.in_order):
             return given
-        if len(given) != len(self._in_order):
+        if len(given) != len(self.in_order):
             given = self._defaults | given
         return given if given.keys() == self._names else None
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 from blake3 import blake3
 
+from cachestore.keys.arguments import Parameters
 from cachestore.keys.encoding import hexadecimal, named, record, text
 from cachestore.keys.function_identity import FunctionIdentity
 from cachestore.keys.hasher import digest_laid_out, digest_of
@@ -29,41 +30,55 @@ class Arguments(Mapping[str, str]):
         The arguments that count, by their names: as they stand in a stream where `plain`, else by their encodings.
     plain
         Whether none of them leads anywhere.
-    names
-        Their names in order, where that is known.
     """
 
-    __slots__ = ("_digests", "_given", "_plain", "names")
+    __slots__ = ("_digests", "_members", "_named", "_plain", "_values", "names")
 
-    def __init__(
-        self, given: Mapping[str, Any], plain: bool = False, names: tuple[str, ...] | None = None
+    def __init__(self, given: Mapping[str, Any], plain: bool = False) -> None:
+        names = tuple(sorted(given))
+        self._hold(tuple(given), tuple(given.values()), names, [given[name] for name in names], plain)
+
+    @classmethod
+    def in_place(cls, parameters: Parameters, values: tuple[Any, ...]) -> Arguments:
+        """Return plain arguments that were bound by their places, as those of most calls are."""
+        arguments = cls.__new__(cls)
+        arguments._hold(parameters.in_order, values, parameters.names_sorted, parameters.sort(values), True)
+        return arguments
+
+    def _hold(
+        self,
+        named: tuple[str, ...],
+        values: tuple[Any, ...],
+        names: tuple[str, ...],
+        members: Sequence[Any],
+        plain: bool,
     ) -> None:
-        self._given = given
+        self._named = named
+        self._values = values
+        # The names in their order, and the values in that of their names.
+        self.names = names
+        self._members = members
         self._plain = plain
-        self.names = tuple(sorted(given)) if names is None else names
         self._digests: dict[str, str] | None = None
 
     def written(self) -> bytes:
         """Return what stands in a key for the arguments, in the order of their names."""
-        given = self._given
-        if not self._plain:
-            return b"e" + b"".join([given[name] for name in self.names])
-        return b"m" + write([given[name] for name in self.names])
+        return b"m" + write([*self._members]) if self._plain else b"e" + b"".join(self._members)
 
     def __getitem__(self, name: str) -> str:
         """Return the digest of one argument."""
         if self._digests is None:
             digested: Callable[[Any], str] = digest_laid_out if self._plain else digest_of
-            self._digests = {name: digested(given) for name, given in self._given.items()}
+            self._digests = dict(zip(self._named, map(digested, self._values), strict=True))
         return self._digests[name]
 
     def __iter__(self) -> Iterator[str]:
         """Give the names."""
-        return iter(self._given)
+        return iter(self._named)
 
     def __len__(self) -> int:
         """Count the arguments."""
-        return len(self._given)
+        return len(self._named)
 
     def __repr__(self) -> str:
         """Show it as a dict."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MethodType
 from typing import Any
 
@@ -122,21 +122,21 @@ class KeyedFunction:
         """
         identity = self.identity()
         parameters = self._parameters or self._known_parameters()
-        bound = parameters.gather(self._receiver + args, kwargs, self._ignore)
-        parts: dict[str, str] = {}
         if ambient is None and "package:sklearn" in identity.parts:
             ambient = configured_here()
-        # Most calls are of plain arguments, which marshal writes alike in every process: those do not pay for more.
-        standing: dict[str, Any] | None = None
-        if not (ambient or self._declared.keyed):
-            try:
-                standing = bound if PLAIN.issuperset(map(type, bound.values())) else lay_out(bound)
-            except TypeError:
-                # A class may have no hash: the longer way says which argument it is.
-                standing = None
+        if self._receiver:
+            args = self._receiver + args
+        alone = not (ambient or self._declared.keyed)
+        # Most calls are of plain arguments by their places, which marshal writes alike in every process: those do not
+        # pay for more.
+        values = parameters.in_place(args) if alone and not kwargs and not self._ignore else None
+        if values is not None and _are_plain(values):
+            return call_key(identity, Arguments.in_place(parameters, values))
+        bound = parameters.gather(args, kwargs, self._ignore)
+        parts: dict[str, str] = {}
+        standing = _laid_out(bound) if alone else None
         if standing is not None:
-            names = parameters.names_sorted
-            arguments = Arguments(standing, True, names if len(standing) == len(names) else None)
+            arguments = Arguments(standing, True)
         else:
             encodings: dict[str, bytes] = {}
             for name, value in bound.items():
@@ -175,3 +175,19 @@ class KeyedFunction:
                     f"key[{name!r}] of {name_of(self._plain)} failed on its argument: {type(error).__name__}: {error}"
                 ) from error
         return encode(value, name=f"argument {name!r}", rules=self._rules)
+
+
+def _are_plain(values: Iterable[object]) -> bool:
+    try:
+        return PLAIN.issuperset(map(type, values))
+    except TypeError:  # a class may have no hash
+        return False
+
+
+def _laid_out(bound: Mapping[str, object]) -> Mapping[str, Any] | None:
+    if _are_plain(bound.values()):
+        return bound
+    try:
+        return lay_out(bound)
+    except TypeError:  # the longer way says which argument it is
+        return None
