@@ -24,10 +24,17 @@ MOST_THREADS: Final = 12
 
 # What is compressed has to be at least this much smaller: else reading it costs more than it saves.
 _WORTH_WHILE: Final = 0.95
+# What a slower codec stores has to be at least this much smaller than what a quicker one does; and with larger blocks
+# than with smaller ones.
+_WORTH_TIME: Final = 0.8
+_WORTH_MEMORY: Final = 0.99
 
 # What is looked at of a large frame before its codec is chosen: pieces from all over it.
 _SAMPLES: Final = 8
 _SAMPLE: Final = 32 * 2**10
+# What comes again after a while shows only in pieces as long as chunks are. They take some milliseconds each.
+_LARGE_SAMPLE: Final = 2**20
+_ONE_LARGE_OF: Final = 64 * 2**20
 
 # Of joblib's codecs those that blosc2 lacks are answered by the one that compresses alike.
 _CODECS: Final = {
@@ -54,18 +61,28 @@ _BLOSC2_SPECIALS: Final = frozenset({0x00, 0x10, 0x20, 0x30})  # no, zeros, NaN,
 
 
 class Codec(NamedTuple):
-    """Names a codec of blosc2, how hard it shall try, and how bytes are put in order before it."""
+    """Names a codec of blosc2, how hard it shall try, and how bytes are put in order before it.
+
+    Repetitions are found within blocks of so many bytes; 0 leaves these to blosc2. Whoever decompresses needs four
+    times as much memory.
+    """
 
     name: str
     level: int
     filter: str = "SHUFFLE"
+    block: int = 0
 
 
 # Answers which codec a frame is to be tried with, by its bytes and the size of its items.
 Chooser = Callable[[memoryview, int], Codec | None]
 
-_NEAR: Final = (Codec("LZ4", 5),)
-_FAR: Final = (Codec("ZSTD", 1), Codec("ZSTD", 1, "BITSHUFFLE"))
+_ZSTD: Final = Codec("ZSTD", 1, block=2**19)
+_ZSTD_WHOLE: Final = Codec("ZSTD", 1, block=2**20)  # what comes again after long, as the trees of a forest
+_NEAR: Final = (Codec("LZ4", 5), _ZSTD, _ZSTD_WHOLE)
+_FAR: Final = (_ZSTD, Codec("ZSTD", 1, "BITSHUFFLE", block=2**19), _ZSTD_WHOLE)
+# Bytes that are no numbers, such as pickles, repeat over any distance.
+_NEAR_BYTES: Final = (Codec("LZ4", 5), _ZSTD_WHOLE)
+_FAR_BYTES: Final = (_ZSTD_WHOLE,)
 
 
 def codec_chooser(compress: Compress, *, place: Place = "near") -> Chooser:
@@ -78,7 +95,7 @@ def codec_chooser(compress: Compress, *, place: Place = "near") -> Chooser:
         ratio (zstd); a name, or a name and a level, asks for that codec, and a third part (`"noshuffle"`,
         `"shuffle"`, `"bitshuffle"`) says how the bytes are put in order.
     place
-        Near, time counts and None takes lz4; far, bytes count and it takes zstd.
+        Near, time counts: None takes lz4, or zstd where that stores a fifth less. Far, bytes count, and it takes zstd.
 
     Raises
     ------
@@ -92,8 +109,8 @@ def codec_chooser(compress: Compress, *, place: Place = "near") -> Chooser:
     Codec(name='ZSTD', level=5, filter='BITSHUFFLE')
     """
     if compress is None:
-        candidates = _NEAR if place == "near" else _FAR
-        return lambda raw, item_size: _best(candidates, raw, item_size)
+        numbers, others = (_NEAR, _NEAR_BYTES) if place == "near" else (_FAR, _FAR_BYTES)
+        return lambda raw, item_size: _best(others if item_size == 1 else numbers, raw, item_size)
     codec = _asked_for(compress)
     return lambda raw, item_size: codec if raw.nbytes >= SMALL else None
 
@@ -121,24 +138,43 @@ def _asked_for(compress: Compress) -> Codec | None:
 
 
 def _best(candidates: Sequence[Codec], raw: memoryview, item_size: int) -> Codec | None:
-    """Return the candidate that makes samples of `raw` smallest, or None where none pays."""
+    """Return the candidate that makes samples of `raw` smallest, or None where none pays.
+
+    Candidates come in the order of what they cost, and a later one has to be worth that.
+    """
     if raw.nbytes < SMALL:
         return None
     samples = _samples(raw, item_size)
     best, least = None, _WORTH_WHILE * sum(sample.nbytes for sample in samples)
     for codec in candidates:
         size = sum(len(_compressed(sample, codec, item_size)) for sample in samples)
-        if size <= least:
+        if size <= _worth(best, codec) * least:
             best, least = codec, size
     return best
+
+
+def _worth(best: Codec | None, codec: Codec) -> float:
+    if best is None:
+        return 1.0
+    if best.name != codec.name:
+        return _WORTH_TIME
+    return _WORTH_MEMORY if codec.block > best.block else 1.0
 
 
 def _samples(raw: memoryview, item_size: int) -> list[memoryview]:
     if raw.nbytes <= _SAMPLES * _SAMPLE:
         return [raw]
+    large = min(raw.nbytes // _ONE_LARGE_OF, _SAMPLES)
+    return [
+        *_spread(raw, item_size, _SAMPLES, _SAMPLE),
+        *(_spread(raw, item_size, large, _LARGE_SAMPLE) if large else ()),
+    ]
+
+
+def _spread(raw: memoryview, item_size: int, count: int, size: int) -> list[memoryview]:
     # At whole items, else the bytes of different places in an item would be shuffled together.
-    step = raw.nbytes // _SAMPLES // _shuffled(item_size) * _shuffled(item_size)
-    return [raw[start : start + _SAMPLE] for start in range(0, raw.nbytes - _SAMPLE, step)]
+    step = raw.nbytes // count // _shuffled(item_size) * _shuffled(item_size)
+    return [raw[start : start + size] for start in range(0, count * step, step)]
 
 
 def compress_chunk(raw: memoryview, *, codec: Codec, item_size: int) -> bytes | None:
@@ -149,12 +185,15 @@ def compress_chunk(raw: memoryview, *, codec: Codec, item_size: int) -> bytes | 
 
 def _compressed(raw: memoryview, codec: Codec, item_size: int) -> bytes:
     blosc2 = _blosc2()
+    block = min(codec.block, len(raw))
     stored: bytes = blosc2.compress2(
         raw,
         codec=blosc2.Codec[codec.name],
         clevel=codec.level,
         typesize=_shuffled(item_size),
         filters=[blosc2.Filter[codec.filter]],
+        # Of whole items: what blosc2 makes of others it cannot decompress.
+        blocksize=block - block % _shuffled(item_size),
         nthreads=1,
     )
     return stored

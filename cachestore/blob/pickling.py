@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     import numpy
 
-# Smaller buffers are copied into the pickle: a frame of their own would cost more than the copy.
-OUT_OF_BAND: Final = 16 * 2**10
+# Smaller buffers are copied into the pickle: a frame of their own would cost more than the copy, and many of a kind,
+# as the trees of a forest, are compressed to much less together.
+OUT_OF_BAND: Final = 64 * 2**10
 
 _PROTOCOL: Final = 5
 

@@ -197,18 +197,17 @@ def _botocore_client(filesystem: Any, timeout: float, connections: int) -> Any:
 def _drained(raw: Any) -> bytes:
     """Return the body of an answer, each piece of which puts the deadline off."""
     read = getattr(raw, "read1", raw.read)
-    pieces, size = [], 0
+    body = io.BytesIO()  # which is never in memory twice, as pieces that are joined are
     while piece := read(_PIECE):
-        pieces.append(piece)
-        size += len(piece)
+        body.write(piece)
         moved(len(piece))
         if remaining(1.0) <= 0:
             raw.close()
             raise TimeoutError("the line is too slow")
     promised = raw.headers.get("Content-Length")
-    if promised is not None and size != int(promised):
-        raise IncompleteReadError(actual_bytes=size, expected_bytes=int(promised))
-    return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+    if promised is not None and body.tell() != int(promised):
+        raise IncompleteReadError(actual_bytes=body.tell(), expected_bytes=int(promised))
+    return body.getvalue()
 
 
 def _refusal(status: int, text: str) -> dict[str, Any]:

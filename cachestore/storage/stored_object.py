@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 _SUFFIX: Final = 2**20
 
 # Enough to fill a network, and few enough that what is on its way at once stays small.
-_AT_ONCE: Final = 6
+_AT_ONCE: Final = 5
 
 
 class StoredObject(Protocol):

@@ -11,6 +11,8 @@ import pytest
 
 from cachestore.blob import codecs
 from cachestore.blob.codecs import (
+    _ZSTD,
+    _ZSTD_WHOLE,
     BLOSC2,
     RAW,
     SMALL,
@@ -78,9 +80,23 @@ def test_noise_stays_as_it_is() -> None:
         assert codec_chooser(None, place=place)(memoryview(NOISE[:100_000]), 1) is None
 
 
-@pytest.mark.parametrize("array", [SMOOTH, LABELS, numpy.zeros(50_000), numpy.arange(10_000)], ids=str)
+@pytest.mark.parametrize("array", [SMOOTH, numpy.cumsum(LABELS), numpy.arange(10_000)], ids=str)
 def test_near_takes_what_is_fast(array: Any) -> None:
     assert codec_chooser(None)(memoryview(array.tobytes()), 8) == Codec("LZ4", 5)
+
+
+def test_near_takes_what_is_slower_where_it_stores_much_less() -> None:
+    assert codec_chooser(None)(memoryview(LABELS.tobytes()), 8) == _ZSTD
+
+
+def test_what_comes_again_after_long_is_found() -> None:
+    once = numpy.random.default_rng(3).normal(size=80_000)
+    again = memoryview(numpy.tile(once, 120)).cast("B")
+    for place in ("near", "far"):
+        assert codec_chooser(None, place=place)(again, 8) == _ZSTD_WHOLE
+    pickled = memoryview(bytes(numpy.random.default_rng(4).integers(97, 100, 100_000, "u1")))
+    for place in ("near", "far"):
+        assert codec_chooser(None, place=place)(pickled, 1) == _ZSTD_WHOLE
 
 
 @pytest.mark.parametrize("array", [SMOOTH, LABELS, numpy.cumsum(LABELS), numpy.arange(90_000.0)], ids=str)
@@ -89,16 +105,16 @@ def test_far_takes_the_order_of_bytes_that_is_smaller(array: Any) -> None:
     chosen = codec_chooser(None, place="far")(raw, 8)
     sizes = {}
     for order in ("SHUFFLE", "BITSHUFFLE"):
-        stored = compress_chunk(raw, codec=Codec("ZSTD", 1, order), item_size=8)
+        stored = compress_chunk(raw, codec=_ZSTD._replace(filter=order), item_size=8)
         assert stored is not None
         sizes[order] = len(stored)
-    assert chosen == Codec("ZSTD", 1, min(sizes, key=sizes.__getitem__))
+    assert chosen == _ZSTD._replace(filter=min(sizes, key=sizes.__getitem__))
 
 
 def test_each_order_of_bytes_is_sometimes_the_better_one() -> None:
     choose = codec_chooser(None, place="far")
     chosen = {choose(memoryview(array.tobytes()), 8) for array in (SMOOTH, LABELS, numpy.cumsum(LABELS))}
-    assert chosen == {Codec("ZSTD", 1), Codec("ZSTD", 1, "BITSHUFFLE")}
+    assert chosen == {_ZSTD, _ZSTD._replace(filter="BITSHUFFLE")}
 
 
 def test_samples_are_of_all_the_data() -> None:
@@ -128,7 +144,7 @@ def test_samples_begin_at_whole_items() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(codecs, "_compressed", recording)
         codec_chooser(None)(raw, records.itemsize)
-    assert len(asked) == 8
+    assert len(asked) == 8 * len(codecs._NEAR)
     assert all(where % records.itemsize == 0 for where in asked)
     assert max(asked) > 0.8 * raw.nbytes
 

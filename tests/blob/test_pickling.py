@@ -17,7 +17,7 @@ from cachestore.blob.pickling import OUT_OF_BAND, pickle_value, unpickle_value
 from cachestore.errors import BlobError
 from tests.blob.arrays import arrays
 
-N = OUT_OF_BAND + 16
+N = OUT_OF_BAND // 20 * 20 + 40
 
 
 def load(body: memoryview, buffers: Iterable[Buffer]) -> Any:

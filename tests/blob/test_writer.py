@@ -82,7 +82,7 @@ def test_a_frame_about_as_long_as_a_chunk(metadata: Metadata, source: Any, off: 
 
 @pytest.mark.parametrize("compress", [None, False])
 def test_the_body_is_last_and_each_frame_is_aligned(metadata: Metadata, source: Any, compress: Any) -> None:
-    value = [RANDOM[: 20_000 + i] for i in range(3)] + [numpy.arange(300_000.0)]
+    value = [RANDOM[: 70_000 + i] for i in range(3)] + [numpy.arange(300_000.0)]
     data = b"".join(encode(value, metadata, compress=compress))
     reader = BlobReader.open(source(data))
     frames = reader.table.frames

@@ -86,7 +86,7 @@ def test_an_object_of_a_store_asks_the_store_alone() -> None:
     assert stored.read_into(5, outs(2, 4)) == 3
     assert asked == [("p", 7), ("p", 3, 9), ("p", 5, 11)]
     assert stored.suffix_length == 2**20
-    assert stored.at_once == 6
+    assert stored.at_once == 5
 
 
 def test_an_object_that_is_not_there_is_found_missing_when_it_is_read() -> None:
