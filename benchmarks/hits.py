@@ -27,6 +27,10 @@ def array(size):
     return np.random.default_rng(0).normal(size=size)
 
 
+def another_array(size):
+    return array(size)
+
+
 def total(values):
     return float(values.sum())
 
@@ -73,7 +77,7 @@ with tempfile.TemporaryDirectory() as folder:
     # A file is verified when it is mapped first, and remembered by its inode, size and time.
     file = Path(folder) / "array.npy"
     np.save(file, array(12_500_000))
-    mapped = ours.cache(array, mmap_mode="r")
+    mapped = ours.cache(another_array, mmap_mode="r")
     kept = []  # what was mapped, for letting go of it takes its time too
 
     def load_and_key():

@@ -24,8 +24,8 @@ MOST_THREADS: Final = 12
 
 # What is compressed has to be at least this much smaller: else reading it costs more than it saves.
 _WORTH_WHILE: Final = 0.95
-# What a slower codec stores has to be at least this much smaller than what a quicker one does; and with larger blocks
-# than with smaller ones.
+# What a slower codec stores has to be at least this much smaller than what a quicker one does, or the bytes as they are;
+# and with larger blocks than with smaller ones.
 _WORTH_TIME: Final = 0.8
 _WORTH_MEMORY: Final = 0.99
 
@@ -148,17 +148,15 @@ def _best(candidates: Sequence[Codec], raw: memoryview, item_size: int) -> Codec
     best, least = None, _WORTH_WHILE * sum(sample.nbytes for sample in samples)
     for codec in candidates:
         size = sum(len(_compressed(sample, codec, item_size)) for sample in samples)
-        if size <= _worth(best, codec) * least:
+        if size <= _worth(best or candidates[0], codec) * least:
             best, least = codec, size
     return best
 
 
-def _worth(best: Codec | None, codec: Codec) -> float:
-    if best is None:
-        return 1.0
-    if best.name != codec.name:
+def _worth(quicker: Codec, codec: Codec) -> float:
+    if quicker.name != codec.name:
         return _WORTH_TIME
-    return _WORTH_MEMORY if codec.block > best.block else 1.0
+    return _WORTH_MEMORY if codec.block > quicker.block else 1.0
 
 
 def _samples(raw: memoryview, item_size: int) -> list[memoryview]:

@@ -103,7 +103,7 @@ def test_an_empty_array_is_an_array(cache, shape):
 
 @pytest.mark.parametrize("mode", ["c", "r+", "w+"])
 def test_what_is_written_to_a_private_mapping_stays_in_the_process(cache, mode):
-    key = put(cache, {"list": [numpy.arange(10_000)], "array": numpy.zeros(5000)})
+    key = put(cache, {"list": [numpy.arange(10_000)], "array": numpy.zeros(10_000)})
     before = hashlib.sha256(file_of(cache, key).read_bytes()).hexdigest()
     got = mapped(cache, key, mode)
     got["list"][0][3] = -1
@@ -124,7 +124,7 @@ def lives_in_a_file(array):
 def test_arrays_inside_other_values_live_in_the_file(cache):
     value = {
         "list": [RANDOM.random(10_000), "text"],
-        "fortran": numpy.asfortranarray(RANDOM.random((100, 50))),
+        "fortran": numpy.asfortranarray(RANDOM.random((100, 100))),
     }
     got = mapped(cache, put(cache, value))
     for mine, theirs in ((got["list"][0], value["list"][0]), (got["fortran"], value["fortran"])):
@@ -274,7 +274,7 @@ def tiered(tmp_path):
 
 @pytest.mark.parametrize("raw", [True, False])
 @pytest.mark.parametrize(
-    "value", [numpy.arange(1_000_000.0), {"a": numpy.zeros(400_000), "b": numpy.arange(5000)}]
+    "value", [numpy.arange(1_000_000.0), {"a": numpy.zeros(400_000), "b": numpy.arange(10_000)}]
 )
 def test_a_near_copy_is_inflated_once_and_mapped(tiered, tmp_path, verified, raw, value):
     key = put(tiered, value, raw=raw)
