@@ -24,8 +24,8 @@ MOST_THREADS: Final = 12
 
 # What is compressed has to be at least this much smaller: else reading it costs more than it saves.
 _WORTH_WHILE: Final = 0.95
-# What a slower codec stores has to be at least this much smaller than what a quicker one does, or the bytes as they are;
-# and with larger blocks than with smaller ones.
+# What a slower codec stores has to be at least this much smaller than what a quicker one does, or the bytes as they
+# are; and with larger blocks than with smaller ones.
 _WORTH_TIME: Final = 0.8
 _WORTH_MEMORY: Final = 0.99
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from io import BytesIO
 from itertools import accumulate
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, Protocol
@@ -27,6 +27,10 @@ if TYPE_CHECKING:
 # What is fetched, checked and decompressed by one thread at a time: large enough for a remote store, and small
 # enough that some of them in memory at once are little beside a large value.
 _WINDOW: Final = 4 * 2**20
+
+
+# Bytes of a table that is remembered at most: that of an array of a gigabyte.
+_REMEMBERED: Final = 64 * 2**10
 
 
 class Source(Protocol):
@@ -123,7 +127,9 @@ class BlobReader(Described):
         raw = self._bytes(trailer.table_offset, trailer.table_offset + trailer.table_length)
         if blake3(raw).digest() != trailer.table_digest:
             raise CorruptBlob("The blob's table is damaged: its digest does not match. Recompute the value.")
-        return Table.parse(raw, start=HEADER_LENGTH, stop=trailer.metadata_offset)
+        if len(raw) > _REMEMBERED:
+            return Table.parse(raw, start=HEADER_LENGTH, stop=trailer.metadata_offset)
+        return _parsed(bytes(raw), trailer.metadata_offset)
 
     @property
     def raw_metadata(self) -> bytes:
@@ -552,3 +558,9 @@ def _ends_early(start: int, stop: int, count: int) -> CorruptBlob:
     return CorruptBlob(
         f"The blob ends early: bytes {start} to {stop} were asked for, and {count} came. Recompute the value."
     )
+
+
+# What is mapped again and again is parsed once. The same bytes are the same table.
+@lru_cache(maxsize=16)
+def _parsed(raw: bytes, stop: int) -> Table:
+    return Table.parse(memoryview(raw), start=HEADER_LENGTH, stop=stop)
