@@ -34,6 +34,32 @@ def test_calls_that_are_spelled_in_another_way_are_equal():
     assert key([1]) == key(x=[1]) == key(by=2.0, y=1, x=[1])
 
 
+def test_arguments_by_their_places_and_by_their_names_are_one_call():
+    def places(z, y, /, x, c=3, *, b=2, a=1):
+        return z
+
+    def nothing():
+        return None
+
+    def starred(z, *rest, a=1):
+        return z
+
+    def key(function, *args, **kwargs):
+        call = KeyedFunction(function).key(args, kwargs)
+        return call.key, dict(call.arguments)
+
+    everything = key(places, 1, 2, 3, c=3, b=2, a=1)
+    assert everything == key(places, 1, 2, 3) == key(places, 1, 2, 3, 3) == key(places, 1, 2, x=3)
+    assert list(everything[1]) == ["z", "y", "x", "c", "b", "a"]
+    assert len({key(places, *args)[0] for args in [(1, 2, 3), (1, 3, 2), (2, 1, 3), (1, 2, 3, 4)]}) == 4
+    assert key(places, 1, 2, 3)[0] != key(places, 1, 2, 3, a=2)[0]
+    assert key(nothing) == key(nothing)
+    assert key(starred, 1, 2)[0] != key(starred, 1)[0] != key(starred, 1, a=2)[0]
+    for args in [(), (1,), (1, 2), (1, 2, 3, 4, 5)]:
+        with pytest.raises(TypeError):
+            key(places, *args)
+
+
 def test_every_nan_is_alike():
     assert key(float("nan")) == key(-float("nan")) == key(math.inf - math.inf)
 
