@@ -3,8 +3,6 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 STORE ?= local
-# The tests start hundreds of processes: each of them would compile all that it imports.
-unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: demo test lint bench golden soak docs clean
 
@@ -22,6 +20,9 @@ $(VENV)/installed-dev: pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --upgrade pip
 	$(BIN)/python -m pip install --quiet --no-compile --editable '.[dev]'
+	# The tests start hundreds of processes, each of which would compile all that it imports. Some packages hold
+	# files that cannot be compiled.
+	-$(BIN)/python -m compileall -qq -j 0 $(VENV)/lib cachestore migrations
 	touch $@
 
 # Two teammates share results through one store: `make demo`, or `make demo STORE=s3` through a real S3 server.

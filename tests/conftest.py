@@ -1,6 +1,7 @@
 """What all tests share: the servers, and how laws are tried."""
 
 import os
+import sys
 
 import pytest
 from hypothesis import settings
@@ -12,6 +13,10 @@ pytest_plugins = [
     "tests.servers.postgres",
     "tests.servers.rclone",
 ]
+
+# Modules are edited here more than once a second, and by then Python takes old bytecode for that of the new source.
+sys.dont_write_bytecode = True
+os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 
 # How long an example takes says something of the machine only.
 settings.register_profile("calm", deadline=None)

@@ -106,7 +106,7 @@ def codec_chooser(compress: Compress, *, place: Place = "near") -> Chooser:
     --------
     >>> choose = codec_chooser(("blosc2:zstd", 5, "bitshuffle"))
     >>> choose(memoryview(bytes(100_000)), 8)
-    Codec(name='ZSTD', level=5, filter='BITSHUFFLE')
+    Codec(name='ZSTD', level=5, filter='BITSHUFFLE', block=0)
     """
     if compress is None:
         numbers, others = (_NEAR, _NEAR_BYTES) if place == "near" else (_FAR, _FAR_BYTES)

@@ -163,7 +163,7 @@ def test_a_slice_of_a_large_array_moves_few_bytes_in_few_requests_at_once(stored
     numpy.testing.assert_array_equal(lazy[3:29:8, 1000:2000], array[3:29:8, 1000:2000])
     assert len(ranged.sent) == 4  # one chunk for each row; what the blob is made of is known
     assert sum(ranged.sent) <= 4 * 2**20
-    assert len(ranged.threads) > 2
+    assert len(ranged.threads) > 1
     ranged.sent.clear()
     numpy.testing.assert_array_equal(lazy[:, 5], array[:, 5])
     assert sum(ranged.sent) <= 32 * 2**20

@@ -43,13 +43,13 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     return now
 
 
-def test_touches_leave_when_there_are_256(sink: Sink) -> None:
+def test_touches_leave_when_there_are_many(sink: Sink) -> None:
     touches = NoteBuffer(sink, background=False)
-    for number in range(255):
+    for number in range(buffer._CAPACITY - 1):
         touches.add(touch(number))
     assert sink.batches == []
-    touches.add(touch(255))
-    assert sink.batches == [[touch(number) for number in range(256)]]
+    touches.add(touch(buffer._CAPACITY - 1))
+    assert sink.batches == [[touch(number) for number in range(buffer._CAPACITY)]]
 
 
 def test_touches_of_one_entry_by_one_user_leave_as_one(sink: Sink) -> None:
@@ -123,7 +123,7 @@ def test_in_the_background_another_thread_delivers(sink: Sink, monkeypatch: pyte
 def test_a_full_buffer_wakes_the_thread(sink: Sink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(buffer, "_MAX_AGE", 1000.0)
     touches = NoteBuffer(sink, background=True)
-    for number in range(256):
+    for number in range(buffer._CAPACITY):
         touches.add(touch(number))
     assert sink.came.wait(10)
 
@@ -193,15 +193,15 @@ def test_nothing_piles_up_while_a_delivery_takes_long(sink: Sink) -> None:
         sink(touches)
 
     touches = NoteBuffer(deliver, background=True)
-    for _ in range(256):
+    for _ in range(buffer._CAPACITY):
         touches.add(touch(1))
     assert started.wait(10)
     for number in range(5000):
         touches.add(touch(number % 7))
-    assert len(touches._added) + len(touches._kept) < 256 + 7
+    assert len(touches._added) + len(touches._kept) < buffer._CAPACITY + 7
     go.set()
     touches.flush()
-    assert sink.hits == 5256
+    assert sink.hits == 5000 + buffer._CAPACITY
 
 
 def test_adding_is_cheap(sink: Sink) -> None:
