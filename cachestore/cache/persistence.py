@@ -118,7 +118,8 @@ def load(
 ) -> Any:
     """Read a value back that `dump` or `joblib.dump` wrote; a blob is known by its first bytes.
 
-    A pickle can run any code when it is loaded: load only what comes from people whom you trust.
+    A pickle can run any code when it is loaded: load only what comes from people whom you trust. `load_policy` is for
+    `Memory` and its stores; this unpickles whatever it says, as joblib's does.
 
     Parameters
     ----------

@@ -711,3 +711,10 @@ def test_a_blob_in_the_middle_of_a_buffered_file(tmp_path):
     with (tmp_path / "both").open("rb") as file:
         file.read(len(before))
         assert cachestore.load(file) == [1, 2]
+
+
+def test_load_unpickles_whatever_the_policy_of_a_cache_is(tmp_path, monkeypatch):
+    monkeypatch.setenv("CACHESTORE_LOAD_POLICY", "data")
+    cachestore.dump(1j, tmp_path / "value.b2")
+    assert cachestore.load(tmp_path / "value.b2") == 1j
+    assert "`load_policy` is for" in cachestore.load.__doc__
