@@ -100,11 +100,23 @@ def value_of(kind: int, raw: memoryview, buffers: Sequence[Any], *, policy: Load
         return registered_value(raw, buffers)
     if kind != BodyKind.PICKLE:
         raise CorruptBlob(f"A value is of kind {kind}, which there is not. Recompute the value.")
-    if policy != "any":
-        raise BlobError(
-            f"The value is a pickle, and load_policy={policy!r} reads data only. "
-            "Set load_policy='any' where you trust everyone who writes to the store, or recompute the value."
-        )
+    check_policy(kind, policy)
     from cachestore.blob.pickling import unpickle_value
 
     return unpickle_value(raw, buffers)
+
+
+def check_policy(kind: int, policy: LoadPolicy) -> None:
+    """Refuse a kind of body that may not be read.
+
+    Raises
+    ------
+    BlobError
+        If it is a pickle, and the policy is to read data only.
+    """
+    if kind == BodyKind.PICKLE and policy != "any":
+        raise BlobError(
+            f"The value is a pickle, and load_policy={policy!r} reads data only. "
+            "Set it to 'any' where you trust everyone who writes to the store, or return built-in values, arrays or "
+            "frames."
+        )

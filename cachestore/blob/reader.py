@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, NamedTuple, Protocol
 
 from blake3 import blake3
 
-from cachestore.blob.bodies import value_of
+from cachestore.blob.bodies import check_policy, value_of
 from cachestore.blob.body import BodyKind
 from cachestore.blob.codecs import MOST_THREADS, RAW, check_chunk, decompress_chunk
 from cachestore.blob.described import Described
@@ -153,6 +153,16 @@ class BlobReader(Described):
         layout, is_scalar = parse_array(self.body())
         layout.check([buffer.raw_size for buffer in buffers])
         return None if is_scalar else layout
+
+    def check_policy(self, policy: LoadPolicy) -> None:
+        """Refuse, before any of it is fetched, a value that `value` would refuse.
+
+        Raises
+        ------
+        BlobError
+            If it may not be read.
+        """
+        check_policy(self.table.frames[-1].kind, policy)
 
     def value(self, *, policy: LoadPolicy = "any") -> object:
         """Return the value.

@@ -587,6 +587,9 @@ class Cache:
                 reader = self.open_blob(key)
                 if accept is not None and not accept(reader.metadata):
                     return Miss("refused")
+                # Here, so that whoever only looks gives the answer of whoever loads.
+                if not self._may_load(reader):
+                    return Miss("unreadable")
                 return take(reader)
             except ObjectNotFound:
                 return Miss("absent")
@@ -606,6 +609,15 @@ class Cache:
                 self._tell_blob(key, error)
                 return Miss("unreadable")
         return Miss("corrupt")
+
+    def _may_load(self, reader: BlobReader) -> bool:
+        try:
+            reader.check_policy(self.settings.load_policy)
+        except BlobError as error:
+            # Once for all entries: it is a choice, and nothing is wrong with any of them.
+            self.trouble.tell("load_policy", "Results that are pickles are computed at each call.", error)
+            return False
+        return True
 
     def _tell_store(self, error: CachestoreError) -> None:
         self.trouble.tell("store", "The store is ill: results are computed, and not shared.", error)

@@ -230,6 +230,7 @@ def _state(cache: Cache, key: str) -> tuple[Metadata | None, str, str | None]:
     try:
         reader = cache.open_blob(key)
         reader.verify()
+        reader.check_policy(cache.settings.load_policy)
     except ObjectNotFound:
         return None, "absent", None
     except StorageError as error:

@@ -233,3 +233,17 @@ def test_a_value_without_room_is_returned_and_not_stored(cache, put, monkeypatch
         key = put(1)
     monkeypatch.undo()
     assert isinstance(cache.get(key), Miss)
+
+
+def test_looking_at_a_pickle_is_a_miss_where_loading_it_is(cache, put):
+    keys = [put(1, 1j), put(2, 2j), put(3, [1, np.arange(100_000), 1j])]
+    data = put(4, {"a": 1})
+    reading = open_cache(Settings(location=cache.location, load_policy="data"))
+    with pytest.warns(CachestoreWarning, match="computed at each call.*load_policy='data'") as told:
+        for key in keys:
+            assert reading.peek(key) == reading.get(key) == Miss("unreadable")
+            assert reading.peek(key, accept=lambda metadata: False) == Miss("refused")
+    assert len(told) == 1
+    assert not isinstance(reading.peek(data), Miss)
+    assert reading.get(data).value == {"a": 1}
+    assert not any(isinstance(cache.peek(key), Miss) for key in keys)

@@ -267,6 +267,21 @@ def test_what_expired_and_what_was_refused(memory, tables):
     assert "validation callback" in str(explain_function(opened.store_backend, "features"))
 
 
+def test_what_may_not_be_unpickled(memory, tables, monkeypatch):
+    features = memory().cache(tables().features)
+    features([1], scale=1j)
+    monkeypatch.setenv("CACHESTORE_LOAD_POLICY", "data")
+    cautious = memory().cache(tables().features)
+    found = cautious.explain([1], scale=1j)
+    assert (found.state, found.reason) == ("miss", "unreadable")
+    assert "the entry cannot be used: The value is a pickle, and load_policy='data'" in str(found)
+    with pytest.warns(CachestoreWarning, match="load_policy"):
+        assert not cautious.check_call_in_cache([1], scale=1j)
+    features([1], scale=2)
+    assert cautious.explain([1], scale=2).state == "hit"
+    assert cautious.check_call_in_cache([1], scale=2)
+
+
 def test_a_miss_after_an_entry_was_computed_is_not_why_it_was(memory, tables):
     opened = memory()
     features = opened.cache(tables().features)
