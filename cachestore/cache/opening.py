@@ -22,6 +22,8 @@ from cachestore.storage import STORE_FILE, open_store, with_near
 
 _opened: weakref.WeakValueDictionary[str, Cache] = weakref.WeakValueDictionary()
 _lock = threading.Lock()
+# A copy may be a quarter of the limit, and the blob of a small number has nearly 1 KiB.
+_LEAST_NEAR = 4 * 2**10
 
 
 def _take_turns_anew() -> None:
@@ -182,6 +184,8 @@ def _open(settings: Settings) -> Cache:
         timeout=settings.timeout,
         durable=settings.durable,
     )
+    if store.remote:
+        _tell_of_idle(settings, trouble)
     if settings.near:
         store = with_near(
             store,
@@ -211,3 +215,26 @@ def _open(settings: Settings) -> Cache:
         timeout=settings.timeout,
     )
     return Cache(store, index, settings, name_index=store_id, trouble=trouble)
+
+
+def _tell_of_idle(settings: Settings, trouble: Trouble) -> None:
+    """Say which of the settings of a near directory do nothing for this remote store."""
+    # False is somebody's wish to do without, for once: the command line's, which looks at the store itself.
+    if settings.near is None and settings.write_behind:
+        trouble.tell(
+            "near setting",
+            "Results are sent to the remote store at once.",
+            SettingsError(
+                "write_behind is true, but there is no near directory in which they could wait. Set near to a "
+                "directory of this machine, or write_behind to false."
+            ),
+        )
+    if settings.near and settings.near_bytes < _LEAST_NEAR:
+        trouble.tell(
+            "near setting",
+            "Next to nothing is kept near, or waits there to be sent.",
+            SettingsError(
+                f"near_limit is {settings.near_bytes} bytes, and a copy may be a quarter of it. Give near, the "
+                "directory, a limit such as 10GB."
+            ),
+        )

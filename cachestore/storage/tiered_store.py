@@ -45,7 +45,8 @@ class TieredStore:
     write_behind
         Whether puts of blobs return when they are whole near, and are sent to the far store in the background.
         At most a quarter of `limit` waits, of all processes together; further puts are sent at once. What waits is
-        sent at exit, before a listing and by `flush`; what a process that was killed left, the next one sends.
+        sent at exit, before a listing and by `flush`; what a process that was killed left, the next one sends that
+        is opened so.
     tell
         Says what is ill, once for each kind, and what follows: `Trouble.tell`.
 
@@ -76,6 +77,9 @@ class TieredStore:
         self._waiting = Waiting(self._near, far, most=self._near.largest, tell=tell)
         self._write_behind = write_behind
         weakref.finalize(self, self._waiting.retire).atexit = False
+        if write_behind:
+            # Not only once something is put: a process that finds all it asks for puts nothing.
+            self._waiting.send_left()
 
     @property
     def url(self) -> str:

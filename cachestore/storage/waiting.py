@@ -217,6 +217,15 @@ class Waiting:
         if refused:
             raise refused[-1]
 
+    def send_left(self) -> None:
+        """Send in the background what dead processes left, where there is anything to look at."""
+        with suppress(OSError, RuntimeError):  # the process may end already: then the next one sends
+            if any(self._root.iterdir()):
+                # Most often of a living process: it is the thread that looks, and nobody waits for it.
+                with self._lock:
+                    self._start_thread()
+                self._wake.set()
+
     def flush_quietly(self) -> None:
         """Send all that waits; tell if that fails."""
         try:

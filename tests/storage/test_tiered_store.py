@@ -990,6 +990,32 @@ def test_what_a_killed_process_left_the_next_one_sends(open_tiered, far, tmp_pat
     assert list(tmp_path.glob("near/waiting/*")) == []
 
 
+_READING = """
+import sys
+from cachestore.storage import LocalStore, blob_path
+from cachestore.storage.tiered_store import TieredStore
+far, near = sys.argv[1:]
+store = TieredStore(LocalStore(far), near, limit=2**30, write_behind=True, tell=print)
+assert store.get(blob_path(f"{3:064x}")) == b"3"
+"""
+
+
+def test_what_a_killed_process_left_is_sent_by_one_that_only_reads_near(far, tmp_path):
+    assert run_to_its_end(tmp_path, "kill") == -signal.SIGKILL
+    command = [sys.executable, "-c", _READING, str(tmp_path / "far"), str(tmp_path / "near")]
+    ran = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+    assert {info.path for info in far.inner.list("")} == {blob(number) for number in range(5)}
+    assert list(tmp_path.glob("near/waiting/*")) == []
+
+
+def test_where_nothing_was_left_opening_starts_no_thread(open_tiered, tmp_path):
+    before = threading.active_count()
+    store = open_tiered(write_behind=True)
+    assert (threading.active_count(), store.remote) == (before, True)
+    assert not (tmp_path / "near").exists()
+
+
 def test_who_may_not_write_leaves_to_others_what_a_killed_process_left(open_tiered, far, tmp_path):
     assert run_to_its_end(tmp_path, "kill") == -signal.SIGKILL
     far.fault = StorageError("refused")
