@@ -242,7 +242,7 @@ def test_a_copy_of_a_store_becomes_one_of_its_own_without_its_name(laptop, tmp_p
     shutil.copytree(laptop.location, copied)
     some = sorted(keys_in(laptop))[0]
     copy = open_cache(Settings(location=str(copied), user="ben"))
-    with pytest.raises(SettingsError, match="same id in store.json: one is a copy"):
+    with pytest.raises(SettingsError, match=r"same id in store\.json: one is a copy"):
         plan(laptop, copy, Wanted())
     copy.drop([some])
     (copied / "store.json").unlink()
