@@ -24,8 +24,7 @@ def checked_mode(mmap_mode: str, *, stacklevel: int) -> str:
     ValueError
         If there is no such mode.
     """
-    if mmap_mode not in _MODES:
-        raise ValueError(f"mmap_mode is {mmap_mode!r}. Give one of {', '.join(map(repr, _MODES))}, or None.")
+    check_mode(mmap_mode)
     if mmap_mode in ("r+", "w+"):
         warnings.warn(
             f"mmap_mode={mmap_mode!r} means 'c' here: a blob is never edited, so what is written to its value stays in "
@@ -34,6 +33,18 @@ def checked_mode(mmap_mode: str, *, stacklevel: int) -> str:
             stacklevel=stacklevel + 1,
         )
     return mmap_mode
+
+
+def check_mode(mmap_mode: str) -> None:
+    """Refuse a mode that there is not.
+
+    Raises
+    ------
+    ValueError
+        If there is no such mode.
+    """
+    if mmap_mode not in _MODES:
+        raise ValueError(f"mmap_mode is {mmap_mode!r}. Give one of {', '.join(map(repr, _MODES))}, or None.")
 
 
 def load_mapped(cache: Cache, reader: BlobReader, *, mode: str) -> object:

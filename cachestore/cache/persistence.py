@@ -17,10 +17,10 @@ from urllib.parse import unquote, urlsplit
 
 from cachestore.blob import BlobReader, Encoded, Metadata, encode
 from cachestore.blob.header import pack_header
-from cachestore.blob.mapping import map_value
-from cachestore.cache.mapping import checked_mode, mappable_file
+from cachestore.blob.mapping import is_mappable, map_value
+from cachestore.cache.mapping import check_mode, checked_mode, mappable_file
 from cachestore.cache.meter import Meter
-from cachestore.errors import CorruptBlob, ObjectNotFound, SettingsError, StorageError
+from cachestore.errors import BlobError, CorruptBlob, ObjectNotFound, SettingsError, StorageError
 from cachestore.settings.settings import Compress, without_password
 from cachestore.storage import HeldObject, LocalStore, ObjectStore, RangedObject, open_store
 
@@ -159,9 +159,17 @@ def _load(
 ) -> Any:
     import joblib
 
-    with nullcontext(filename) if url is None else url.opened(meter) as target, _without_secrets(url):
+    named = filename if isinstance(filename, os.PathLike) else getattr(filename, "name", filename)
+    shown = url.shown if url else str(named)
+    with (
+        nullcontext(filename) if url is None else url.opened(meter) as target,
+        _without_secrets(url),
+        _naming(shown),
+    ):
         reader = _blob_reader(target, url)
         if reader is not None:
+            if mmap_mode is not None:
+                check_mode(mmap_mode)
             if mmap_mode is None or len(reader.table.frames) == 1:  # nothing in it is large
                 return reader.value()
             stream = mappable_file(reader)
@@ -169,16 +177,25 @@ def _load(
                 private = checked_mode(mmap_mode, stacklevel=3) != "r"
                 with stream:
                     return map_value(reader, stream, private=private, policy="any")
-            shown = url.shown if url else getattr(filename, "name", filename)
+            why = "file, which is not on a local disk," if is_mappable(reader.table) else "compressed file"
             warnings.warn(
-                f'mmap_mode "{mmap_mode}" is not compatible with compressed file {shown}. '
-                f'"{mmap_mode}" flag will be ignored.',
+                f'mmap_mode "{mmap_mode}" is not compatible with {why} {shown}. "{mmap_mode}" flag will be ignored. '
+                f'A local file that was dumped with compress=("blosc2", 0) can be mapped.',
                 stacklevel=3,
             )
             return reader.value()
         if isinstance(target, io.BufferedReader) and url is not None and target.peek(2)[:2] == _OLD_MAGIC:
             return _load_old(target, mmap_mode, ensure_native_byte_order)
         return joblib.load(target, mmap_mode=mmap_mode, ensure_native_byte_order=ensure_native_byte_order)
+
+
+@contextmanager
+def _naming(shown: str) -> Iterator[None]:
+    """Let errors of a blob out with the name of its file."""
+    try:
+        yield
+    except BlobError as error:
+        raise type(error)(f"Cannot load {shown}: {error}") from error
 
 
 def _means_blob(target: Any, compress: Any) -> bool:
@@ -329,9 +346,14 @@ def _whole(final: Path) -> Iterator[Path]:
     if final.exists() and not final.is_file():
         yield final  # a pipe or a device is written to, not replaced
         return
-    final = final.resolve()  # a link stays, and what it leads to is replaced
-    # A folder rather than a file: the name's end, by which joblib chooses the compressor, stays as it is.
-    with tempfile.TemporaryDirectory(prefix=".tmp-", dir=final.parent) as folder:
+    named, final = final, final.resolve()  # a link stays, and what it leads to is replaced
+    try:
+        # A folder rather than a file: the name's end, by which joblib chooses the compressor, stays as it is.
+        beside = tempfile.TemporaryDirectory(prefix=".tmp-", dir=final.parent)
+    except OSError as error:
+        # The name of the temporary one says nothing to anybody.
+        raise OSError(error.errno, error.strerror, str(named)) from error
+    with beside as folder:
         temporary = Path(folder, final.name)
         yield temporary
         # Whole or not at all if the process dies; as joblib's files it is not synced to the disk.

@@ -28,7 +28,7 @@ from cachestore.errors import BlobError, CorruptBlob, ObjectNotFound, SettingsEr
 from cachestore.in_order import in_order
 from cachestore.index import Entry, Selection
 from cachestore.index.selection import is_like
-from cachestore.storage import LocalStore, blob_path
+from cachestore.storage import STORE_FILE, LocalStore, blob_path
 
 _PIECE = 8 * 2**20
 # So many blobs are under way as these bytes hold, each being up to three times in memory; and always one, of which a
@@ -279,9 +279,23 @@ def _refuse_pair(source: Cache, destination: Cache) -> None:
             "there. Name the places that are meant."
         )
     if here == there:
+        if not _one_place(source, destination):
+            raise SettingsError(
+                f"{source.location} and {destination.location} have the same id in {STORE_FILE}: one is a copy of the "
+                "other, or both are one store under two names. A copy becomes a store of its own, and loses no entry, "
+                f"when its {STORE_FILE} is removed: the first push to it, or result stored there, writes a new one. "
+                "Leave that file out when a store is copied."
+            )
         raise SettingsError(
             f"{source.location} and {destination.location} are one store. Name another one to move entries to or from."
         )
+
+
+def _one_place(source: Cache, destination: Cache) -> bool:
+    here, there = source.store.directory(), destination.store.directory()
+    if here is None or there is None:
+        return source.location == destination.location
+    return here.samefile(there)
 
 
 def _read_entry(cache: Cache, key: str) -> Entry | Finding | None:

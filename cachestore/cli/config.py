@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from cachestore.cli.options import Target, on_cache
 from cachestore.cli.output import fields_of, print_json, print_table
+from cachestore.cli.program import ExitCode
 from cachestore.cli.wording import say_size
+from cachestore.errors import MissingExtra, SettingsError
+
+if TYPE_CHECKING:
+    from cachestore.settings import Settings
 
 # What is meant where nothing is set.
 _UNSET = {
@@ -22,9 +27,23 @@ _UNSET = {
 
 @click.command()
 @on_cache
-def config(*, target: Target, as_json: bool) -> None:
-    """Show each setting, its value and where it came from. Secrets are not shown."""
+@click.pass_context
+def config(ctx: click.Context, *, target: Target, as_json: bool) -> None:
+    """Show each setting, its value and where it came from. Secrets are not shown.
+
+    Ends with exit code 1 when no cache can be opened with these settings.
+    """
     settings, origins = target.settings()
+    _show(settings, origins, as_json=as_json)
+    try:
+        with target.cache():
+            pass  # nothing is asked of it yet
+    except (SettingsError, MissingExtra) as error:
+        click.echo(f"Error: {error}", err=True)
+        ctx.exit(ExitCode.FOUND_WRONG)
+
+
+def _show(settings: Settings, origins: dict[str, str], *, as_json: bool) -> None:
     public = fields_of(settings.without_secrets())
     hidden = sorted(set(settings.storage_options) - set(public["storage_options"]))
     if as_json:

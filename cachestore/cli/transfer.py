@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,7 @@ class Transfer:
 
     source: Cache
     destination: Cache
+    wanted: Wanted
     plan: Plan
     moved: Moved | None = None
 
@@ -34,7 +35,7 @@ class Transfer:
         """Decide what is to be moved."""
         from cachestore.cache import transfer
 
-        return cls(source, destination, transfer.plan(source, destination, wanted))
+        return cls(source, destination, wanted, transfer.plan(source, destination, wanted))
 
     def carried_out(self) -> Transfer:
         """Move it, and show how far that is."""
@@ -42,7 +43,7 @@ class Transfer:
 
         with progress("moving entries") as tell:
             moved = transfer.carry_out(self.source, self.destination, self.plan, progress=tell)
-        return Transfer(self.source, self.destination, self.plan, moved)
+        return replace(self, moved=moved)
 
     @property
     def complete(self) -> bool:
@@ -75,7 +76,12 @@ class Transfer:
 
     def print(self) -> None:
         """Say what would be moved, or what was."""
-        if self.moved is None:
+        if self._nothing_is_like_that():
+            click.echo(
+                f"No entry at {self.source.location} is like that. "
+                f"See `cachestore ls --location {self.source.location}`."
+            )
+        elif self.moved is None:
             self._print_plan()
         else:
             click.echo(
@@ -84,6 +90,11 @@ class Transfer:
             )
         self._print_others()
         self._print_failed()
+
+    def _nothing_is_like_that(self) -> bool:
+        from cachestore.cache.transfer import Plan, Wanted
+
+        return self.wanted != Wanted() and self.plan == Plan()
 
     def _print_plan(self) -> None:
         plan = self.plan

@@ -11,7 +11,7 @@ from contextlib import AbstractContextManager
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Never
 
 from cachestore.cache import Cache, absolute, keeping_near, located, open_cache, open_settled
 from cachestore.errors import SettingsError
@@ -363,7 +363,7 @@ def _checked_mode(mmap_mode: str | None) -> str | None:
 
 
 def open_memory(
-    location: str | Path | None = None, *, near: str | Path | Literal[False] | None = None
+    location: str | Path | None = None, *, near: str | Path | Literal[False] | None = None, **unknown: Never
 ) -> Memory:
     """Open the `Memory` that the project's settings name.
 
@@ -383,5 +383,13 @@ def open_memory(
     ------
     SettingsError, MissingExtra
         If a setting has no meaning, or needs a package that is not installed.
+    TypeError
+        If there is no such argument.
     """
+    for name in unknown:
+        # Python's own error would name this function, and nobody typed that: renamed, it would change keys.
+        raise TypeError(
+            f"cachestore.open() got an unexpected keyword argument {name!r}. It takes location and near; the rest are "
+            "settings."
+        )
     return Memory.over(open_settled(location, near=near))

@@ -397,6 +397,38 @@ class TestBlobs:
         with pytest.warns(UserWarning, match="is not compatible with compressed file") as caught:
             cachestore.load(tmp_path / "x.b2", mmap_mode="r")
         assert caught[0].filename == __file__
+        assert 'compress=("blosc2", 0) can be mapped' in str(caught[0].message)
+        with pytest.raises(ValueError, match="mmap_mode is 'zz'"):
+            cachestore.load(tmp_path / "x.b2", mmap_mode="zz")
+
+    def test_of_a_raw_one_elsewhere_the_place_is_named_as_the_reason(self, memory):
+        cachestore.dump(ARRAY, f"{memory}/x.b2", compress=("blosc2", 0))
+        with pytest.warns(UserWarning, match="not on a local disk") as caught:
+            same(cachestore.load(f"{memory}/x.b2", mmap_mode="r"), ARRAY)
+        assert "compressed file" not in str(caught[0].message)
+
+    @pytest.mark.parametrize("place", ["path", "file URL", "URL"])
+    @pytest.mark.parametrize(
+        "spoil", [lambda whole: whole[:-5], lambda whole: whole[:900] + b"?" + whole[901:]]
+    )
+    def test_errors_of_a_damaged_one_name_it(self, tmp_path, memory, place, spoil):
+        cachestore.dump(ARRAY, tmp_path / "x.b2")
+        name = laid(place, spoil((tmp_path / "x.b2").read_bytes()), tmp_path, memory)
+        with pytest.raises(CorruptBlob, match=f"^Cannot load {name}: "):
+            cachestore.load(name)
+
+    def test_a_missing_directory_is_an_error_of_the_target(self, tmp_path):
+        with pytest.raises(FileNotFoundError) as caught:
+            cachestore.dump(ARRAY, tmp_path / "absent" / "x.b2")
+        assert caught.value.filename == f"{tmp_path}/absent/x.b2"
+
+    def test_which_forms_of_compress_make_a_blob(self, tmp_path):
+        def is_blob(compress):
+            cachestore.dump(ARRAY, tmp_path / "x.b2", compress=compress)
+            return (tmp_path / "x.b2").read_bytes()[:8] == pack_header()[:8]
+
+        assert all(map(is_blob, [0, True, 5, "blosc2", ("blosc2", 5)]))
+        assert not any(map(is_blob, ["zlib", ("zlib", 3)]))
 
     @pytest.mark.parametrize("mode", ["r+", "w+"])
     def test_a_mode_that_would_edit_a_blob_does_not_and_says_so(self, tmp_path, mode):

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import shutil
 import signal
 import threading
 import time
@@ -231,8 +232,30 @@ def test_one_that_came_meanwhile_stays(laptop, team):
 
 def test_one_store_is_not_moved_to_itself(laptop, tmp_path):
     again = open_cache(Settings(location=laptop.location, user="ben"))
-    with pytest.raises(SettingsError, match="one store"):
+    with pytest.raises(SettingsError, match="are one store"):
         plan(laptop, again, Wanted())
+
+
+def test_a_copy_of_a_store_becomes_one_of_its_own_without_its_name(laptop, tmp_path):
+    laptop.close()
+    copied = tmp_path / "copied"
+    shutil.copytree(laptop.location, copied)
+    some = sorted(keys_in(laptop))[0]
+    copy = open_cache(Settings(location=str(copied), user="ben"))
+    with pytest.raises(SettingsError, match=r"same id in store\.json: one is a copy"):
+        plan(laptop, copy, Wanted())
+    copy.drop([some])
+    (copied / "store.json").unlink()
+    moved(laptop, copy)
+    assert keys_in(copy) == keys_in(laptop)
+    assert set(rows_in(copy)) == set(rows_in(laptop))
+    assert copy.store_id() not in {None, laptop.store_id()}
+
+
+def test_one_directory_under_two_names_is_one_store(laptop, tmp_path):
+    (tmp_path / "link").symlink_to(laptop.location)
+    with pytest.raises(SettingsError, match="are one store"):
+        plan(laptop, open_cache(Settings(location=str(tmp_path / "link"), user="ben")), Wanted())
 
 
 def test_what_cannot_be_put_is_said_and_the_rest_goes(laptop, team, monkeypatch):

@@ -1,6 +1,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 
 def test_each_setting_and_where_it_came_from(run, monkeypatch, tmp_path):
     (tmp_path / "empty" / "cachestore.toml").write_text(
@@ -54,3 +56,28 @@ def test_a_wrong_setting_names_its_file(refused, tmp_path):
     (tmp_path / "empty" / "cachestore.toml").write_text("colour = 'red'\n")
     said = refused("config")
     assert "cachestore.toml sets 'colour', which is no setting" in said
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("compress = 'lz5'", "compress is 'lz5'. Give"),
+        ("compress = ['zstd', 50]", "compress is ('zstd', 50). Give"),
+        ("compress = 17", "compress is 17. Give"),
+        ("index = 'mysql://a:pa55/b'", "has a scheme that is not known"),
+        ("location = 'foo://x'", "foo"),
+    ],
+)
+@pytest.mark.parametrize("form", [(), ("--json",)])
+def test_settings_that_open_no_cache_are_shown_and_refused(run, refused, tmp_path, line, said, form):
+    file = tmp_path / "empty" / "cachestore.toml"
+    file.write_text(f"{line}\n")
+    shown = run("config", *form)
+    assert shown.exit_code == 1
+    assert said in shown.stderr
+    assert "cachestore.toml" in shown.stdout
+    assert refused("ls").removeprefix("Error: ") == " ".join(shown.stderr.removeprefix("Error: ").split())
+    file.write_text("compress = ['zstd', 5]\n")
+    sound = run("config", *form)
+    assert (sound.exit_code, sound.stderr) == (0, "")
+    assert list((tmp_path / "empty").iterdir()) == [file]

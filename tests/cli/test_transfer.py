@@ -55,6 +55,21 @@ def test_a_dry_run_moves_nothing(run, store, keys, team):
     assert answer["moved"] == answer["failed"] == []
 
 
+@pytest.mark.parametrize("command", ["push", "pull", "sync"])
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_a_filter_that_matches_nothing_is_said(run, store, team, command, dry):
+    run("push", team, "--location", store, "--function", "total")
+    done = run(command, team, "--location", store, "--function", "totl", *dry)
+    assert done.exit_code == 0
+    for source in {"push": (store,), "pull": (team,), "sync": (store, team)}[command]:
+        said = f"No entry at {source} is like that. See `cachestore ls --location {source}`."
+        assert said in done.stdout.splitlines()
+    assert "0 entries" not in done.stdout
+    there = run(command, team, "--location", store, "--function", "total", *dry)
+    assert "1 entry is there already." in there.stdout
+    assert "like that" not in there.stdout
+
+
 def test_filters(run, store, keys, team):
     def planned(*options):
         words = ("push", team, *options, "--location", store, "--dry-run", "--json")

@@ -495,6 +495,11 @@ def test_scikit_learn_takes_it_for_a_pipeline(memory):
 # ---- cachestore.open()
 
 
+def test_errors_of_a_call_name_what_was_called():
+    with pytest.raises(TypeError, match=r"^cachestore\.open\(\) got an unexpected keyword argument 'nearr'"):
+        cachestore.open(nearr="x")
+
+
 def test_open_takes_the_settings_next_to_the_calling_module(tmp_path, monkeypatch):
     project = tmp_path / "project"
     project.mkdir()
