@@ -143,6 +143,8 @@ def read_blob(blob: bytes, *, key: str | None = None) -> Blob:
     _check(blake3(raw_metadata).digest() == metadata_digest, "digest of the metadata")
     metadata = _metadata(raw_metadata, sum(frame[3] for frame in frames))
     _check(expires == -(2**63) or YEAR_1 <= expires < YEAR_10000, "expiry outside of the years 1 to 9999")
+    started = datetime.fromisoformat(metadata["started_at"]).timestamp() * 1_000_000
+    _check(YEAR_1 <= started + seconds * 1_000_000 < YEAR_10000, "an end outside of the years 1 to 9999")
     # 6. the header, the gaps and the chunks
     header = blob[:24]
     _check(header[:8] == bytes.fromhex("934353420d0a1a0a"), "magic")
