@@ -13,15 +13,11 @@ from cachestore.blob.bodies import value_of
 from cachestore.blob.codecs import RAW
 from cachestore.blob.described import Described
 from cachestore.blob.header import FORMAT, TRAILER_LENGTH, pack_header, pack_trailer
-from cachestore.blob.table import ALIGNMENT, BODIES, BUFFER, CHUNK_LIMIT, Head, table_size
+from cachestore.blob.table import ALIGNMENT, BODIES, BUFFER, CHUNK_LIMIT, Head, plain_table, table_size
 from cachestore.settings.settings import LoadPolicy
 
-# As in FORMAT.md: the table, in which all frames stand before all chunks, and where the trailer has its length.
-_HEAD: Final = "<32s32s32s32sdqQII"
-_FRAME: Final = "BxxxIIxxxxQ"
-_CHUNK: Final = "QIIBxxxxxxx32s"
-_TABLE_LENGTH: Final = Struct("<Q")
-_TABLE_LENGTH_AT: Final = 56
+# Where the trailer has the length of the table.
+_TABLE_LENGTH: Final = Struct("<56xQ")
 
 
 def _layout(frames: int) -> tuple[Struct, tuple[int, int], list[tuple[frozenset[int], slice, slice]]]:
@@ -35,7 +31,7 @@ def _layout(frames: int) -> tuple[Struct, tuple[int, int], list[tuple[frozenset[
         )
         for number in range(frames)
     ]
-    return Struct(_HEAD + frames * _FRAME + frames * _CHUNK), (frames, frames), places
+    return plain_table(frames), (frames, frames), places
 
 
 # A number of numpy and an array are a buffer and a body. More frames are left to the general way, which takes its time.
@@ -111,7 +107,7 @@ def small_blob(data: bytes, *, key: str) -> SmallBlob | None:
     trailer_offset = len(data) - TRAILER_LENGTH
     if trailer_offset < ALIGNMENT:
         return None
-    (table_length,) = _TABLE_LENGTH.unpack_from(data, trailer_offset + _TABLE_LENGTH_AT)
+    (table_length,) = _TABLE_LENGTH.unpack_from(data, trailer_offset)
     table_offset = trailer_offset - table_length
     layout = _TABLES.get(table_length)
     if layout is None or table_offset < ALIGNMENT or not data.startswith(_START):

@@ -46,6 +46,11 @@ def table_size(frames: int, chunks: int) -> int:
     return _HEAD.size + frames * _FRAME.size + chunks * _CHUNK.size
 
 
+def plain_table(frames: int) -> Struct:
+    """Return how the table of so many frames is packed, each of which has one chunk."""
+    return Struct(_HEAD.format + frames * _FRAME.format[1:] + frames * _CHUNK.format[1:])
+
+
 class Head(NamedTuple):
     """Holds what the first bytes of a table say, as it stands there.
 
