@@ -146,7 +146,14 @@ def _best(candidates: Sequence[Codec], raw: memoryview, item_size: int) -> Codec
         return None
     samples = _samples(raw, item_size)
     best, least = None, _WORTH_WHILE * sum(sample.nbytes for sample in samples)
+    longest = max(sample.nbytes for sample in samples)
+    tried = set()
     for codec in candidates:
+        # Blocks that are longer than the samples make no difference to them.
+        alike = codec._replace(block=min(codec.block, longest))
+        if alike in tried:
+            continue
+        tried.add(alike)
         size = sum(len(_compressed(sample, codec, item_size)) for sample in samples)
         if size <= _worth(best or candidates[0], codec) * least:
             best, least = codec, size

@@ -150,7 +150,7 @@ def test_samples_begin_at_whole_items() -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(codecs, "_compressed", recording)
         codec_chooser(None)(raw, records.itemsize)
-    assert len(asked) == 8 * len(codecs._NEAR)
+    assert len(asked) == 8 * 2  # whole chunks would say nothing new of samples so short
     assert all(where % records.itemsize == 0 for where in asked)
     assert max(asked) > 0.8 * raw.nbytes
 
