@@ -18,6 +18,7 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
@@ -504,6 +505,14 @@ class Cache:
         """
         self.index.flush()
         self.index.forget(self.adopt(self.index.merge()))
+
+    def try_to_merge_uses(self) -> None:
+        """Take in the uses that other processes noted, where the index can be written: for who only reads it.
+
+        Whether it can be read is said by what is read next.
+        """
+        with suppress(IndexUnavailable, SchemaMismatch):
+            self.merge_uses()
 
     def adopt(self, keys: Iterable[str]) -> list[str]:
         """Give rows to blobs that have none; return the keys that have no blob."""

@@ -51,7 +51,7 @@ def overview(cache: Cache) -> Overview:
     IndexUnavailable, SchemaMismatch, StorageError
         If the index or the store cannot be read.
     """
-    cache.merge_uses()
+    cache.try_to_merge_uses()
     statistics = cache.index.statistics()
     unlisted = not statistics.entries and any(key_of(info.path) for info in cache.store.list(BLOBS))
     return Overview(statistics, unlisted)
@@ -84,7 +84,7 @@ def list_entries(
         If `sort` or `limit` has no meaning.
     """
     selection = Selection(function=function, creator=user, sort=sort, limit=limit)
-    cache.merge_uses()
+    cache.try_to_merge_uses()
     return cache.index.select(selection)
 
 
@@ -135,7 +135,7 @@ def describe_entry(cache: Cache, prefix: str) -> Described:
 
 def _identified(cache: Cache, prefix: str) -> tuple[str, Entry | None]:
     start = key_prefix(prefix)
-    cache.merge_uses()
+    cache.try_to_merge_uses()
     found: list[tuple[str, Entry | None]] = [(entry.key, entry) for entry in cache.index.find(start)]
     if not found:
         # A blob without a row is an entry too.

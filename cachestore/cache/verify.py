@@ -45,7 +45,7 @@ def verify(cache: Cache, *, progress: Callable[[int, int], object] = lambda done
         check_whole(cache.open_blob(key), size)
         return key
 
-    cache.merge_uses()
+    cache.try_to_merge_uses()
     before = {entry.key for entry in cache.index.select(Selection())}
     whole: set[str] = set()
     damaged: list[Finding] = []

@@ -94,7 +94,7 @@ def explain_function(cache: Cache, function: str) -> Explanation | None:
     IndexUnavailable, SchemaMismatch, StorageError
         If the index or the store cannot be read.
     """
-    cache.merge_uses()
+    cache.try_to_merge_uses()
     noted = cache.index.history.latest_miss(function)
     return None if noted is None else _of_noted(cache, noted)
 
@@ -115,7 +115,7 @@ def explain_key(cache: Cache, prefix: str) -> Explanation | None:
         If the index or the store cannot be read.
     """
     start = key_prefix(prefix)
-    cache.merge_uses()
+    cache.try_to_merge_uses()
     missed = {noted.key: noted for noted in cache.index.history.misses_of(start)}
     evicted = {each.key: each for each in cache.index.history.evictions_of(start)}
     keys = sorted(missed.keys() | evicted.keys() | list_blobs(cache.store, start).keys())

@@ -21,11 +21,12 @@ class FileDatabase(Database):
     def __init__(self, path: Path, *, timeout: float) -> None:
         super().__init__(str(path), timeout=timeout)
         self._path = path
-        self._identity: tuple[int, int] | None = None
+        self._identity: tuple[int, ...] | None = None
 
     def _engine_of_existing(self) -> sa.Engine | None:
         with self._lock:
-            identity = _identity(self._path)
+            still = self._lies_still()
+            identity = _identity(self._path, still=still)
             # The connections of the pool keep the old file, and with it its inode number, from being used
             # again.
             if identity != self._identity:
@@ -34,14 +35,25 @@ class FileDatabase(Database):
             if identity is None:
                 return None
             if self._engine is None:
+                url = (
+                    _url(self._path.as_uri(), uri="true", immutable="1") if still else _url(str(self._path))
+                )
                 self._engine = _engine(
-                    str(self._path),
-                    self._prepare,
+                    url,
+                    _leave_transactions_alone if still else self._prepare,
                     connect_args={"timeout": self.timeout, "check_same_thread": False},
                     poolclass=sa.pool.QueuePool,
                     pool_timeout=self.timeout,
                 )
             return self._engine
+
+    def _lies_still(self) -> bool:
+        """Tell whether nobody has the file open, and this process can make no journals beside it to open it so.
+
+        SQLite then reads it when told that it does not change. Should somebody begin to write it meanwhile, the next
+        transaction notices.
+        """
+        return not os.access(self._path.parent, os.W_OK) and not _journal(self._path, "-wal").exists()
 
     def _engine_of_made(self) -> sa.Engine:
         with self._lock:
@@ -60,8 +72,8 @@ class FileDatabase(Database):
                 return
             # A process that still has the deleted file open has these open too. A new database that shared
             # them with it would be damaged.
-            for journal in ("-wal", "-shm", "-journal"):
-                self._path.with_name(self._path.name + journal).unlink(missing_ok=True)
+            for ending in ("-wal", "-shm", "-journal"):
+                _journal(self._path, ending).unlink(missing_ok=True)
             file = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666)
             share(file, self._path.parent)
             os.close(file)
@@ -104,7 +116,7 @@ class MemoryDatabase(Database):
         with self._lock:
             if self._engine is None:
                 self._engine = _engine(
-                    ":memory:",
+                    _url(":memory:"),
                     _leave_transactions_alone,
                     connect_args={"check_same_thread": False},
                     poolclass=sa.pool.StaticPool,
@@ -158,18 +170,27 @@ def describe(path: Path, error: BaseException, *, timeout: float) -> str:
     )
 
 
-def _identity(path: Path) -> tuple[int, int] | None:
+def _identity(path: Path, *, still: bool) -> tuple[int, ...] | None:
+    """Return what differs once the file is another one; or, for one that is taken to lie still, has changed."""
     try:
         found = path.stat()
     except FileNotFoundError:
         return None
-    return found.st_dev, found.st_ino
+    return (found.st_dev, found.st_ino, *((found.st_mtime_ns, found.st_size) if still else ()))
+
+
+def _journal(path: Path, ending: str) -> Path:
+    return path.with_name(path.name + ending)
+
+
+def _url(database: str, **query: str) -> sa.URL:
+    return sa.URL.create("sqlite", database=database, query=query)
 
 
 def _engine(
-    database: str, prepare: Callable[[sqlite3.Connection, object], None], **options: Any
+    url: sa.URL, prepare: Callable[[sqlite3.Connection, object], None], **options: Any
 ) -> sa.Engine:
-    engine = sa.create_engine(sa.URL.create("sqlite", database=database), **options)
+    engine = sa.create_engine(url, **options)
     sa.event.listen(engine, "connect", prepare)
     sa.event.listen(engine, "begin", _begin)
     return engine

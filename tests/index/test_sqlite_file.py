@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import sqlite3
 import subprocess
 import sys
@@ -42,6 +43,29 @@ def test_a_file_that_is_no_database(tmp_path: Path, content: bytes) -> None:
     index.record([entry(1)])
     assert index.get(key(1)) == entry(1)
     index.close()
+
+
+def test_a_folder_that_may_not_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The file is then read without journals; what others write meanwhile is seen all the same."""
+    writer, reader = open_at(None, tmp_path), open_at(None, tmp_path)
+
+    def read() -> list[str]:
+        with monkeypatch.context() as patched:
+            patched.setattr(os, "access", lambda path, mode: False)
+            found = sorted(each.key for each in reader.select(Selection()))
+        assert not (tmp_path / "index.sqlite-wal").exists()
+        return found
+
+    for number in (1, 2):
+        writer.record([entry(number)])
+        writer.close()
+        assert read() == [key(n) for n in range(1, number + 1)]
+    with monkeypatch.context() as patched, pytest.raises(IndexUnavailable, match="may be written"):
+        patched.setattr(os, "access", lambda path, mode: False)
+        reader.record([entry(3)])
+    reader.record([entry(3)])
+    assert reader.get(key(3)) == entry(3)
+    reader.close()
 
 
 def test_a_damaged_database(tmp_path: Path) -> None:
