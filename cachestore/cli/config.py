@@ -33,7 +33,11 @@ def config(ctx: click.Context, *, target: Target, as_json: bool) -> None:
 
     Ends with exit code 1 when no cache can be opened with these settings.
     """
+    from cachestore.settings import unknown_variables
+
     settings, origins = target.settings()
+    for name in unknown_variables():
+        click.echo(f"{name} is set, and is no setting: nothing reads it.", err=True)
     _show(settings, origins, as_json=as_json)
     try:
         with target.cache():

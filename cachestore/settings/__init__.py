@@ -7,7 +7,13 @@ May import `errors` only. Never opens a store.
 
 from cachestore.settings.quantities import parse_duration, parse_size
 from cachestore.settings.settings import Settings, is_url, without_password
-from cachestore.settings.sources import adopt, find_settings, give_back, settings_here
+from cachestore.settings.sources import (
+    adopt,
+    find_settings,
+    give_back,
+    settings_here,
+    unknown_variables,
+)
 
 __all__ = [
     "Settings",
@@ -18,5 +24,6 @@ __all__ = [
     "parse_duration",
     "parse_size",
     "settings_here",
+    "unknown_variables",
     "without_password",
 ]

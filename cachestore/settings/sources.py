@@ -102,6 +102,19 @@ def find_settings(
         raise SettingsError(f"{error} It was set in {origins.get(setting, 'the settings')}.") from None
 
 
+def unknown_variables(environ: Mapping[str, str] | None = None) -> list[str]:
+    """Return the variables that are named as if they were a setting's, and are none's: somebody may have misspelt it.
+
+    Examples
+    --------
+    >>> unknown_variables({"CACHESTORE_LOCATON": "s3://team/cache", "CACHESTORE_USER": "ana", "HOME": "/home/ana"})
+    ['CACHESTORE_LOCATON']
+    """
+    known = {_PREFIX + name.upper() for name in _NAMES}
+    environ = os.environ if environ is None else environ
+    return sorted(name for name in environ if name.startswith(_PREFIX) and name not in known)
+
+
 def _working_directory() -> Path | None:
     try:
         return Path.cwd()
@@ -129,7 +142,13 @@ def _upward(starts: Iterable[Path | None]) -> Iterator[Path]:
 
 
 def _read_own(file: Path) -> dict[str, Any] | None:
-    return _checked(_toml(file, _content(file)), file)
+    table = _toml(file, _content(file))
+    if "tool" in table:
+        raise SettingsError(
+            f"{file} has a table [tool], as pyproject.toml has. Write the settings at the top of the file, under no "
+            "table."
+        )
+    return _checked(table, file)
 
 
 def _read_project(file: Path) -> dict[str, Any] | None:

@@ -46,6 +46,13 @@ def test_what_belongs_to_another_location_is_not_kept(run, monkeypatch, tmp_path
     assert named["index"] == {"value": "other.sqlite", "origin": "--index"}
 
 
+def test_a_variable_that_is_no_setting_is_named(run, monkeypatch):
+    monkeypatch.setenv("CACHESTORE_LOCATON", "s3://team/cache")
+    result = run("config")
+    assert result.exit_code == 0
+    assert result.stderr == "CACHESTORE_LOCATON is set, and is no setting: nothing reads it.\n"
+
+
 def test_it_helps_where_the_location_is_wrong(run):
     assert (
         json.loads(run("config", "--json", "--location", "foo://x").stdout)["location"]["value"] == "foo://x"

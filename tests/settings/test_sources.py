@@ -86,6 +86,7 @@ def test_every_setting_can_come_from_the_environment(name, text, expected):
         ('locatoin = "x"', "locatoin"),
         ("location = ", "TOML"),
         ("timeout = -1", "timeout"),
+        ("[tool.cachestore]\nlocation = 'x'", "at the top of the file"),
         ("location = 3", "location"),
         ("storage_options = 3", "storage_options"),
     ],
