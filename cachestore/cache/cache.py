@@ -368,6 +368,10 @@ class Cache:
         """Look a key up without loading its value and without counting a use."""
         return self._read(key, lambda reader: reader.metadata, accept)
 
+    def may_load(self, key: str) -> bool:
+        """Tell whether the policy lets this process load what it has just put."""
+        return self.settings.load_policy == "any" or not isinstance(self.peek(key), Miss)
+
     def put(
         self,
         call: CallKey,

@@ -35,9 +35,7 @@ class FileDatabase(Database):
             if identity is None:
                 return None
             if self._engine is None:
-                url = (
-                    _url(self._path.as_uri(), uri="true", immutable="1") if still else _url(str(self._path))
-                )
+                url = _url(self._path.as_uri(), uri="true", immutable="1") if still else _url(str(self._path))
                 self._engine = _engine(
                     url,
                     _leave_transactions_alone if still else self._prepare,
@@ -187,9 +185,7 @@ def _url(database: str, **query: str) -> sa.URL:
     return sa.URL.create("sqlite", database=database, query=query)
 
 
-def _engine(
-    url: sa.URL, prepare: Callable[[sqlite3.Connection, object], None], **options: Any
-) -> sa.Engine:
+def _engine(url: sa.URL, prepare: Callable[[sqlite3.Connection, object], None], **options: Any) -> sa.Engine:
     engine = sa.create_engine(url, **options)
     sa.event.listen(engine, "connect", prepare)
     sa.event.listen(engine, "begin", _begin)

@@ -391,7 +391,8 @@ class MemorizedFunc:
         return bool(changed)
 
     def _shelved(self, value: Any, metadata: Metadata | None) -> MemorizedResult | NotMemorizedResult:
-        if metadata is None:
+        # What this process may not load is stored for others.
+        if metadata is None or not self.store_backend.may_load(metadata.key):
             return NotMemorizedResult(value)
         return MemorizedResult(self.store_backend, metadata, mmap_mode=self.mmap_mode)
 

@@ -692,3 +692,16 @@ def test_a_working_directory_that_was_removed_is_no_trouble_elsewhere(tmp_path, 
     for relative in (lambda: Memory("store", verbose=0), cachestore.open):
         with pytest.raises(SettingsError, match="the working directory was removed"):
             relative()
+
+
+def test_a_reference_to_what_may_not_be_loaded_holds_the_value(tmp_path):
+    memory = Memory.over(open_cache(Settings(location=str(tmp_path), load_policy="data")))
+
+    def root(n):
+        return n * 1j
+
+    for _ in range(2):
+        with pytest.warns(CachestoreWarning, match="load_policy"):
+            reference = Memory.over(open_cache(memory.store_backend.settings)).cache(root).call_and_shelve(2)
+        assert isinstance(reference, NotMemorizedResult)
+        assert reference.get() == 2j
