@@ -11,7 +11,16 @@ import numpy as np
 import pytest
 
 import cachestore
-from cachestore import CachestoreError, CachestoreWarning, Memory, SettingsError, digest
+from cachestore import (
+    CachestoreError,
+    CachestoreWarning,
+    Memory,
+    NotMemorizedResult,
+    SettingsError,
+    digest,
+)
+from cachestore.cache import open_cache
+from cachestore.settings import Settings
 
 REPOSITORY = Path(__file__).parents[2]
 
