@@ -106,7 +106,9 @@ class Way:
         self.load_extra = peak.megabytes - size / 1e6
 
     def turn(self, value: object) -> None:
-        # What others have written goes to the disk before the clock starts, not on this one's time.
+        # What others have written goes to the disk before the clock starts, not on this one's time; and each begins a
+        # new file, for who writes an old one anew has its memory at hand, where a file that is replaced needs more.
+        self.file.unlink()
         os.sync()
         self.dumps.append(seconds(lambda: self._dump(value, self.file)))
         os.sync()
