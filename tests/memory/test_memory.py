@@ -705,12 +705,14 @@ def test_a_working_directory_that_was_removed_is_no_trouble_elsewhere(tmp_path, 
 
 def test_a_reference_to_what_may_not_be_loaded_holds_the_value(tmp_path):
     memory = Memory.over(open_cache(Settings(location=str(tmp_path), load_policy="data")))
-
-    def root(n):
-        return n * 1j
-
-    for _ in range(2):
-        with pytest.warns(CachestoreWarning, match="load_policy"):
-            reference = Memory.over(open_cache(memory.store_backend.settings)).cache(root).call_and_shelve(2)
+    double, calls = counted()
+    call = memory.cache(double).call_and_shelve
+    with pytest.warns(CachestoreWarning, match="load_policy"):
+        references = [call(1j), call(1j)]
+    assert len(calls) == 2
+    for reference in references:
         assert isinstance(reference, NotMemorizedResult)
         assert reference.get() == 2j
+    assert call(2).get() == call(2).get() == 4
+    assert len(calls) == 3
+    assert Memory(tmp_path, verbose=0).cache(double).check_call_in_cache(1j)
