@@ -131,3 +131,13 @@ def test_what_only_tells_of_a_fit_does_not_count(memory):
     Pipeline([("one", StandardScaler()), ("two", LogisticRegression(C=1.0))], memory=memory).fit(X, Y)
     Pipeline([("other", StandardScaler()), ("two", LogisticRegression(C=2.0))], memory=memory).fit(X, Y)
     assert len(entries(memory)) == 1
+
+
+def test_a_transformer_that_is_fitted_in_place_is_stored_where_arguments_are_checked(
+    alone, monkeypatch, tmp_path
+):
+    monkeypatch.setenv("CACHESTORE_CHECK_ARGUMENTS", "true")
+    memory = Memory(tmp_path / "store", verbose=0)
+    for _ in range(2):
+        pipeline(memory).fit(X, Y)
+    assert [entry.hits for entry in entries(memory)] == [1]
