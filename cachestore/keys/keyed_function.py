@@ -9,6 +9,7 @@ from typing import Any
 from cachestore.errors import KeyingError
 from cachestore.keys.arguments import Parameters, check_names, parameters_of
 from cachestore.keys.call_key import Arguments, CallKey, call_key, join_parts
+from cachestore.keys.code_origin import origin_of
 from cachestore.keys.declared import NOTHING, Declared
 from cachestore.keys.function_identity import FunctionIdentity, find_identity, name_of, plain_function
 from cachestore.keys.hasher import digest_of, encode, lay_out
@@ -93,6 +94,11 @@ class KeyedFunction:
             found = self._found = find_identity(self._plain, self._rules, self._declared)
             self._parameters = None
         return found[0]
+
+    def is_internal(self) -> bool:
+        """Say whether the function is a private one of an installed package, which alone knows how to call it."""
+        private = getattr(self._plain, "__qualname__", "").startswith("_")
+        return private and origin_of(self._plain.__module__, self._rules).kind == "package"
 
     def bind(self, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, object]:
         """Bind the arguments of a call that count."""

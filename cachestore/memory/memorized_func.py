@@ -378,7 +378,10 @@ class MemorizedFunc:
 
     def _changed_its_arguments(self, call: CallKey, args: Any, kwargs: Any) -> bool:
         asked = self._check_arguments
-        if not (self.store_backend.settings.checks_arguments if asked is None else asked):
+        if asked is None:
+            # A pipeline of scikit-learn has its transformer fitted in place, and takes the one of the result.
+            asked = self.store_backend.settings.checks_arguments and not self._keyed.is_internal()
+        if not asked:
             return False
         changed = self._keyed.changed(call, args, kwargs)
         if changed:

@@ -349,6 +349,12 @@ class Memory:
             state["location"] = without_password(self.location)
         return state
 
+    def __deepcopy__(self, memo: dict[int, Any]) -> Memory:
+        """Copy over the same open cache, with its secrets: scikit-learn copies the parameters of what it clones."""
+        copied = object.__new__(type(self))
+        copied.__dict__.update(self.__dict__)
+        return copied
+
     def __cachestore_digest__(self) -> str:
         """Digest as a constant: where results are kept does not change them."""
         return "cachestore.Memory"

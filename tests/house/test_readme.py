@@ -57,8 +57,19 @@ def test_the_search_computes_as_few_folds_as_it_says(tmp_path):
     assert "10 of these 15 folds" in README
 
 
+def test_a_pipeline_fits_its_transformer_once(tmp_path):
+    (tmp_path / "pipeline.py").write_text(
+        blocks("python")[2]
+        + "from cachestore.index import Selection\n"
+        + "cache = cachestore.open().store_backend\n"
+        + "cache.merge_uses()\n"
+        + "print([entry.hits for entry in cache.index.select(Selection())])\n"
+    )
+    assert [run("pipeline.py", tmp_path), run("pipeline.py", tmp_path)] == ["[0]\n", "[1]\n"]
+
+
 def test_large_arrays_are_given_as_it_says(tmp_path):
-    (tmp_path / "arrays.py").write_text(blocks("python")[2])
+    (tmp_path / "arrays.py").write_text(blocks("python")[3])
     said = [
         "<class 'numpy.memmap'>",
         "(100, 4)",
@@ -73,7 +84,7 @@ def test_large_arrays_are_given_as_it_says(tmp_path):
 
 
 def test_every_python_example_is_run():
-    assert len(blocks("python")) == 3
+    assert len(blocks("python")) == 4
 
 
 def test_settings_in_the_examples_are_settings():

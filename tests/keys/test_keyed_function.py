@@ -5,11 +5,13 @@ import functools
 import math
 from weakref import WeakKeyDictionary
 
+import joblib.hashing
 import numpy as np
 import pytest
+from sklearn.pipeline import _fit_transform_one
 
 from cachestore.errors import KeyingError
-from cachestore.keys import Declared, KeyedFunction, digest, scalars
+from cachestore.keys import Declared, KeyedFunction, Rules, digest, scalars
 
 
 def call(x, y=1, *, by=2.0):
@@ -178,3 +180,14 @@ def test_keys_are_the_same_before_and_after_numpy_was_met(monkeypatch):
 def test_an_argument_whose_class_has_no_hash_is_named(unhashable):
     with pytest.raises(KeyingError, match=r"argument 'x' -> .*it cannot be looked at"):
         KeyedFunction(lambda x, y: x).key((unhashable(), 1), {})
+
+
+def test_private_functions_of_installed_packages_are_internal():
+    assert KeyedFunction(_fit_transform_one).is_internal()
+    assert not KeyedFunction(_fit_transform_one, rules=Rules(first_party=("sklearn",))).is_internal()
+
+    def _own():
+        pass
+
+    for other in (joblib.hashing.hash, call, _own, len, [].append, functools.partial(call, 1)):
+        assert not KeyedFunction(other).is_internal()
