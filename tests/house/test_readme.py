@@ -57,6 +57,12 @@ def test_the_search_computes_as_few_folds_as_it_says(tmp_path):
     assert "10 of these 15 folds" in README
 
 
+def test_joblib_stores_here_as_it_says(tmp_path):
+    (tmp_path / "theirs.py").write_text(blocks("python")[3].replace("s3://team/cache", str(tmp_path)))
+    assert run("theirs.py", tmp_path).splitlines()[-1] == "(3, 2)"
+    assert (tmp_path / "cachestore" / "store.json").exists()
+
+
 def test_large_arrays_are_given_as_it_says(tmp_path):
     (tmp_path / "arrays.py").write_text(blocks("python")[2])
     said = [
