@@ -79,7 +79,7 @@ def test_large_arrays_are_given_as_it_says(tmp_path):
 
 
 def test_every_python_example_is_run():
-    assert len(blocks("python")) == 3
+    assert len(blocks("python")) == 4
 
 
 def test_settings_in_the_examples_are_settings():
