@@ -239,6 +239,11 @@ class MemorizedFunc:
         """Show the function and where its results are."""
         return f"{type(self).__name__}(func={self.func}, location={self.store_backend.location})"
 
+    def _repr_html_(self) -> str | None:
+        from cachestore.memory.notebook import function_html
+
+        return function_html(self)
+
     def __copy__(self) -> MemorizedFunc:
         """Return itself, as functions do."""
         return self

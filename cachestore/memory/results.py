@@ -103,6 +103,11 @@ class MemorizedResult:
             f'func="{self.func_id}", args_id="{self.args_id}")'
         )
 
+    def _repr_html_(self) -> str | None:
+        from cachestore.memory.notebook import result_html
+
+        return result_html(self)
+
 
 class NotMemorizedResult:
     """Holds a value itself, where there is no cache or the value could not be stored."""
