@@ -49,9 +49,7 @@ def _memory(cache: Cache | None) -> str | None:
         ("Hits", f"{held.hits:,}"),
         ("Saved", _time(held.seconds_saved)),
     )
-    top = sorted(held.by_function, key=lambda each: (-each.seconds_saved, -each.seconds, each.function))[
-        :_TOP
-    ]
+    functions = sorted(held.by_function, key=lambda each: (-each.seconds_saved, -each.seconds, each.function))
     rows = [
         (
             each.function,
@@ -60,7 +58,7 @@ def _memory(cache: Cache | None) -> str | None:
             f"{each.hits:,}",
             _time(each.seconds_saved),
         )
-        for each in top
+        for each in functions[:_TOP]
     ]
     return totals + (_table(("Function", "Entries", "Stored", "Hits", "Saved"), rows) if rows else "")
 

@@ -114,6 +114,8 @@ def test_calls_that_were_imported_are_hits_once_the_import_line_is_changed(team,
 
 
 def test_entries_say_when_they_were_computed_and_how_long_that_took(team, cache):
+    for seconds, entry in enumerate(entries_in(team / "old"), 30):
+        describe(entry, duration=seconds)
     carry_out(cache, plan(cache, team / "old"))
     for entry in entries_in(team / "old"):
         described = json.loads((entry.folder / "metadata.json").read_text())
@@ -208,7 +210,7 @@ def test_functions_of_a_script_are_found_in_a_module_that_is_named(team, cache):
     assert found.call.function == "work.loud"
 
 
-def described(entry, **changed):
+def describe(entry, **changed):
     path = entry.folder / "metadata.json"
     path.write_text(json.dumps({**json.loads(path.read_text()), **changed}))
 
@@ -225,7 +227,7 @@ def described(entry, **changed):
 )
 def test_an_argument_that_does_not_read_back_is_never_guessed(team, cache, text, reason):
     (entry,) = (entry for entry in entries_in(team / "old") if entry.function[-1] == "loud")
-    described(entry, input_args={"x": text})
+    describe(entry, input_args={"x": text})
     assert reasons(cache, team) == {reason}
 
 

@@ -28,6 +28,8 @@ calls = []
 def _here(alone, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     cachestore.register_joblib_store()
+    # joblib remembers for the whole process of which functions it wrote the code down, wherever that was.
+    joblib.Memory(tmp_path / "unused", verbose=0).clear(warn=False)
     calls.clear()
 
 
@@ -66,6 +68,16 @@ def test_a_url_is_taken_as_a_cachestore_memory_takes_it(location):
     memory = joblib.Memory(location, backend="cachestore", verbose=0)
     assert memory.cache(double)(3) == 6
     assert cachestore.Memory(location).store_backend.location == memory.store_backend._cache.location
+
+
+def test_what_the_settings_say_of_a_location_holds_for_it(tmp_path, monkeypatch):
+    index = str(tmp_path / "team.sqlite")
+    monkeypatch.setenv("CACHESTORE_LOCATION", "memory://settled/here")
+    monkeypatch.setenv("CACHESTORE_INDEX", index)
+    memory = joblib.Memory("memory://settled/here", backend="cachestore", verbose=0)
+    assert memory.store_backend._cache.settings.index == index
+    elsewhere = joblib.Memory("memory://settled/there", backend="cachestore", verbose=0)
+    assert elsewhere.store_backend._cache.settings.index is None
 
 
 def test_a_path_is_taken_as_it_is(tmp_path):
@@ -125,7 +137,10 @@ def test_texts_of_arguments_are_kept_only_if_the_settings_say_so(memory, kept, m
     memory = joblib.Memory("memory://texts", backend="cachestore", verbose=0)
     f = memory.cache(double)
     f("secret")
-    assert f.call_and_shelve("secret").metadata["input_args"] == ({"x": "'secret'", "y": "1"} if kept else {})
+    f.call("forced")
+    for text in ("secret", "forced"):
+        told = f.call_and_shelve(text).metadata["input_args"]
+        assert told == ({"x": repr(text), "y": "1"} if kept else {})
     memory.clear()
 
 
@@ -210,6 +225,15 @@ def test_a_process_of_another_version_never_reads_what_this_one_stored(tmp_path)
     assert pickle.loads(pickle.dumps(old)).find("f", "abc").reason == "refused"
 
 
+def test_moving_a_function_in_its_file_is_no_change(tmp_path):
+    cache = open_cache(Settings(location=str(tmp_path)))
+    one, other = JoblibEntries(cache), JoblibEntries(cache)
+    one.write_code("f", "# first line: 1\ndef f(): return 1\n")
+    one.put("f", "abc", 1, seconds=0.0, summaries={})
+    other.write_code("f", "# first line: 100\ndef f(): return 1\n")
+    assert other.get("f", "abc").value == 1
+
+
 def test_clearing_a_function_leaves_others_alone(memory):
     f, g = memory.cache(double), memory.cache(divmod)
     f(1), g(5, 2)
@@ -249,6 +273,7 @@ def test_clearing_and_reducing_leave_entries_that_joblib_did_not_make(memory, tm
     memory.reduce_size(items_limit=0)
     assert not memory.store_backend.get_items()
     f(1)
+    assert len(list(tmp_path.glob("cachestore/marks/joblib/*"))) == 1
     memory.clear(warn=False)
     assert not memory.store_backend.get_items()
     assert ours.check_call_in_cache(1)
@@ -281,6 +306,22 @@ def test_entries_are_listed_and_collected_by_the_command_line(memory, tmp_path):
     collect = ["gc", "--location", str(tmp_path), "--function", "joblib:*", "--max-entries", "0", "--yes"]
     assert "1 entry to remove" in CliRunner().invoke(main, collect).output
     assert not f.check_call_in_cache(1)
+
+
+def test_a_remote_store_keeps_results_too_and_is_not_cleared_whole(moto_server, s3_store_url):
+    url, options = s3_store_url(moto_server)
+    memory = joblib.Memory(
+        url, backend="cachestore", verbose=0, backend_options={"storage_options": options}, mmap_mode=None
+    )
+    f = memory.cache(double)
+    assert (f(3), f(3), f(4), calls) == (6, 6, 8, [(3, 1), (4, 1)])
+    assert url.rstrip("/").endswith(memory.store_backend._cache.location.rpartition("/")[2])
+    f.clear(warn=False)
+    assert not f.check_call_in_cache(3)
+    with pytest.raises(CachestoreError, match="others may use"):
+        memory.clear(warn=False)
+    with pytest.raises(SettingsError, match="private"):
+        memory.reduce_size(items_limit=0)
 
 
 # ---- workers, pickles, what is ill
