@@ -196,7 +196,10 @@ def _planned(cache: Cache, entry: JoblibEntry, functions: _Functions) -> Import:
         call = keyed.key(args, kwargs)
     except (KeyingError, TypeError, ValueError) as error:
         raise CannotBeKeyed(f"its call cannot be keyed: {error}") from error
-    size = entry.value.stat().st_size
+    try:
+        size = entry.value.stat().st_size
+    except OSError as error:
+        raise CannotBeKeyed(f"its value cannot be read: {error.strerror}") from error
     return Import(entry.folder, call, size, ended - timedelta(seconds=seconds), seconds, function)
 
 
