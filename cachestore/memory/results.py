@@ -83,6 +83,11 @@ class MemorizedResult:
             raise _no_array(self.func_id, value)
         return value
 
+    def _repr_html_(self) -> str | None:
+        from cachestore.memory.notebook import result_html
+
+        return result_html(self)
+
     def _load(self, load: Callable[[Any], object] | None) -> Any:
         found = self.store_backend.get(self.key, load=load)
         if isinstance(found, Miss):
@@ -102,11 +107,6 @@ class MemorizedResult:
             f'{type(self).__name__}(location="{self.store_backend.location}", '
             f'func="{self.func_id}", args_id="{self.args_id}")'
         )
-
-    def _repr_html_(self) -> str | None:
-        from cachestore.memory.notebook import result_html
-
-        return result_html(self)
 
 
 class NotMemorizedResult:
