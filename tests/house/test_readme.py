@@ -58,7 +58,8 @@ def test_the_search_computes_as_few_folds_as_it_says(tmp_path):
 
 
 def test_joblib_stores_here_as_it_says(tmp_path):
-    (tmp_path / "theirs.py").write_text(blocks("python")[3].replace("s3://team/cache", str(tmp_path)))
+    (example,) = [block for block in blocks("python") if "register_joblib_store" in block]
+    (tmp_path / "theirs.py").write_text(example.replace("s3://team/cache", str(tmp_path)))
     assert run("theirs.py", tmp_path).splitlines()[-1] == "(3, 2)"
     assert (tmp_path / "cachestore" / "store.json").exists()
 
