@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from cachestore.memory import NotMemorizedResult as NotMemorizedResult
     from cachestore.memory import expires_after as expires_after
     from cachestore.memory import open_memory as open
+    from cachestore.memory.joblib_store import register_joblib_store as register_joblib_store
     from cachestore.parallel import register as register
 
 _HOMES = {
@@ -63,6 +64,7 @@ _HOMES = {
         "NotMemorizedResult",
         "expires_after",
     ),
+    "cachestore.memory.joblib_store": ("register_joblib_store",),
     "cachestore.parallel": ("register",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from cachestore.cache.cache import Cache
 from cachestore.cache.listing import list_blobs
 from cachestore.errors import BlobError, CachestoreError, StorageError
@@ -14,16 +16,20 @@ def clear_function(cache: Cache, identity: FunctionIdentity) -> int:
 
     Blobs without a row get one first: what nobody listed is cleared too.
     """
+
+    def is_mine(entry: Entry) -> bool:
+        return entry.code_version == identity.version or _is_of(cache, entry, identity)
+
+    return clear_entries(cache, lambda entry: entry.function == identity.name and is_mine(entry))
+
+
+def clear_entries(cache: Cache, is_meant: Callable[[Entry], bool]) -> int:
+    """Drop the entries that are meant, those without a row too; return how many there were."""
     rows, blobs = _rows_and_blobs(cache)
     cache.adopt(blobs - rows)
-    named = [entry for entry in cache.index.select(Selection()) if entry.function == identity.name]
-    mine = [
-        entry.key
-        for entry in named
-        if entry.code_version == identity.version or _is_of(cache, entry, identity)
-    ]
-    cache.drop(mine)
-    return len(mine)
+    meant = [entry.key for entry in cache.index.select(Selection()) if is_meant(entry)]
+    cache.drop(meant)
+    return len(meant)
 
 
 def clear_all(cache: Cache, *, everyone: bool = False) -> int:

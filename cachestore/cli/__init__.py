@@ -14,6 +14,7 @@ from cachestore.cli.accept import accept
 from cachestore.cli.config import config
 from cachestore.cli.doctor import doctor
 from cachestore.cli.gc import gc
+from cachestore.cli.import_joblib import import_joblib
 from cachestore.cli.ls import ls
 from cachestore.cli.migrate import migrate
 from cachestore.cli.program import Program
@@ -31,7 +32,23 @@ __all__ = ["main"]
 
 @click.group(
     cls=Program,
-    commands=[stats, ls, show, why, accept, gc, verify, rebuild, push, pull, sync, doctor, migrate, config],
+    commands=[
+        stats,
+        ls,
+        show,
+        why,
+        accept,
+        gc,
+        verify,
+        rebuild,
+        push,
+        pull,
+        sync,
+        import_joblib,
+        doctor,
+        migrate,
+        config,
+    ],
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
 @click.version_option(__version__, prog_name="cachestore")

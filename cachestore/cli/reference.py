@@ -28,7 +28,7 @@ command takes any beginning that only one key has.
 |---|---|
 | 0 | done |
 | 1 | something is wrong: `verify` or `show` found a damaged blob, `rebuild` could not read one; `push`, `pull` or \
-`sync` could not move an entry; `doctor` found a \
+`sync` could not move an entry; `import-joblib` could not load or store one; `doctor` found a \
 fault; `why` knows nothing; no cache opens with what `config` shows |
 | 2 | wrong usage, or it cannot be done: one paragraph on stderr says why and what to do |
 | 130 | interrupted with Ctrl-C |

@@ -226,6 +226,11 @@ class MemorizedFunc:
             **self._validation(args, kwargs),
         )
 
+    def _repr_html_(self) -> str | None:
+        from cachestore.memory.notebook import function_html
+
+        return function_html(self)
+
     def __cachestore_lookup__(self, *args: Any, **kwargs: Any) -> Hit | Miss:
         """Look a call up without ever computing it; the parallel backend asks so."""
         # Whoever computes it then asks again, and that counts.

@@ -338,6 +338,11 @@ class Memory:
         """Show where the results are."""
         return f"{type(self).__name__}(location={self.store_backend and self.store_backend.location})"
 
+    def _repr_html_(self) -> str | None:
+        from cachestore.memory.notebook import memory_html
+
+        return memory_html(self)
+
     def __getstate__(self) -> dict[str, Any]:
         """Pickle without the time and without secrets: an estimator that is stored may hold a Memory."""
         state = self.__dict__.copy()

@@ -83,6 +83,11 @@ class MemorizedResult:
             raise _no_array(self.func_id, value)
         return value
 
+    def _repr_html_(self) -> str | None:
+        from cachestore.memory.notebook import result_html
+
+        return result_html(self)
+
     def _load(self, load: Callable[[Any], object] | None) -> Any:
         found = self.store_backend.get(self.key, load=load)
         if isinstance(found, Miss):

@@ -14,6 +14,7 @@ from cachestore.storage.opening import open_store, with_near
 from cachestore.storage.paths import (
     ACCEPTED,
     BLOBS,
+    JOBLIB_CODE,
     MARKS,
     PROBES,
     STORE_FILE,
@@ -21,6 +22,7 @@ from cachestore.storage.paths import (
     accepted_path,
     blob_path,
     is_temporary,
+    joblib_code_path,
     key_of,
     probe_path,
     version_path,
@@ -31,6 +33,7 @@ from cachestore.storage.stored_object import HeldObject, RangedObject, StoredObj
 __all__ = [
     "ACCEPTED",
     "BLOBS",
+    "JOBLIB_CODE",
     "MARKS",
     "PROBES",
     "STORE_FILE",
@@ -45,6 +48,7 @@ __all__ = [
     "accepted_path",
     "blob_path",
     "is_temporary",
+    "joblib_code_path",
     "key_of",
     "open_store",
     "probe_conditional_put",

@@ -6,6 +6,7 @@
     blobs/<2 hex>/<64 hex>        one value; the path is derived from the key, so one GET answers a hit
     versions/<2 hex>/<64 hex>     one code version: its named parts and their sources
     marks/accepted/<64 hex>       which other code versions answer calls of this one
+    marks/joblib/<64 hex>         the code that a function had when joblib last stored its results here
     marks/...                     pins, invalidation epochs: small objects
     marks/probes/.tmp-<16 hex>    what a look at the store puts there, and removes again
     .../.tmp-<16 hex>             what a put has not finished; garbage once it is old
@@ -24,6 +25,7 @@ BLOBS = "blobs/"
 VERSIONS = "versions/"
 MARKS = "marks/"
 ACCEPTED = "marks/accepted/"
+JOBLIB_CODE = "marks/joblib/"
 PROBES = "marks/probes/"
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
@@ -77,6 +79,27 @@ def accepted_path(code_version: str) -> str:
     'marks/accepted/cd000'
     """
     return f"{ACCEPTED}{_checked(code_version)}"
+
+
+def joblib_code_path(function: str) -> str:
+    """Return where it stands which code a function had when joblib last stored its results.
+
+    Parameters
+    ----------
+    function
+        The digest of the name that joblib gives it.
+
+    Raises
+    ------
+    ValueError
+        If `function` is not 64 lower-case hexadecimal digits.
+
+    Examples
+    --------
+    >>> joblib_code_path("ef" + 62 * "0")[:18]
+    'marks/joblib/ef000'
+    """
+    return f"{JOBLIB_CODE}{_checked(function)}"
 
 
 def key_of(path: str) -> str | None:

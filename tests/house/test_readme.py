@@ -68,6 +68,13 @@ def test_a_pipeline_fits_its_transformer_once(tmp_path):
     assert [run("pipeline.py", tmp_path), run("pipeline.py", tmp_path)] == ["[0]\n", "[1]\n"]
 
 
+def test_joblib_stores_here_as_it_says(tmp_path):
+    (example,) = [block for block in blocks("python") if "register_joblib_store" in block]
+    (tmp_path / "theirs.py").write_text(example.replace("s3://team/cache", str(tmp_path)))
+    assert run("theirs.py", tmp_path).splitlines()[-1] == "(3, 2)"
+    assert (tmp_path / "cachestore" / "store.json").exists()
+
+
 def test_large_arrays_are_given_as_it_says(tmp_path):
     (tmp_path / "arrays.py").write_text(blocks("python")[3])
     said = [
@@ -84,7 +91,7 @@ def test_large_arrays_are_given_as_it_says(tmp_path):
 
 
 def test_every_python_example_is_run():
-    assert len(blocks("python")) == 4
+    assert len(blocks("python")) == 5
 
 
 def test_settings_in_the_examples_are_settings():
