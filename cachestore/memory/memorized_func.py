@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import logging
 import sys
 import time
@@ -64,18 +63,6 @@ class NotMemorizedFunc:
     def __repr__(self) -> str:
         """Show the function."""
         return f"{type(self).__name__}(func={self.func})"
-
-
-class AsyncNotMemorizedFunc(NotMemorizedFunc):
-    """Awaits a coroutine function, where there is no cache."""
-
-    async def call_and_shelve(self, *args: Any, **kwargs: Any) -> NotMemorizedResult:
-        """Await the function and hold its value."""
-        return NotMemorizedResult(await self.func(*args, **kwargs))
-
-    async def call(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
-        """Await the function; nothing is known of the call."""
-        return await self.func(*args, **kwargs), {}
 
 
 class MemorizedFunc:
@@ -408,45 +395,3 @@ class MemorizedFunc:
 
         message = f"{get_func_name(self.func)[1]} {context}- {format_time(seconds)}"
         print(message.rjust(80, "_"))
-
-
-class AsyncMemorizedFunc(MemorizedFunc):
-    """Awaits a coroutine function, or loads what an equal call gave before."""
-
-    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Return what awaiting the function gives, computed at most once."""
-        call = self.call_key(*args, **kwargs)
-        found = self._load(call, args, kwargs)
-        if isinstance(found, Hit):
-            return found.value
-        return self._as_hit(*await self._await(call, args, kwargs))
-
-    async def call_and_shelve(self, *args: Any, **kwargs: Any) -> Any:
-        """Return a reference to the result, awaited if need be."""
-        call = self.call_key(*args, **kwargs)
-        found = self._peek(call, args, kwargs, counts=True)
-        if not isinstance(found, Miss):
-            call_stack.note(found)
-            return MemorizedResult(self.store_backend, found, mmap_mode=self.mmap_mode)
-        return self._shelved(*await self._await(call, args, kwargs))
-
-    async def call(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
-        """Await, store and return `(value, metadata)`, whatever is stored already."""
-        value, metadata = await self._await(self.call_key(*args, **kwargs), args, kwargs)
-        return self._as_hit(value, metadata), self._told(metadata, args, kwargs)
-
-    async def _await(self, call: CallKey, args: Any, kwargs: Any) -> tuple[Any, Metadata | None]:
-        self._print_call(args, kwargs)
-        summaries = self._summaries(args, kwargs)
-        started_at, started = datetime.now(UTC), time.perf_counter()
-        with call_stack.computing() as used:
-            call_stack.note_arguments((*args, *kwargs.values()))
-            value = await self.func(*args, **kwargs)
-        seconds = time.perf_counter() - started
-        return value, self._store(call, value, started_at, seconds, used.values(), summaries, args, kwargs)
-
-
-def memorized(func: Callable[..., Any], cache: Cache, **options: Any) -> MemorizedFunc:
-    """Wrap a function, or a coroutine function; the options are those of `MemorizedFunc`."""
-    kind = AsyncMemorizedFunc if inspect.iscoroutinefunction(func) else MemorizedFunc
-    return kind(func, cache, **options)

@@ -16,12 +16,8 @@ from typing import Any, Literal, Never
 from cachestore.cache import Cache, absolute, keeping_near, located, open_cache, open_settled
 from cachestore.errors import SettingsError
 from cachestore.keys import Declared
-from cachestore.memory.memorized_func import (
-    AsyncNotMemorizedFunc,
-    MemorizedFunc,
-    NotMemorizedFunc,
-    memorized,
-)
+from cachestore.memory.async_memorized_func import AsyncNotMemorizedFunc, memorized
+from cachestore.memory.memorized_func import MemorizedFunc, NotMemorizedFunc
 from cachestore.memory.validation import ValidationCallback
 from cachestore.settings import Settings, is_url, parse_size, settings_here, without_password
 
