@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from cachestore.cache import Cache, CallKey, Hit, Miss
 from cachestore.memory import call_stack
 from cachestore.memory.memorized_func import MemorizedFunc, NotMemorizedFunc
-from cachestore.memory.results import MemorizedResult, NotMemorizedResult
+from cachestore.memory.results import NotMemorizedResult
 
 if TYPE_CHECKING:
     from cachestore.cache import Metadata
@@ -46,7 +46,7 @@ class AsyncMemorizedFunc(MemorizedFunc):
         found = self._peek(call, args, kwargs, counts=True)
         if not isinstance(found, Miss):
             call_stack.note(found)
-            return MemorizedResult(self.store_backend, found, mmap_mode=self.mmap_mode)
+            return self._reference(found)
         return self._shelved(*await self._await(call, args, kwargs))
 
     async def call(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
