@@ -36,7 +36,7 @@ class Wrapped:
 
     def __get__(self, instance: object, owner: type | None = None) -> Self:
         """Bind like what it stands for: functions do, so methods can be decorated in a class body."""
-        if instance is None or isinstance(self.func, MethodType) or not hasattr(type(self.func), "__get__"):
+        if instance is None or not hasattr(type(self.func), "__get__"):
             return self
         return self._bound_to(instance)
 

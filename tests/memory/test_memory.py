@@ -214,7 +214,8 @@ def test_shelving_gives_a_small_picklable_reference(memory):
         again.get()
 
 
-def test_the_repr_of_a_reference_makes_it_again(memory):
+def test_the_repr_of_a_reference_makes_it_again(tmp_path):
+    memory = Memory(tmp_path, verbose=0, compress=3)  # not what the place alone would open
     shelved = memory.cache(abs_of).call_and_shelve(-7)
     again = eval(repr(shelved), {"MemorizedResult": MemorizedResult})
     assert again.get() == 7
@@ -556,7 +557,7 @@ def without_times_and_places(text):
 def test_much_verbosity_is_logged_as_with_joblib(tmp_path, caplog):
     function = Memory(tmp_path, verbose=11).cache(abs_of)
     with caplog.at_level("INFO", logger="cachestore.memory"):
-        function(-1), function(-1)
+        function.check_call_in_cache(-1), function(-1), function(-1)
         assert caplog.text.count("Computing") == 1
         assert "Querying" not in caplog.text
         function = Memory(tmp_path, verbose=20).cache(abs_of)

@@ -1,7 +1,10 @@
 """All that can be called can be memorised, and stays what it was."""
 
+import asyncio
 import functools
+import os
 import pickle
+import subprocess
 import sys
 from types import ModuleType
 
@@ -12,6 +15,7 @@ import pytest
 
 import cachestore
 from cachestore import Memory, SettingsError
+from cachestore.keys import keyed_function
 
 calls: list[object] = []
 
@@ -98,9 +102,36 @@ def test_what_else_a_memorised_method_can_do_knows_its_object_too():
     assert not two.method.check_call_in_cache(3)
 
 
+def test_what_a_method_reaches_is_looked_for_once_for_all_objects(monkeypatch):
+    found = []
+    real = keyed_function.find_identity
+    monkeypatch.setattr(keyed_function, "find_identity", lambda *given: found.append(given) or real(*given))
+
+    class Fresh:
+        @here.cache
+        def method(self, x):
+            return x
+
+    for _ in range(3):
+        Fresh().method(1)
+    assert len(found) == 1
+
+
 def test_methods_bind_without_a_cache_too():
     assert Model(2).uncached(3) == Model.uncached(Model(2), 3) == 6
     assert Model(2).uncached.call_and_shelve(3).get() == 6
+
+
+def test_coroutine_methods_bind_too():
+    class Later:
+        @here.cache
+        async def method(self, x):
+            calls.append(x)
+            return 2 * x
+
+    assert asyncio.run(Later().method(3)) == asyncio.run(Later().method(x=3)) == 6
+    assert asyncio.run(Later().method.call_and_shelve(3)).get() == 6
+    assert calls == [3]
 
 
 @pytest.mark.parametrize("name", ["static", "static_below"])
@@ -140,6 +171,9 @@ class Scaler:
         calls.append(x)
         return self.factor * x
 
+    def times(self, x):
+        return self.factor * x
+
 
 def test_the_state_of_a_callable_object_counts():
     scaler = Scaler(2)
@@ -157,10 +191,12 @@ def test_what_does_not_bind_is_not_bound_by_being_memorised():
         double = here.cache(functools.partial(scaled, 2))
         length = here.cache(len)
         upper = here.cache("abc".upper)
+        times = here.cache(Scaler(2).times)
 
     assert Holder().double(3) == 6
     assert Holder().length([1, 2]) == 2
     assert Holder().upper() == "ABC"
+    assert Holder().times(3) == 6
 
 
 def announced(function):
@@ -255,6 +291,32 @@ def test_a_bound_method_is_pickled_with_its_object(pickler):
     assert calls == [3]
 
 
+@pytest.mark.parametrize("name", ["static", "static_below", "of_class", "of_class_below"])
+def test_static_and_class_methods_are_pickled(name):
+    expected = getattr(Model, name)(3)
+    again = pickle.loads(pickle.dumps(getattr(Model, name)))
+    assert again(3) == expected
+    assert calls == [3]
+
+
+def test_another_process_imports_the_module_of_a_function(tmp_path):
+    (tmp_path / "teamwork.py").write_text(
+        "from cachestore import Memory\n"
+        "memory = Memory('memory://teamwork', verbose=0)\n"
+        "@memory.cache\n"
+        "def double(x):\n"
+        "    return 2 * x\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+
+    def run(code):
+        command = [sys.executable, "-c", code]
+        return subprocess.run(command, env=environment, capture_output=True, check=True).stdout.decode()
+
+    pickled = run("import pickle, teamwork; print(pickle.dumps(teamwork.double))")
+    assert run(f"import pickle; print(pickle.loads({pickled})(4))").strip() == "8"
+
+
 def test_an_object_that_memorised_its_method_is_pickled(tmp_path):
     again = pickle.loads(pickle.dumps(Holding(tmp_path)))
     assert again.scaled(3) == 6
@@ -305,4 +367,7 @@ def test_modules_that_go_by_value_go_so(monkeypatch):
 def test_equal_ones_have_equal_hashes_of_joblib():
     assert cachestore.hash is joblib.hash
     assert joblib.hash(decorated) == joblib.hash(pickle.loads(pickle.dumps(decorated)))
-    assert joblib.hash(here.cache(np.sum)) == joblib.hash(here.cache(np.sum))
+    functions = [Memory("memory://hashed", verbose=0).cache(np.sum) for _ in range(2)]
+    assert functions[0].timestamp != functions[1].timestamp
+    assert joblib.hash(functions[0]) == joblib.hash(functions[1])
+    assert joblib.hash(functions[0].call_and_shelve([1])) == joblib.hash(functions[1].call_and_shelve([1]))
