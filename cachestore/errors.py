@@ -1,6 +1,6 @@
 """The error tree, grouped by what a handler would do.
 
-Inside a memorised call only `KeyingError` and the user's own exceptions surface; all others are
+Inside a memorised call only `KeyingError`, `WrongCall` and the user's own exceptions surface; all others are
 turned into a miss, a result that is not stored, or a `CachestoreWarning`.
 """
 
@@ -15,6 +15,10 @@ class CachestoreError(Exception):
 
 class KeyingError(CachestoreError, TypeError):
     """Says that a function or an argument has no stable digest: fix the call."""
+
+
+class WrongCall(CachestoreError, TypeError, ValueError):
+    """Says that a function cannot be called so: a `TypeError` as Python's, and a `ValueError` as joblib's."""
 
 
 class BlobError(CachestoreError):

@@ -5,12 +5,8 @@ May import `parallel`, `cache`, `keys`, `settings`, `errors`. joblib itself is i
 printed.
 """
 
-from cachestore.memory.memorized_func import (
-    AsyncMemorizedFunc,
-    AsyncNotMemorizedFunc,
-    MemorizedFunc,
-    NotMemorizedFunc,
-)
+from cachestore.memory.async_memorized_func import AsyncMemorizedFunc, AsyncNotMemorizedFunc
+from cachestore.memory.memorized_func import MemorizedFunc, NotMemorizedFunc
 from cachestore.memory.memory import Memory, open_memory
 from cachestore.memory.results import MemorizedResult, NotMemorizedResult
 from cachestore.memory.validation import expires_after

@@ -3,36 +3,34 @@
 from __future__ import annotations
 
 import functools
-import inspect
 import logging
-import sys
 import time
-import types
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
-from cachestore.cache import Cache, CallKey, Hit, Miss, Parent
+from cachestore.cache import Cache, CallKey, Hit, Miss, Parent, cache_at
 from cachestore.errors import CachestoreWarning, KeyingError
 from cachestore.keys import Declared, FunctionIdentity, KeyedFunction
 from cachestore.memory import call_stack
+from cachestore.memory.logged import Logged
 from cachestore.memory.results import MemorizedResult, NotMemorizedResult, mapping
 from cachestore.memory.validation import ValidationCallback, joblib_metadata
+from cachestore.memory.wrapped import Wrapped, refuse_generators
 
 if TYPE_CHECKING:
     from cachestore.cache import Metadata
     from cachestore.cache.explain import Explanation
 
-_logger = logging.getLogger(__name__)
 
-
-class NotMemorizedFunc:
+class NotMemorizedFunc(Wrapped):
     """Calls a function, where there is no cache."""
 
     def __init__(self, func: Callable[..., Any]) -> None:
-        self.func = func
+        self._stand_for(func)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function."""
@@ -66,31 +64,28 @@ class NotMemorizedFunc:
         return f"{type(self).__name__}(func={self.func})"
 
 
-class AsyncNotMemorizedFunc(NotMemorizedFunc):
-    """Awaits a coroutine function, where there is no cache."""
-
-    async def call_and_shelve(self, *args: Any, **kwargs: Any) -> NotMemorizedResult:
-        """Await the function and hold its value."""
-        return NotMemorizedResult(await self.func(*args, **kwargs))
-
-    async def call(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
-        """Await the function; nothing is known of the call."""
-        return await self.func(*args, **kwargs), {}
-
-
-class MemorizedFunc:
+class MemorizedFunc(Wrapped, Logged):
     """Calls a function, or loads what an equal call gave before.
 
     Parameters
     ----------
     func
         The function.
-    cache
-        Where its results are.
+    location
+        Where its results are: an open cache, or a directory or URL, taken as it is.
+    backend
+        Kept for joblib's sake.
     ignore
         Names of arguments that do not tell calls apart; `*` and `**` are those of variable number.
+    mmap_mode
+        How large arrays are mapped from files; None loads them.
+    compress
+        How results are compressed in a cache that is opened here.
     verbose
-        joblib's verbosity: above 0 a computation is printed, above 4 a load too.
+        joblib's verbosity: above 0 a computation is printed, above 1 a load too, above 4 how long it took, above 10
+        where to; from 20 each question is logged.
+    timestamp
+        When the program began, for what is printed.
     cache_validation_callback
         Told of each entry found; where it says no, the call is computed again and its entry replaced.
     declared
@@ -98,38 +93,67 @@ class MemorizedFunc:
     check_arguments
         Whether arguments are digested again after a computation: a result of a function that changed them is not
         stored. None leaves it to the settings.
-    mmap_mode
-        How large arrays are mapped from files; None loads them.
     lazy
         Whether results that are arrays stay in the store.
+
+    Attributes
+    ----------
+    func
+        The function; `__wrapped__` too.
+    func_id
+        Its name.
+    func_code_info
+        Its source, the file and the first line.
+    store_backend
+        The cache.
     """
+
+    # Not of the state that is copied and compared.
+    __slots__ = ("_keyed",)
 
     def __init__(
         self,
         func: Callable[..., Any],
-        cache: Cache,
-        *,
+        location: Cache | str | Path,
+        backend: str = "local",
         ignore: Iterable[str] | None = None,
+        mmap_mode: str | None = None,
+        compress: Any = None,
         verbose: float = 1,
+        timestamp: float | None = None,
         cache_validation_callback: ValidationCallback | None = None,
+        *,
         declared: Declared | None = None,
         check_arguments: bool | None = None,
-        mmap_mode: str | None = None,
         lazy: bool = False,
     ) -> None:
-        # First, as it copies the attributes of the function too. Objects like ufuncs lack some of what is copied.
-        with suppress(AttributeError, TypeError):
-            functools.update_wrapper(self, func)
-        self.func = func
-        self.store_backend = cache
+        refuse_generators(func)
+        # First, as it copies the attributes of the function too.
+        self._stand_for(func)
+        self.store_backend = cache_at(location, compress=compress, verbose=verbose)
+        self.timestamp = time.time() if timestamp is None else timestamp
+        self.compress = compress
         self.ignore = list(ignore or ())
         self.cache_validation_callback = cache_validation_callback
         self._verbose = verbose
-        self.declared = Declared() if declared is None else declared
+        self.declared = Declared.of() if declared is None else declared
         self._check_arguments = check_arguments
         self.mmap_mode = mmap_mode
         self.lazy = lazy
         self._keyed = self._key_function(None)
+
+    @property
+    def func_id(self) -> str:
+        """The name of the function."""
+        return self._keyed.name
+
+    @property
+    def func_code_info(self) -> tuple[str, str | None, int]:
+        """The source of the function, its file and its first line there; -1 where there is none."""
+        from joblib.func_inspect import get_func_code
+
+        found: tuple[str, str | None, int] = get_func_code(self.func)
+        return found
 
     # ---- joblib's methods
 
@@ -153,7 +177,7 @@ class MemorizedFunc:
         found = self._peek(call, args, kwargs, counts=True)
         if not isinstance(found, Miss):
             call_stack.note(found)
-            return MemorizedResult(self.store_backend, found, mmap_mode=self.mmap_mode)
+            return self._reference(found)
         return self._shelved(*self._compute(call, args, kwargs))
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
@@ -177,7 +201,7 @@ class MemorizedFunc:
 
         identity = self._keyed.identity()
         if warn and self._verbose > 0:
-            _logger.warning("Clearing the results of %s", identity.name)
+            self.warn(f"Clearing the results of {identity.name}")
         clear_function(self.store_backend, identity)
 
     # ---- ours
@@ -236,37 +260,33 @@ class MemorizedFunc:
         # Whoever computes it then asks again, and that counts.
         return self._load(self.call_key(*args, **kwargs), args, kwargs, counts=False)
 
-    def __get__(self, instance: object, owner: type | None = None) -> Any:
-        """Bind like a function, so that methods can be decorated in a class body."""
-        return self if instance is None else types.MethodType(self, instance)
-
     def __repr__(self) -> str:
         """Show the function and where its results are."""
         return f"{type(self).__name__}(func={self.func}, location={self.store_backend.location})"
 
-    def __copy__(self) -> MemorizedFunc:
-        """Return itself, as functions do."""
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> MemorizedFunc:
-        """Return itself, as functions do: scikit-learn copies the parameters of what it clones."""
-        return self
-
     def __getstate__(self) -> dict[str, Any]:
         """Pickle a function that is pickled by value with its version: elsewhere its source is not at hand."""
-        state = self.__dict__.copy()
-        state["_keyed"] = None
+        state = super().__getstate__()
+        state["timestamp"] = None
+        state["carried"] = None
         if not self._is_found_by_name():
             with suppress(KeyingError):  # is said where it is called
-                state["_keyed"] = self._keyed.identity()
+                state["carried"] = self._keyed.identity()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Unpickle; a function that is found by its name has the version of the code that is here."""
-        self.__dict__.update(state)
-        self._keyed = self._key_function(state["_keyed"])
+        state = dict(state)
+        carried = state.pop("carried")
+        super().__setstate__(state)
+        self._keyed = self._key_function(carried)
 
     # ---- how
+
+    def _bound_to(self, instance: object) -> Self:
+        bound = super()._bound_to(instance)
+        bound._keyed = self._keyed.bound_to(instance)
+        return bound
 
     def _key_function(self, carried: FunctionIdentity | None) -> KeyedFunction:
         return KeyedFunction(
@@ -277,16 +297,9 @@ class MemorizedFunc:
             carried=carried,
         )
 
-    def _is_found_by_name(self) -> bool:
-        module = sys.modules.get(getattr(self.func, "__module__", None) or "")
-        if module is None or module.__name__ in {"__main__", "__mp_main__"}:
-            return False
-        found: Any = module
-        for name in getattr(self.func, "__qualname__", "<locals>").split("."):
-            found = getattr(found, name, None)
-        return found is self.func or getattr(found, "func", None) is self.func
-
     def _load(self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = True) -> Hit | Miss:
+        if self._verbose >= 20:
+            self._tell_question(call, args, kwargs)
         started = time.perf_counter()
         if self.cache_validation_callback is None and self.mmap_mode is None and not self.lazy:
             found = self.store_backend.look_up(call, counts=counts)  # as nearly all are
@@ -296,12 +309,43 @@ class MemorizedFunc:
             )
         if isinstance(found, Hit):
             call_stack.note(found)
+            if self._verbose > 1:
+                self._print_loading(
+                    self.func_id.rpartition(".")[2], self.store_backend.location, self._verbose
+                )
             if self._verbose > 4:
                 self._print_duration(time.perf_counter() - started, "cache loaded ")
+        else:
+            self._tell_miss(call, found)
         return found
 
     def _peek(self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = False) -> Metadata | Miss:
-        return self.store_backend.look_at(call, counts=counts, **self._validation(args, kwargs))
+        if self._verbose >= 20 and counts:
+            self._tell_question(call, args, kwargs)
+        found = self.store_backend.look_at(call, counts=counts, **self._validation(args, kwargs))
+        if isinstance(found, Miss) and counts:
+            self._tell_miss(call, found)
+        return found
+
+    def _tell_question(self, call: CallKey, args: Any, kwargs: Any) -> None:
+        from joblib.func_inspect import format_signature
+
+        # As with joblib: who asks for so much wants to see it.
+        logging.basicConfig(level=logging.INFO)
+        _, signature = format_signature(self.func, *args, **kwargs)
+        self.info(f"Querying {signature}: key {call.key} in {self.store_backend.location}")
+
+    def _tell_miss(self, call: CallKey, found: Miss) -> None:
+        # What the policy forbids to load is the user's choice, which was told.
+        if found.reason == "corrupt" or (
+            found.reason == "unreadable" and self.store_backend.settings.load_policy == "any"
+        ):
+            self.warn(
+                f"Exception while loading results for {call.function}: the entry {call.key[:12]} is {found.reason}. It "
+                "is computed again."
+            )
+        if self._verbose > 10:
+            self.warn(f"Computing {call.function}, key {call.key}, in {self.store_backend.location}")
 
     def _loading(self) -> Callable[[Any], object] | None:
         """Say what a hit makes of a blob, where it is not the value in memory."""
@@ -402,7 +446,16 @@ class MemorizedFunc:
         # What this process may not load is stored for others.
         if metadata is None or not self.store_backend.may_load(metadata.key):
             return NotMemorizedResult(value)
-        return MemorizedResult(self.store_backend, metadata, mmap_mode=self.mmap_mode)
+        return self._reference(metadata)
+
+    def _reference(self, metadata: Metadata) -> MemorizedResult:
+        return MemorizedResult.of(
+            self.store_backend,
+            metadata,
+            mmap_mode=self.mmap_mode,
+            verbose=self._verbose - 1,
+            timestamp=self.timestamp,
+        )
 
     def _print_call(self, args: Any, kwargs: Any) -> None:
         if self._verbose > 0:
@@ -416,45 +469,3 @@ class MemorizedFunc:
 
         message = f"{get_func_name(self.func)[1]} {context}- {format_time(seconds)}"
         print(message.rjust(80, "_"))
-
-
-class AsyncMemorizedFunc(MemorizedFunc):
-    """Awaits a coroutine function, or loads what an equal call gave before."""
-
-    async def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """Return what awaiting the function gives, computed at most once."""
-        call = self.call_key(*args, **kwargs)
-        found = self._load(call, args, kwargs)
-        if isinstance(found, Hit):
-            return found.value
-        return self._as_hit(*await self._await(call, args, kwargs))
-
-    async def call_and_shelve(self, *args: Any, **kwargs: Any) -> Any:
-        """Return a reference to the result, awaited if need be."""
-        call = self.call_key(*args, **kwargs)
-        found = self._peek(call, args, kwargs, counts=True)
-        if not isinstance(found, Miss):
-            call_stack.note(found)
-            return MemorizedResult(self.store_backend, found, mmap_mode=self.mmap_mode)
-        return self._shelved(*await self._await(call, args, kwargs))
-
-    async def call(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
-        """Await, store and return `(value, metadata)`, whatever is stored already."""
-        value, metadata = await self._await(self.call_key(*args, **kwargs), args, kwargs)
-        return self._as_hit(value, metadata), self._told(metadata, args, kwargs)
-
-    async def _await(self, call: CallKey, args: Any, kwargs: Any) -> tuple[Any, Metadata | None]:
-        self._print_call(args, kwargs)
-        summaries = self._summaries(args, kwargs)
-        started_at, started = datetime.now(UTC), time.perf_counter()
-        with call_stack.computing() as used:
-            call_stack.note_arguments((*args, *kwargs.values()))
-            value = await self.func(*args, **kwargs)
-        seconds = time.perf_counter() - started
-        return value, self._store(call, value, started_at, seconds, used.values(), summaries, args, kwargs)
-
-
-def memorized(func: Callable[..., Any], cache: Cache, **options: Any) -> MemorizedFunc:
-    """Wrap a function, or a coroutine function; the options are those of `MemorizedFunc`."""
-    kind = AsyncMemorizedFunc if inspect.iscoroutinefunction(func) else MemorizedFunc
-    return kind(func, cache, **options)
