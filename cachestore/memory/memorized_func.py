@@ -23,6 +23,7 @@ from cachestore.memory.validation import ValidationCallback, joblib_metadata
 if TYPE_CHECKING:
     from cachestore.cache import Metadata
     from cachestore.cache.explain import Explanation
+    from cachestore.cache.single_flight import Computed
 
 _logger = logging.getLogger(__name__)
 
@@ -126,7 +127,11 @@ class MemorizedFunc:
         found = self._load(call, args, kwargs)
         if isinstance(found, Hit):
             return found.value
-        return self._as_hit(*self._compute(call, args, kwargs))
+        from cachestore.cache.single_flight import once  # a hit does without
+
+        compute = functools.partial(self._compute, call, args, kwargs)
+        ask = functools.partial(self._load, call, args, kwargs, counts=False)
+        return self._value(once(self._flight(call), found, compute=compute, ask=ask))
 
     def call_and_shelve(self, *args: Any, **kwargs: Any) -> Any:
         """Return a reference to the result, computed if need be.
@@ -139,14 +144,17 @@ class MemorizedFunc:
         call = self.call_key(*args, **kwargs)
         found = self._peek(call, args, kwargs, counts=True)
         if not isinstance(found, Miss):
-            call_stack.note(found)
-            return MemorizedResult(self.store_backend, found, mmap_mode=self.mmap_mode)
-        return self._shelved(*self._compute(call, args, kwargs))
+            return self._shelved(found)
+        from cachestore.cache.single_flight import once
+
+        compute = functools.partial(self._compute, call, args, kwargs)
+        ask = functools.partial(self._peek, call, args, kwargs)
+        return self._shelved(once(self._flight(call), found, compute=compute, ask=ask))
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute, store and return `(value, metadata)`, whatever is stored already."""
-        value, metadata = self._compute(self.call_key(*args, **kwargs), args, kwargs)
-        return self._as_hit(value, metadata), self._told(metadata, args, kwargs)
+        computed = self._compute(self.call_key(*args, **kwargs), args, kwargs)
+        return self._value(computed), self._told(computed.metadata, args, kwargs)
 
     def check_call_in_cache(self, *args: Any, **kwargs: Any) -> bool:
         """Say whether a call would be answered from the cache, without loading the answer."""
@@ -293,13 +301,15 @@ class MemorizedFunc:
             return functools.partial(load_lazily, self.store_backend)
         return mapping(self.store_backend, self.mmap_mode)
 
-    def _as_hit(self, value: Any, metadata: Metadata | None) -> Any:
-        """Return what was computed as a hit will give it, so that the first call is like all others."""
-        load = None if metadata is None else self._loading()
-        if metadata is None or load is None:
-            return value
-        found = self.store_backend.take(metadata.key, load)
-        return value if isinstance(found, Miss) else found.value
+    def _value(self, found: Hit | Computed) -> Any:
+        """Return the value; what was computed as a hit will give it, so that the first call is like all others."""
+        if isinstance(found, Hit) or found.metadata is None:
+            return found.value
+        load = self._loading()
+        if load is None:
+            return found.value
+        taken = self.store_backend.take(found.metadata.key, load)
+        return found.value if isinstance(taken, Miss) else taken.value
 
     def _validation(self, args: Any, kwargs: Any) -> dict[str, Any]:
         """Say how a cache is to ask the callback, if there is one."""
@@ -317,7 +327,11 @@ class MemorizedFunc:
         bound = self._keyed.bind(args, kwargs)
         return joblib_metadata(metadata, {name: repr(value) for name, value in bound.items()})
 
-    def _compute(self, call: CallKey, args: Any, kwargs: Any) -> tuple[Any, Metadata | None]:
+    def _flight(self, call: CallKey) -> tuple[str, ...]:
+        """Return what tells computations apart of which one at a time is enough."""
+        return self.store_backend.location, call.key
+
+    def _compute(self, call: CallKey, args: Any, kwargs: Any) -> Computed:
         self._print_call(args, kwargs)
         summaries = self._summaries(args, kwargs)
         started_at, started = datetime.now(UTC), time.perf_counter()
@@ -325,7 +339,7 @@ class MemorizedFunc:
             call_stack.note_arguments((*args, *kwargs.values()))
             value = self.func(*args, **kwargs)
         seconds = time.perf_counter() - started
-        return value, self._store(call, value, started_at, seconds, used.values(), summaries, args, kwargs)
+        return self._store(call, value, started_at, seconds, used.values(), summaries, args, kwargs)
 
     def _summaries(self, args: Any, kwargs: Any) -> dict[str, str]:
         if not self.store_backend.settings.value_summaries:
@@ -344,9 +358,13 @@ class MemorizedFunc:
         summaries: dict[str, str],
         args: Any,
         kwargs: Any,
-    ) -> Metadata | None:
+    ) -> Computed:
+        from cachestore.cache.single_flight import Computed
+
         metadata = None
-        if not self._changed_its_arguments(call, args, kwargs):
+        # What it does to its arguments it does to those of each caller.
+        shareable = not self._changed_its_arguments(call, args, kwargs)
+        if shareable:
             metadata = self.store_backend.put(
                 call,
                 value,
@@ -361,7 +379,7 @@ class MemorizedFunc:
             call_stack.note(metadata)
         if self._verbose > 0:
             self._print_duration(seconds)
-        return metadata
+        return Computed(value, metadata, shareable)
 
     def _changed_its_arguments(self, call: CallKey, args: Any, kwargs: Any) -> bool:
         asked = self._check_arguments
@@ -373,15 +391,18 @@ class MemorizedFunc:
                 f"{call.function} changed its argument {', '.join(map(repr, changed))} in place: a hit would not, so "
                 "its result is not stored. Have it work on a copy.",
                 CachestoreWarning,
-                stacklevel=5,
+                stacklevel=_level_of_caller(),
             )
         return bool(changed)
 
-    def _shelved(self, value: Any, metadata: Metadata | None) -> MemorizedResult | NotMemorizedResult:
+    def _shelved(self, found: Metadata | Computed) -> MemorizedResult | NotMemorizedResult:
+        if not isinstance(found, tuple):
+            call_stack.note(found)
+            return MemorizedResult(self.store_backend, found, mmap_mode=self.mmap_mode)
         # What this process may not load is stored for others.
-        if metadata is None or not self.store_backend.may_load(metadata.key):
-            return NotMemorizedResult(value)
-        return MemorizedResult(self.store_backend, metadata, mmap_mode=self.mmap_mode)
+        if found.metadata is None or not self.store_backend.may_load(found.metadata.key):
+            return NotMemorizedResult(found.value)
+        return MemorizedResult(self.store_backend, found.metadata, mmap_mode=self.mmap_mode)
 
     def _print_call(self, args: Any, kwargs: Any) -> None:
         if self._verbose > 0:
@@ -395,3 +416,11 @@ class MemorizedFunc:
 
         message = f"{get_func_name(self.func)[1]} {context}- {format_time(seconds)}"
         print(message.rjust(80, "_"))
+
+
+def _level_of_caller() -> int:
+    """Return how far above its caller the code is that called into this package."""
+    level, frame = 1, sys._getframe(1)
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "cachestore":
+        level, frame = level + 1, frame.f_back
+    return level
