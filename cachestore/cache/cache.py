@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from cachestore.blob import BlobReader, Parent, Place, small_blob
 from cachestore.blob.described import Described
+from cachestore.cache.mode import NORMAL, Mode, modes_here
 from cachestore.cache.store_file import read_store_id, write_store_id
 from cachestore.cache.trouble import Trouble
 from cachestore.errors import (
@@ -110,7 +111,9 @@ class Hit:
 class Miss:
     """Is the answer of a cache that has no value, and why."""
 
-    reason: Literal["absent", "unavailable", "corrupt", "newer", "unreadable", "refused", "expired"]
+    reason: Literal[
+        "absent", "unavailable", "corrupt", "newer", "unreadable", "refused", "expired", "bypassed"
+    ]
 
 
 class Cache:
@@ -183,6 +186,17 @@ class Cache:
         except (OSError, KeyError):  # a container's user without a name
             return "unknown"
 
+    @property
+    def mode(self) -> Mode:
+        """What calls may do here and now."""
+        modes = modes_here()
+        mode = modes.get(self.location, NORMAL) if modes else NORMAL
+        return mode & Mode(writes=False) if self.settings.read_only else mode
+
+    def is_offline(self) -> bool:
+        """Say whether the store is across a network, and is to be left alone."""
+        return bool(modes_here()) and self.mode.offline and self.store.remote
+
     # ---- one call
 
     def look_up(
@@ -212,6 +226,8 @@ class Cache:
         Hit or Miss
             Never an error: an ill store is a miss, and is told once.
         """
+        if modes_here() and not self.mode.reads:
+            return Miss("bypassed")
         found = self.get(call.key, accept=accept, load=load)
         if isinstance(found, Hit):
             return found
@@ -228,6 +244,8 @@ class Cache:
         counts: bool = False,
     ) -> Metadata | Miss:
         """Look a call up as `look_up` does, without loading the value and without counting a use."""
+        if modes_here() and not self.mode.reads:
+            return Miss("bypassed")
         found = self.peek(call.key, accept=accept)
         if not isinstance(found, Miss):
             return found
@@ -243,6 +261,8 @@ class Cache:
     ) -> _T | Miss:
         if missed.reason == "refused":
             missed = Miss(refusal)
+        if self.is_offline():
+            return missed  # nobody knows whether it is one
         if missed.reason != "unavailable":
             for accepted in self.acceptance.of(call.code_version):
                 found = ask(call.in_version(accepted.old))
@@ -305,6 +325,8 @@ class Cache:
                 return taken
             found = taken
         if not self._named and self.index.private:
+            if self.is_offline():
+                return found  # the name of the index is in the store
             self._named = True
             self._name_index()
         # Loading took time too: what a hit saves is counted net.
@@ -409,8 +431,11 @@ class Cache:
         Returns
         -------
         Metadata or None
-            What was stored of the value besides itself; None where it could not be stored, which is told once.
+            What was stored of the value besides itself; None where it could not be stored, which is told once, or is
+            not to be.
         """
+        if not self.mode.writes:
+            return None
         import platform
 
         from cachestore.blob import Metadata, encode
@@ -444,6 +469,9 @@ class Cache:
         try:
             place: Place = "far" if self.store.remote else "near"
             encoded = encode(value, metadata, compress=compress, place=place)
+            if self.is_offline():
+                # Its row comes when it is used: what is put without one is listed then.
+                return encoded.metadata if self.store.put_near(blob_path(call.key), encoded) else None
             self._mark_store(call, function)
             self.store.put(blob_path(call.key), encoded)
         except StorageError as error:
@@ -497,7 +525,8 @@ class Cache:
 
     def open_blob(self, key: str) -> BlobReader:
         """Open the blob of a key, its digests not yet checked but those of its metadata."""
-        return BlobReader.open(self.store.open(blob_path(key)), key=key)
+        open_object = self.store.open_near if self.is_offline() else self.store.open
+        return BlobReader.open(open_object(blob_path(key)), key=key)
 
     def merge_uses(self) -> None:
         """Take in the uses that other processes noted; adopt the orphans among them, forget what is gone.

@@ -62,6 +62,10 @@ class AsyncMemorizedFunc(MemorizedFunc):
         computed = await self._await(self.call_key(*args, **kwargs), args, kwargs)
         return self._value(computed), self._told(computed.metadata, args, kwargs)
 
+    async def refresh(self, *args: Any, **kwargs: Any) -> Any:
+        """Await and return the value, and put it in the place of one that is stored."""
+        return self._value(await self._await(self.call_key(*args, **kwargs), args, kwargs))
+
     async def _await(self, call: CallKey, args: Any, kwargs: Any) -> Computed:
         self._print_call(args, kwargs)
         summaries = self._summaries(args, kwargs)

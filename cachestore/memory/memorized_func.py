@@ -46,6 +46,10 @@ class NotMemorizedFunc:
         """Call the function; nothing is known of the call."""
         return self.func(*args, **kwargs), {}
 
+    def refresh(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function."""
+        return self.func(*args, **kwargs)
+
     def check_call_in_cache(self, *args: Any, **kwargs: Any) -> bool:
         """Say that nothing is in a cache that is not there."""
         return False
@@ -155,6 +159,10 @@ class MemorizedFunc:
         """Compute, store and return `(value, metadata)`, whatever is stored already."""
         computed = self._compute(self.call_key(*args, **kwargs), args, kwargs)
         return self._value(computed), self._told(computed.metadata, args, kwargs)
+
+    def refresh(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute and return the value, and put it in the place of one that is stored."""
+        return self._value(self._compute(self.call_key(*args, **kwargs), args, kwargs))
 
     def check_call_in_cache(self, *args: Any, **kwargs: Any) -> bool:
         """Say whether a call would be answered from the cache, without loading the answer."""
@@ -327,9 +335,10 @@ class MemorizedFunc:
         bound = self._keyed.bind(args, kwargs)
         return joblib_metadata(metadata, {name: repr(value) for name, value in bound.items()})
 
-    def _flight(self, call: CallKey) -> tuple[str, ...]:
+    def _flight(self, call: CallKey) -> tuple[object, ...]:
         """Return what tells computations apart of which one at a time is enough."""
-        return self.store_backend.location, call.key
+        # Where one is not to be stored, the next one may be.
+        return self.store_backend.location, self.store_backend.mode, call.key
 
     def _compute(self, call: CallKey, args: Any, kwargs: Any) -> Computed:
         self._print_call(args, kwargs)

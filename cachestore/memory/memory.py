@@ -7,13 +7,14 @@ import logging
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Never
 
 from cachestore.cache import Cache, absolute, keeping_near, located, open_cache, open_settled
+from cachestore.cache.mode import Mode, restricted
 from cachestore.errors import SettingsError
 from cachestore.keys import Declared
 from cachestore.memory.async_memorized_func import AsyncNotMemorizedFunc, memorized
@@ -329,6 +330,45 @@ class Memory:
         from cachestore.parallel import parallel_config
 
         return parallel_config(self.store_backend, inner=inner, n_jobs=n_jobs, **options)
+
+    def bypass(self) -> AbstractContextManager[None]:
+        """Have calls inside the block computed, as if there were no cache: nothing is read or stored.
+
+        As with `read_only` and `offline`, the block is one of this thread, or of this task of an event loop and those
+        that it starts. Tasks of `parallel` take it with them.
+
+        Examples
+        --------
+        >>> memory = Memory("memory://bypassed", verbose=0)
+        >>> double = memory.cache(lambda x: print("computing") or 2 * x)
+        >>> double(1)
+        computing
+        2
+        >>> with memory.bypass():
+        ...     double(1)
+        computing
+        2
+        """
+        return self._restricted(Mode(reads=False, writes=False))
+
+    def read_only(self) -> AbstractContextManager[None]:
+        """Have calls inside the block use what is stored, and store nothing.
+
+        For a whole process there is the setting `read_only`. What is asked for by name (`clear`, `reduce_size`) is
+        still done.
+        """
+        return self._restricted(Mode(writes=False))
+
+    def offline(self) -> AbstractContextManager[None]:
+        """Have calls inside the block ask nothing of a remote store: what lies near answers them.
+
+        What is computed is stored only where results are written behind, and waits near. A store in a directory is
+        used as ever.
+        """
+        return self._restricted(Mode(offline=True))
+
+    def _restricted(self, mode: Mode) -> AbstractContextManager[None]:
+        return nullcontext() if self.store_backend is None else restricted(self.store_backend.location, mode)
 
     def __repr__(self) -> str:
         """Show where the results are."""

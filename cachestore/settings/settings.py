@@ -76,6 +76,8 @@ class Settings:
         Whether results are sent to a remote store in the background, once they are near.
     durable
         Whether a result that was put into a directory is on the disk, whatever happens to the machine then.
+    read_only
+        Whether results that are found are used, and none are stored.
     reuse_unseeded
         Whether folds of estimators that drew random numbers without a seed are reused.
     keep_sources
@@ -108,6 +110,7 @@ class Settings:
     near_limit: int | str = 10 * 10**9
     write_behind: bool = False
     durable: bool = True
+    read_only: bool = False
     reuse_unseeded: bool = True
     keep_sources: bool = True
     value_summaries: bool = False
@@ -136,7 +139,14 @@ class Settings:
         if isinstance(self.verbose, bool) or not isinstance(self.verbose, int | float):
             raise SettingsError(f"verbose is {self.verbose!r}. Give a number, 0 for silence.")
         self._check_near()
-        for name in ("reuse_unseeded", "keep_sources", "value_summaries", "write_behind", "durable"):
+        for name in (
+            "reuse_unseeded",
+            "keep_sources",
+            "value_summaries",
+            "write_behind",
+            "durable",
+            "read_only",
+        ):
             if not isinstance(getattr(self, name), bool):
                 raise SettingsError(f"{name} is {getattr(self, name)!r}. Give true or false.")
         if isinstance(self.first_party, str) or not all(isinstance(name, str) for name in self.first_party):

@@ -3,9 +3,14 @@ import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
+from joblib import Parallel, delayed
 
-from cachestore import Memory
+from cachestore import Memory, NotMemorizedResult
+from cachestore.cache import open_cache
+from cachestore.settings import Settings
+from tests.parallel.tasks import square
 
 
 @pytest.fixture
@@ -107,3 +112,236 @@ def test_the_warning_names_the_line_that_called(memory):
         with pytest.warns(UserWarning, match="changed its argument") as told:
             call([])
         assert {each.filename for each in told} == {__file__}
+
+
+# ---- modes
+
+
+@pytest.fixture
+def triple(memory):
+    """A memorised function that counts its calls, as the list `calls` of it."""
+    calls = []
+
+    def triple(x):
+        calls.append(x)
+        return [3 * x]
+
+    memorised = memory.cache(triple)
+    memorised.calls = calls
+    return memorised
+
+
+def test_a_refresh_computes_and_replaces(memory):
+    @memory.cache(ignore=["today"])
+    def day(x, today):
+        return today
+
+    assert day(1, "Monday") == day(1, "Tuesday") == "Monday"
+    assert day.refresh(today="Tuesday", x=1) == "Tuesday"
+    assert day(1, "Monday") == "Tuesday"
+
+
+def test_a_refresh_gives_what_a_hit_gives(memory):
+    zeros = memory.cache(np.zeros, mmap_mode="r")
+    assert isinstance(zeros.refresh(1000), np.memmap)
+
+
+def test_a_coroutine_function_is_refreshed(memory):
+    calls = []
+
+    @memory.cache
+    async def double(x):
+        calls.append(x)
+        return 2 * x
+
+    async def main():
+        return await double(1), await double.refresh(1), await double(1)
+
+    assert asyncio.run(main()) == (2, 2, 2)
+    assert calls == [1, 1]
+
+
+def test_who_bypasses_reads_and_stores_nothing(memory, triple):
+    triple(1)
+    with memory.bypass():
+        assert triple(1) == [3]
+        assert triple(2) == [6]
+        assert not triple.check_call_in_cache(1)
+        assert isinstance(triple.call_and_shelve(1), NotMemorizedResult)
+    assert triple.calls == [1, 1, 2, 1]
+    assert triple(1) == [3]
+    assert not triple.check_call_in_cache(2)
+    assert triple.calls == [1, 1, 2, 1]
+
+
+def test_who_bypasses_waits_for_nobody(memory):
+    calls = []
+
+    @memory.cache
+    def slow(x):
+        calls.append(x)
+        time.sleep(0.1)
+        return x
+
+    def work(which):
+        with memory.bypass():
+            return slow(1)
+
+    assert together(3, work) == [1, 1, 1]
+    assert calls == [1, 1, 1]
+
+
+def test_a_bypass_counts_no_miss(memory, triple):
+    with memory.bypass():
+        triple(1)
+    memory.store_backend.merge_uses()
+    assert memory.store_backend.index.statistics().misses == 0
+
+
+def test_who_only_reads_uses_what_is_there_and_stores_nothing(memory, triple):
+    triple(1)
+    with memory.read_only():
+        assert triple(1) == [3]
+        assert triple(2) == triple.refresh(2) == [6]
+        assert isinstance(triple.call_and_shelve(2), NotMemorizedResult)
+    assert triple.calls == [1, 2, 2, 2]
+    assert not triple.check_call_in_cache(2)
+
+
+def test_what_one_may_not_store_another_one_does(memory, triple):
+    begun, reader_waits = threading.Event(), threading.Event()
+
+    @memory.cache
+    def slow(x):
+        begun.set()
+        assert reader_waits.wait(10)
+        return x
+
+    def read():
+        with memory.read_only():
+            return slow(1)
+
+    with ThreadPoolExecutor(2) as threads:
+        reading = threads.submit(read)
+        begun.wait()
+        writing = threads.submit(slow, 1)
+        time.sleep(0.1)
+        reader_waits.set()
+        assert reading.result() == writing.result() == 1
+    assert slow.check_call_in_cache(1)
+
+
+def test_blocks_inside_blocks_allow_what_all_do(memory, triple):
+    triple(1)
+    with memory.read_only(), memory.offline():
+        triple(1)
+        triple(2)
+        with memory.bypass():
+            triple(1)
+        triple(1)
+    assert triple.calls == [1, 2, 1]
+    assert not triple.check_call_in_cache(2)
+    with memory.offline():  # a directory is here
+        triple(2)
+    assert triple.check_call_in_cache(2)
+
+
+def test_a_block_is_of_one_cache(memory, triple, tmp_path):
+    other = Memory(tmp_path / "other", verbose=0).cache(triple.func)
+    with memory.bypass():
+        other(1)
+        other(1)
+    assert triple.calls == [1]
+
+
+def test_a_block_is_of_one_thread_and_of_the_tasks_of_a_loop(memory, triple):
+    triple(1)
+    with memory.bypass(), ThreadPoolExecutor(1) as threads:
+        threads.submit(triple, 1).result()
+    assert triple.calls == [1]
+
+    @memory.cache
+    async def double(x):
+        triple.calls.append("double")
+        return 2 * x
+
+    async def main():
+        await double(1)
+        with memory.bypass():
+            await asyncio.gather(double(1), asyncio.ensure_future(double(1)))
+        await double(1)
+
+    asyncio.run(main())
+    assert triple.calls == [1, "double", "double", "double"]
+
+
+def test_a_block_may_decorate_and_ends_where_something_raises(memory, triple):
+    triple(1)
+
+    @memory.bypass()
+    def report():
+        triple(1)
+        raise OSError
+
+    for _ in range(2):
+        with pytest.raises(OSError):
+            report()
+    triple(1)
+    assert triple.calls == [1, 1, 1]
+
+
+def test_without_a_location_there_is_nothing_to_control():
+    memory = Memory(None)
+    double = memory.cache(lambda x: 2 * x)
+    for block in (memory.bypass(), memory.read_only(), memory.offline()):
+        with block:
+            assert double(1) == double.refresh(1) == 2
+
+    @memory.cache
+    async def triple(x):
+        return 3 * x
+
+    assert asyncio.run(triple.refresh(1)) == 3
+
+
+def test_a_whole_process_may_only_read(tmp_path, triple):
+    location = str(tmp_path / "store")
+    triple(1)
+    reading = Memory.over(open_cache(Settings(location=location, read_only=True))).cache(triple.func)
+    assert reading(1) == [3]
+    assert reading(2) == [6]
+    assert triple.calls == [1, 2]
+    assert not reading.check_call_in_cache(2)
+
+
+@pytest.mark.parametrize("inner", ["threading", "loky", "sequential"])
+def test_tasks_take_the_mode_with_them(memory, inner):
+    def run(*numbers):
+        with memory.parallel(inner, n_jobs=2):
+            return Parallel()(delayed(square)(number) for number in numbers)
+
+    def stored():
+        return len(list(memory.store_backend.store.list("blobs/")))
+
+    with memory.read_only():
+        assert run(1, 2) == [1, 4]
+    assert stored() == 0
+    assert run(1, 2) == [1, 4]
+    assert stored() == 2
+    memory.store_backend.merge_uses()
+    with memory.bypass():
+        assert run(*range(8)) == [n * n for n in range(8)]
+    memory.store_backend.merge_uses()
+    assert stored() == 2
+    assert memory.store_backend.index.statistics().hits == 0
+
+
+@pytest.mark.parametrize("inner", ["threading", "loky"])
+def test_memorised_functions_in_tasks_take_the_mode_with_them(memory, inner):
+    memorised = memory.cache(square)
+    with memory.parallel(inner, n_jobs=2):
+        with memory.read_only():
+            Parallel()(delayed(memorised)(number) for number in range(4))
+        assert not list(memory.store_backend.store.list("blobs/"))
+        Parallel()(delayed(memorised)(number) for number in range(4))
+    assert len(list(memory.store_backend.store.list("blobs/"))) == 4
