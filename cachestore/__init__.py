@@ -9,6 +9,10 @@ from typing import TYPE_CHECKING
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from joblib import hash as hash
+    from joblib import register_store_backend as register_store_backend
+    from joblib.memory import JobLibCollisionWarning as JobLibCollisionWarning
+
     from cachestore.cache import register_serializer as register_serializer
     from cachestore.cache.lazy_array import LazyArray as LazyArray
     from cachestore.cache.persistence import dump as dump
@@ -27,6 +31,8 @@ if TYPE_CHECKING:
     from cachestore.errors import StorageError as StorageError
     from cachestore.keys import digest as digest
     from cachestore.keys import register_digest as register_digest
+    from cachestore.memory import AsyncMemorizedFunc as AsyncMemorizedFunc
+    from cachestore.memory import AsyncNotMemorizedFunc as AsyncNotMemorizedFunc
     from cachestore.memory import MemorizedFunc as MemorizedFunc
     from cachestore.memory import MemorizedResult as MemorizedResult
     from cachestore.memory import Memory as Memory
@@ -56,6 +62,8 @@ _HOMES = {
     ),
     "cachestore.keys": ("digest", "register_digest"),
     "cachestore.memory": (
+        "AsyncMemorizedFunc",
+        "AsyncNotMemorizedFunc",
         "MemorizedFunc",
         "MemorizedResult",
         "Memory",
@@ -64,6 +72,8 @@ _HOMES = {
         "expires_after",
     ),
     "cachestore.parallel": ("register",),
+    "joblib": ("hash", "register_store_backend"),
+    "joblib.memory": ("JobLibCollisionWarning",),
 }
 _HOME = {name: home for home, names in _HOMES.items() for name in names}
 

@@ -17,6 +17,10 @@ class KeyingError(CachestoreError, TypeError):
     """Says that a function or an argument has no stable digest: fix the call."""
 
 
+class WrongCall(TypeError, ValueError):
+    """Says that a function cannot be called so: a `TypeError` as Python's, and a `ValueError` as joblib's."""
+
+
 class BlobError(CachestoreError):
     """Says that a blob cannot be read: recompute."""
 

@@ -14,8 +14,10 @@ from cachestore.blob import Parent
 from cachestore.cache.cache import Cache, Hit, Miss
 from cachestore.cache.opening import (
     absolute,
+    cache_at,
     keeping_near,
     located,
+    open_at,
     open_cache,
     open_settled,
     opened,
@@ -33,8 +35,10 @@ __all__ = [
     "Miss",
     "Parent",
     "absolute",
+    "cache_at",
     "keeping_near",
     "located",
+    "open_at",
     "open_cache",
     "open_settled",
     "opened",

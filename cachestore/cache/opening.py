@@ -6,10 +6,10 @@ import copyreg
 import os
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from cachestore.blob import codec_chooser
 from cachestore.cache.cache import Cache
@@ -84,6 +84,43 @@ def open_cache(settings: Settings) -> Cache:
         if cache is None:
             cache = _opened[name] = _open(settings)
         return cache
+
+
+def open_at(
+    location: str,
+    *,
+    index: str | None = None,
+    near: str | Path | Literal[False] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+    compress: Any = None,
+    verbose: float = 0,
+) -> Cache:
+    """Open the cache at a place that code names; what it does not say is left to the settings of whoever calls.
+
+    Raises
+    ------
+    SettingsError, MissingExtra
+        If the location or the index have no meaning, or need a package that is not installed.
+    """
+    settings = keeping_near(settings_here(), near).at(location, index=index, storage_options=storage_options)
+    return open_cache(replace(settings, compress=compress, verbose=int(verbose)))
+
+
+def cache_at(location: Cache | str | Path, *, compress: Any = None, verbose: float = 0) -> Cache:
+    """Return a cache that is given, or open the one at a directory or URL.
+
+    Raises
+    ------
+    SettingsError, MissingExtra
+        If the location has no meaning, or needs a package that is not installed.
+    """
+    if isinstance(location, Cache):
+        return location
+    if not isinstance(location, str | Path):
+        raise SettingsError(
+            f"The location is a {type(location).__name__}. Give a directory, a URL, or the store_backend of a Memory."
+        )
+    return open_at(located(location), compress=compress, verbose=verbose)
 
 
 def open_settled(

@@ -9,6 +9,8 @@ from types import MethodType
 from typing import Any, NoReturn
 from weakref import WeakKeyDictionary
 
+from cachestore.errors import WrongCall
+
 
 def bind(
     function: Callable[..., Any],
@@ -38,7 +40,7 @@ def bind(
     ------
     ValueError
         If a name in `ignore` is no parameter.
-    TypeError
+    WrongCall
         If the arguments do not fit the signature.
 
     Examples
@@ -191,8 +193,9 @@ class Parameters:
         bound: dict[str, object] = dict(zip(self._positional, args, strict=False))
         extra = args[len(self._positional) :]
         if extra and "*" not in self.surplus:
-            raise TypeError(
-                f"{self.name}() takes {len(self._positional)} positional arguments but {len(args)} were given"
+            raise WrongCall(
+                f"Too many arguments for {self.name}: {self.name}() takes {len(self._positional)} positional arguments "
+                f"but {len(args)} were given"
             )
         left = dict(kwargs)
         missing = []
@@ -208,9 +211,12 @@ class Parameters:
             self._refuse(left, bound)
         for name in left:
             if name in bound and name not in self._positional_only:
-                raise TypeError(f"{self.name}() got multiple values for argument {name!r}")
+                raise WrongCall(f"{self.name}() got multiple values for argument {name!r}")
         if missing:
-            raise TypeError(f"{self.name}() missing required arguments: {', '.join(map(repr, missing))}")
+            raise WrongCall(
+                f"Wrong number of arguments for {self.name}: {self.name}() missing required arguments: "
+                f"{', '.join(map(repr, missing))}"
+            )
         if "*" in self.surplus:
             bound[self.surplus["*"]] = extra
         if "**" in self.surplus:
@@ -220,10 +226,12 @@ class Parameters:
     def _refuse(self, left: Mapping[str, Any], bound: Mapping[str, object]) -> NoReturn:
         name = next(iter(left))
         if name in self._positional_only:
-            raise TypeError(f"{self.name}() got a positional-only argument passed as keyword: {name!r}")
+            raise WrongCall(f"{self.name}() got a positional-only argument passed as keyword: {name!r}")
         if name in bound:
-            raise TypeError(f"{self.name}() got multiple values for argument {name!r}")
-        raise TypeError(f"{self.name}() got an unexpected keyword argument {name!r}")
+            raise WrongCall(f"{self.name}() got multiple values for argument {name!r}")
+        raise WrongCall(
+            f"Too many keyword arguments for {self.name}: {self.name}() got an unexpected keyword argument {name!r}"
+        )
 
 
 _MISSING = object()

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
+from contextlib import suppress
+from copy import copy
 from types import MethodType
 from typing import Any
 
@@ -77,6 +79,19 @@ class KeyedFunction:
         self._declared = declared
         self._found: tuple[FunctionIdentity, Watched] | None = None
         self.carried = carried
+
+    @property
+    def name(self) -> str:
+        """The name of the function, which is that of its identity."""
+        return name_of(self._plain)
+
+    def bound_to(self, receiver: object) -> KeyedFunction:
+        """Return the same for the method of one object: what was found of the function holds for it too."""
+        with suppress(KeyingError):  # is said by the call
+            self.identity()
+        bound = copy(self)
+        bound._receiver = (receiver,)
+        return bound
 
     def identity(self) -> FunctionIdentity:
         """Return the identity of the function, found anew when something on the way was replaced.

@@ -6,33 +6,33 @@ import functools
 import logging
 import sys
 import time
-import types
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
 
-from cachestore.cache import Cache, CallKey, Hit, Miss, Parent
+from cachestore.cache import Cache, CallKey, Hit, Miss, Parent, cache_at
 from cachestore.errors import CachestoreWarning, KeyingError
 from cachestore.keys import Declared, FunctionIdentity, KeyedFunction
 from cachestore.memory import call_stack
+from cachestore.memory.logged import Logged
 from cachestore.memory.results import MemorizedResult, NotMemorizedResult, mapping
 from cachestore.memory.validation import ValidationCallback, joblib_metadata
+from cachestore.memory.wrapped import Wrapped, refuse_generators
 
 if TYPE_CHECKING:
     from cachestore.cache import Metadata
     from cachestore.cache.explain import Explanation
     from cachestore.cache.single_flight import Computed
 
-_logger = logging.getLogger(__name__)
 
-
-class NotMemorizedFunc:
+class NotMemorizedFunc(Wrapped):
     """Calls a function, where there is no cache."""
 
     def __init__(self, func: Callable[..., Any]) -> None:
-        self.func = func
+        self._stand_for(func)
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Call the function."""
@@ -70,19 +70,28 @@ class NotMemorizedFunc:
         return f"{type(self).__name__}(func={self.func})"
 
 
-class MemorizedFunc:
+class MemorizedFunc(Wrapped, Logged):
     """Calls a function, or loads what an equal call gave before.
 
     Parameters
     ----------
     func
         The function.
-    cache
-        Where its results are.
+    location
+        Where its results are: an open cache, or a directory or URL, taken as it is.
+    backend
+        Kept for joblib's sake.
     ignore
         Names of arguments that do not tell calls apart; `*` and `**` are those of variable number.
+    mmap_mode
+        How large arrays are mapped from files; None loads them.
+    compress
+        How results are compressed in a cache that is opened here.
     verbose
-        joblib's verbosity: above 0 a computation is printed, above 4 a load too.
+        joblib's verbosity: above 0 a computation is printed, above 1 a load too, above 4 how long it took, above 10
+        where to; from 20 each question is logged.
+    timestamp
+        When the program began, for what is printed.
     cache_validation_callback
         Told of each entry found; where it says no, the call is computed again and its entry replaced.
     declared
@@ -90,30 +99,46 @@ class MemorizedFunc:
     check_arguments
         Whether arguments are digested again after a computation: a result of a function that changed them is not
         stored. None leaves it to the settings.
-    mmap_mode
-        How large arrays are mapped from files; None loads them.
     lazy
         Whether results that are arrays stay in the store.
+
+    Attributes
+    ----------
+    func
+        The function; `__wrapped__` too.
+    func_id
+        Its name.
+    func_code_info
+        Its source, the file and the first line.
+    store_backend
+        The cache.
     """
+
+    # Not of the state that is copied and compared.
+    __slots__ = ("_keyed",)
 
     def __init__(
         self,
         func: Callable[..., Any],
-        cache: Cache,
-        *,
+        location: Cache | str | Path,
+        backend: str = "local",
         ignore: Iterable[str] | None = None,
+        mmap_mode: str | None = None,
+        compress: Any = None,
         verbose: float = 1,
+        timestamp: float | None = None,
         cache_validation_callback: ValidationCallback | None = None,
+        *,
         declared: Declared | None = None,
         check_arguments: bool | None = None,
-        mmap_mode: str | None = None,
         lazy: bool = False,
     ) -> None:
-        # First, as it copies the attributes of the function too. Objects like ufuncs lack some of what is copied.
-        with suppress(AttributeError, TypeError):
-            functools.update_wrapper(self, func)
-        self.func = func
-        self.store_backend = cache
+        refuse_generators(func)
+        # First, as it copies the attributes of the function too.
+        self._stand_for(func)
+        self.store_backend = cache_at(location, compress=compress, verbose=verbose)
+        self.timestamp = time.time() if timestamp is None else timestamp
+        self.compress = compress
         self.ignore = list(ignore or ())
         self.cache_validation_callback = cache_validation_callback
         self._verbose = verbose
@@ -122,6 +147,19 @@ class MemorizedFunc:
         self.mmap_mode = mmap_mode
         self.lazy = lazy
         self._keyed = self._key_function(None)
+
+    @property
+    def func_id(self) -> str:
+        """The name of the function."""
+        return self._keyed.name
+
+    @property
+    def func_code_info(self) -> tuple[str, str | None, int]:
+        """The source of the function, its file and its first line there; -1 where there is none."""
+        from joblib.func_inspect import get_func_code
+
+        found: tuple[str, str | None, int] = get_func_code(self.func)
+        return found
 
     # ---- joblib's methods
 
@@ -180,7 +218,7 @@ class MemorizedFunc:
 
         identity = self._keyed.identity()
         if warn and self._verbose > 0:
-            _logger.warning("Clearing the results of %s", identity.name)
+            self.warn(f"Clearing the results of {identity.name}")
         clear_function(self.store_backend, identity)
 
     # ---- ours
@@ -234,37 +272,33 @@ class MemorizedFunc:
         # Whoever computes it then asks again, and that counts.
         return self._load(self.call_key(*args, **kwargs), args, kwargs, counts=False)
 
-    def __get__(self, instance: object, owner: type | None = None) -> Any:
-        """Bind like a function, so that methods can be decorated in a class body."""
-        return self if instance is None else types.MethodType(self, instance)
-
     def __repr__(self) -> str:
         """Show the function and where its results are."""
         return f"{type(self).__name__}(func={self.func}, location={self.store_backend.location})"
 
-    def __copy__(self) -> MemorizedFunc:
-        """Return itself, as functions do."""
-        return self
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> MemorizedFunc:
-        """Return itself, as functions do: scikit-learn copies the parameters of what it clones."""
-        return self
-
     def __getstate__(self) -> dict[str, Any]:
         """Pickle a function that is pickled by value with its version: elsewhere its source is not at hand."""
-        state = self.__dict__.copy()
-        state["_keyed"] = None
+        state = super().__getstate__()
+        state["timestamp"] = None
+        state["carried"] = None
         if not self._is_found_by_name():
             with suppress(KeyingError):  # is said where it is called
-                state["_keyed"] = self._keyed.identity()
+                state["carried"] = self._keyed.identity()
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         """Unpickle; a function that is found by its name has the version of the code that is here."""
-        self.__dict__.update(state)
-        self._keyed = self._key_function(state["_keyed"])
+        state = dict(state)
+        carried = state.pop("carried")
+        super().__setstate__(state)
+        self._keyed = self._key_function(carried)
 
     # ---- how
+
+    def _bound_to(self, instance: object) -> Self:
+        bound = super()._bound_to(instance)
+        bound._keyed = self._keyed.bound_to(instance)
+        return bound
 
     def _key_function(self, carried: FunctionIdentity | None) -> KeyedFunction:
         return KeyedFunction(
@@ -275,16 +309,9 @@ class MemorizedFunc:
             carried=carried,
         )
 
-    def _is_found_by_name(self) -> bool:
-        module = sys.modules.get(getattr(self.func, "__module__", None) or "")
-        if module is None or module.__name__ in {"__main__", "__mp_main__"}:
-            return False
-        found: Any = module
-        for name in getattr(self.func, "__qualname__", "<locals>").split("."):
-            found = getattr(found, name, None)
-        return found is self.func or getattr(found, "func", None) is self.func
-
     def _load(self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = True) -> Hit | Miss:
+        if self._verbose >= 20:
+            self._tell_question(call, args, kwargs)
         started = time.perf_counter()
         if self.cache_validation_callback is None and self.mmap_mode is None and not self.lazy:
             found = self.store_backend.look_up(call, counts=counts)  # as nearly all are
@@ -294,12 +321,43 @@ class MemorizedFunc:
             )
         if isinstance(found, Hit):
             call_stack.note(found)
+            if self._verbose > 1:
+                self._print_loading(
+                    self.func_id.rpartition(".")[2], self.store_backend.location, self._verbose
+                )
             if self._verbose > 4:
                 self._print_duration(time.perf_counter() - started, "cache loaded ")
+        else:
+            self._tell_miss(call, found)
         return found
 
     def _peek(self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = False) -> Metadata | Miss:
-        return self.store_backend.look_at(call, counts=counts, **self._validation(args, kwargs))
+        if self._verbose >= 20 and counts:
+            self._tell_question(call, args, kwargs)
+        found = self.store_backend.look_at(call, counts=counts, **self._validation(args, kwargs))
+        if isinstance(found, Miss) and counts:
+            self._tell_miss(call, found)
+        return found
+
+    def _tell_question(self, call: CallKey, args: Any, kwargs: Any) -> None:
+        from joblib.func_inspect import format_signature
+
+        # As with joblib: who asks for so much wants to see it.
+        logging.basicConfig(level=logging.INFO)
+        _, signature = format_signature(self.func, *args, **kwargs)
+        self.info(f"Querying {signature}: key {call.key} in {self.store_backend.location}")
+
+    def _tell_miss(self, call: CallKey, found: Miss) -> None:
+        # What the policy forbids to load is the user's choice, which was told.
+        if found.reason == "corrupt" or (
+            found.reason == "unreadable" and self.store_backend.settings.load_policy == "any"
+        ):
+            self.warn(
+                f"Exception while loading results for {call.function}: the entry {call.key[:12]} is {found.reason}. It "
+                "is computed again."
+            )
+        if self._verbose > 10:
+            self.warn(f"Computing {call.function}, key {call.key}, in {self.store_backend.location}")
 
     def _loading(self) -> Callable[[Any], object] | None:
         """Say what a hit makes of a blob, where it is not the value in memory."""
@@ -407,11 +465,20 @@ class MemorizedFunc:
     def _shelved(self, found: Metadata | Computed) -> MemorizedResult | NotMemorizedResult:
         if not isinstance(found, tuple):
             call_stack.note(found)
-            return MemorizedResult(self.store_backend, found, mmap_mode=self.mmap_mode)
+            return self._reference(found)
         # What this process may not load is stored for others.
         if found.metadata is None or not self.store_backend.may_load(found.metadata.key):
             return NotMemorizedResult(found.value)
-        return MemorizedResult(self.store_backend, found.metadata, mmap_mode=self.mmap_mode)
+        return self._reference(found.metadata)
+
+    def _reference(self, metadata: Metadata) -> MemorizedResult:
+        return MemorizedResult.of(
+            self.store_backend,
+            metadata,
+            mmap_mode=self.mmap_mode,
+            verbose=self._verbose - 1,
+            timestamp=self.timestamp,
+        )
 
     def _print_call(self, args: Any, kwargs: Any) -> None:
         if self._verbose > 0:

@@ -3,29 +3,27 @@
 from __future__ import annotations
 
 import functools
-import logging
+import inspect
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Never
 
-from cachestore.cache import Cache, absolute, keeping_near, located, open_cache, open_settled
+from cachestore.cache import Cache, absolute, located, open_at, open_settled
 from cachestore.cache.mode import Mode, restricted
 from cachestore.errors import SettingsError
 from cachestore.keys import Declared
 from cachestore.memory.async_memorized_func import AsyncNotMemorizedFunc, memorized
+from cachestore.memory.logged import Logged
 from cachestore.memory.memorized_func import MemorizedFunc, NotMemorizedFunc
 from cachestore.memory.validation import ValidationCallback
-from cachestore.settings import Settings, is_url, parse_size, settings_here, without_password
-
-_logger = logging.getLogger(__name__)
+from cachestore.settings import Settings, is_url, parse_size, without_password
 
 
-class Memory:
+class Memory(Logged):
     """Has functions computed once, by whoever calls them first.
 
     Parameters
@@ -92,7 +90,9 @@ class Memory:
         if _checked_mode(mmap_mode) is not None and compress:
             warnings.warn("Compressed results cannot be memmapped", UserWarning, stacklevel=2)
         self.backend = backend
-        self.backend_options = dict(backend_options or {})
+        # What no store reads is not kept: it may be a secret.
+        options = (backend_options or {}).get("storage_options")
+        self.backend_options = {} if options is None else {"storage_options": options}
         self.mmap_mode = mmap_mode
         self.compress = compress
         self.location = location
@@ -115,10 +115,9 @@ class Memory:
             place = str(absolute(location) / "cachestore")
         else:
             place = located(location)
-        settings = keeping_near(settings_here(), near).at(
-            place, index=index, storage_options=self.backend_options.get("storage_options")
+        self.store_backend = open_at(
+            place, index=index, near=near, storage_options=options, compress=compress, verbose=verbose
         )
-        self.store_backend = open_cache(replace(settings, compress=compress, verbose=int(verbose)))
 
     @classmethod
     def over(cls, cache: Cache) -> Memory:
@@ -197,26 +196,28 @@ class Memory:
             raise ValueError(
                 f"A result is either lazy or mapped. Leave out lazy, or mmap_mode={mmap_mode!r}."
             )
+        again = functools.partial(
+            self.cache,
+            ignore=ignore,
+            verbose=verbose,
+            mmap_mode=mmap_mode,
+            cache_validation_callback=cache_validation_callback,
+            version=version,
+            depends_on=declared.depends_on,
+            ignore_globals=declared.ignore_globals,
+            key=key,
+            check_arguments=check_arguments,
+            lazy=lazy,
+        )
         if func is None:
-            return functools.partial(
-                self.cache,
-                ignore=ignore,
-                verbose=verbose,
-                mmap_mode=mmap_mode,
-                cache_validation_callback=cache_validation_callback,
-                version=version,
-                depends_on=declared.depends_on,
-                ignore_globals=declared.ignore_globals,
-                key=key,
-                check_arguments=check_arguments,
-                lazy=lazy,
-            )
+            return again
+        if isinstance(func, staticmethod | classmethod):
+            # Below the other decorator: what it holds is memorised, and it goes on being what it is.
+            return type(func)(again(func.__func__))
         mode = self.mmap_mode if mmap_mode is False else _checked_mode(mmap_mode)
         if isinstance(func, MemorizedFunc | NotMemorizedFunc):
             func = func.func
         if self.store_backend is None:
-            import inspect
-
             return (AsyncNotMemorizedFunc if inspect.iscoroutinefunction(func) else NotMemorizedFunc)(func)
         return memorized(
             func,
@@ -227,6 +228,8 @@ class Memory:
             declared=declared,
             check_arguments=check_arguments,
             mmap_mode=None if lazy else mode,
+            compress=self.compress,
+            timestamp=self.timestamp,
             lazy=lazy,
         )
 
@@ -249,7 +252,7 @@ class Memory:
 
         clear_all(self.store_backend, everyone=everyone)
         if warn:
-            _logger.warning("Cleared the whole cache at %s", self.store_backend.location)
+            self.warn("Cleared the whole cache")
 
     def flush(self) -> None:
         """Wait until all that this process stored is where others find it; with write-behind it may be on its way.
