@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -96,6 +96,10 @@ class Hit:
     def seconds(self) -> float:
         """How long computing took."""
         return self._blob.seconds
+
+    def outlasts(self, time: timedelta) -> bool:
+        """Say whether the entry still answers after that time."""
+        return self._blob.outlasts(time.total_seconds())
 
     @property
     def metadata(self) -> Metadata:
@@ -406,6 +410,7 @@ class Cache:
         function: Callable[..., Any] | None = None,
         summaries: Mapping[str, str] | None = None,
         raw: bool = False,
+        expires_at: datetime | None = None,
     ) -> Metadata | None:
         """Store the value of a call: blob, then row.
 
@@ -427,6 +432,8 @@ class Cache:
             A short text of each argument, where the settings ask for that.
         raw
             Whether it is stored as it is, unless the settings say how to compress.
+        expires_at
+            When it stops to answer (aware).
 
         Returns
         -------
@@ -461,6 +468,7 @@ class Cache:
             python=platform.python_version(),
             parents=tuple(parents),
             value_digest=value_digest,
+            expires_at=expires_at,
             drew_random=drew_random,
             summaries=dict(summaries or {}),
             encoding=encoding,
@@ -627,6 +635,8 @@ class Cache:
         for attempt in (1, 2):
             try:
                 reader = self.open_blob(key)
+                if reader.has_expired():
+                    return Miss("expired")
                 if accept is not None and not accept(reader.metadata):
                     return Miss("refused")
                 # Here, so that whoever only looks gives the answer of whoever loads.

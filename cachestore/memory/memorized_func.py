@@ -9,7 +9,7 @@ import time
 import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -17,6 +17,7 @@ from cachestore.cache import Cache, CallKey, Hit, Miss, Parent, cache_at
 from cachestore.errors import CachestoreWarning, KeyingError
 from cachestore.keys import Declared, FunctionIdentity, KeyedFunction
 from cachestore.memory import call_stack
+from cachestore.memory.keeping import Keeping
 from cachestore.memory.logged import Logged
 from cachestore.memory.results import MemorizedResult, NotMemorizedResult, mapping
 from cachestore.memory.validation import ValidationCallback, joblib_metadata
@@ -101,6 +102,8 @@ class MemorizedFunc(Wrapped, Logged):
         stored. None leaves it to the settings.
     lazy
         Whether results that are arrays stay in the store.
+    keeping
+        Which results are kept, and for how long.
 
     Attributes
     ----------
@@ -132,6 +135,7 @@ class MemorizedFunc(Wrapped, Logged):
         declared: Declared | None = None,
         check_arguments: bool | None = None,
         lazy: bool = False,
+        keeping: Keeping | None = None,
     ) -> None:
         refuse_generators(func)
         # First, as it copies the attributes of the function too.
@@ -146,6 +150,7 @@ class MemorizedFunc(Wrapped, Logged):
         self._check_arguments = check_arguments
         self.mmap_mode = mmap_mode
         self.lazy = lazy
+        self.keeping = Keeping() if keeping is None else keeping
         self._keyed = self._key_function(None)
 
     @property
@@ -313,9 +318,13 @@ class MemorizedFunc(Wrapped, Logged):
         if self._verbose >= 20:
             self._tell_question(call, args, kwargs)
         started = time.perf_counter()
-        if self.cache_validation_callback is None and self.mmap_mode is None and not self.lazy:
+        plain = self.cache_validation_callback is None and self.mmap_mode is None and not self.lazy
+        if plain:
             found = self.store_backend.look_up(call, counts=counts)  # as nearly all are
-        else:
+            expires = self.keeping.expires
+            # What was stored when more was allowed does not know that its time is over.
+            plain = expires is None or isinstance(found, Miss) or not found.outlasts(expires)
+        if not plain:
             found = self.store_backend.look_up(
                 call, counts=counts, load=self._loading(), **self._validation(args, kwargs)
             )
@@ -380,11 +389,17 @@ class MemorizedFunc(Wrapped, Logged):
     def _validation(self, args: Any, kwargs: Any) -> dict[str, Any]:
         """Say how a cache is to ask the callback, if there is one."""
         callback = self.cache_validation_callback
-        if callback is None:
+        if callback is None and self.keeping.expires is None:
             return {}
+
+        def accept(metadata: Metadata) -> bool:
+            return not self.keeping.is_over(metadata) and (
+                callback is None or bool(callback(self._told(metadata, args, kwargs)))
+            )
+
         return {
-            "accept": lambda metadata: bool(callback(self._told(metadata, args, kwargs))),
-            "refusal": "expired" if getattr(callback, "expires", False) else "refused",
+            "accept": accept,
+            "refusal": "expired" if callback is None or getattr(callback, "expires", False) else "refused",
         }
 
     def _told(self, metadata: Metadata | None, args: Any, kwargs: Any) -> dict[str, Any]:
@@ -441,6 +456,7 @@ class MemorizedFunc(Wrapped, Logged):
                 function=self.func,
                 summaries=summaries,
                 raw=self.mmap_mode is not None,
+                expires_at=self.keeping.end(started_at + timedelta(seconds=seconds)),
             )
         if metadata is not None:
             call_stack.note(metadata)

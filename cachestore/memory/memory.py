@@ -17,10 +17,11 @@ from cachestore.cache.mode import Mode, restricted
 from cachestore.errors import SettingsError
 from cachestore.keys import Declared
 from cachestore.memory.async_memorized_func import AsyncNotMemorizedFunc, memorized
+from cachestore.memory.keeping import Keeping
 from cachestore.memory.logged import Logged
 from cachestore.memory.memorized_func import MemorizedFunc, NotMemorizedFunc
 from cachestore.memory.validation import ValidationCallback
-from cachestore.settings import Settings, is_url, parse_size, without_password
+from cachestore.settings import MinSeconds, Settings, is_url, parse_size, without_password
 
 
 class Memory(Logged):
@@ -144,6 +145,8 @@ class Memory(Logged):
         key: Mapping[str, Callable[[Any], object]] | None = None,
         check_arguments: bool | None = None,
         lazy: bool = False,
+        expires: timedelta | None = None,
+        min_seconds: MinSeconds = None,
     ) -> Any:
         """Have the calls of a function computed once; also a decorator, with or without arguments.
 
@@ -176,6 +179,11 @@ class Memory(Logged):
         lazy
             Whether a result that is an array stays in the store: calls return a `LazyArray`, and a slice of it fetches
             what holds it. Any other result comes as it is, and so does one that could not be stored.
+        expires
+            How long a result answers: a call after that computes, and `cachestore gc` removes the result.
+        min_seconds
+            A result that is computed in less is not stored; `"measured"` does not store what takes longer to be read
+            than to be computed, as far as this process has seen. None leaves it to the setting; 0 stores everything.
 
         Returns
         -------
@@ -184,7 +192,7 @@ class Memory(Logged):
 
         Raises
         ------
-        TypeError, ValueError
+        TypeError, ValueError, SettingsError
             If something here has no meaning.
         """
         declared = Declared.of(version=version, depends_on=depends_on, ignore_globals=ignore_globals, key=key)
@@ -196,6 +204,7 @@ class Memory(Logged):
             raise ValueError(
                 f"A result is either lazy or mapped. Leave out lazy, or mmap_mode={mmap_mode!r}."
             )
+        keeping = Keeping(expires, min_seconds)
         again = functools.partial(
             self.cache,
             ignore=ignore,
@@ -208,6 +217,8 @@ class Memory(Logged):
             key=key,
             check_arguments=check_arguments,
             lazy=lazy,
+            expires=expires,
+            min_seconds=min_seconds,
         )
         if func is None:
             return again
@@ -231,6 +242,7 @@ class Memory(Logged):
             compress=self.compress,
             timestamp=self.timestamp,
             lazy=lazy,
+            keeping=keeping,
         )
 
     def clear(self, warn: bool = True, *, everyone: bool = False) -> None:

@@ -2,13 +2,15 @@ import asyncio
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
 
 import numpy as np
 import pytest
 from joblib import Parallel, delayed
 
-from cachestore import Memory, NotMemorizedResult
-from cachestore.cache import open_cache
+from cachestore import Memory, NotMemorizedResult, SettingsError, expires_after
+from cachestore.cache import gc, open_cache
+from cachestore.cache.eviction import Limits
 from cachestore.settings import Settings
 from tests.parallel.tasks import square
 
@@ -345,3 +347,132 @@ def test_memorised_functions_in_tasks_take_the_mode_with_them(memory, inner):
         assert not list(memory.store_backend.store.list("blobs/"))
         Parallel()(delayed(memorised)(number) for number in range(4))
     assert len(list(memory.store_backend.store.list("blobs/"))) == 4
+
+
+# ---- expiry
+
+SHORT = timedelta(seconds=0.8)
+
+
+def counted(memory, **options):
+    """Make a memorised function that counts its calls, as the list `calls` of it."""
+    memory.eval(abs, -1)  # the first result of a store takes its time
+    calls = []
+
+    def times(x):
+        calls.append(x)
+        return np.full(x, 1) if x > 10 else 3 * x
+
+    memorised = memory.cache(times, **options)
+    memorised.calls = calls
+    return memorised
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"mmap_mode": "r"}, {"lazy": True}, {"cache_validation_callback": bool}]
+)
+@pytest.mark.parametrize("x", [1, 200_000])
+def test_a_result_expires_on_every_path(memory, options, x):
+    times = counted(memory, expires=SHORT, **options)
+    times(x)
+    times(x)
+    assert len(times.calls) == 1
+    assert times.check_call_in_cache(x)
+    assert times.explain(x).reason == "hit"
+    reference = times.call_and_shelve(x)
+    reference.get()
+    time.sleep(0.9)
+    assert not times.check_call_in_cache(x)
+    assert times.explain(x).reason == "expired"
+    assert "has expired" in str(times.explain(x))
+    with pytest.raises(KeyError, match="expired"):
+        reference.get()
+    times(x)
+    assert len(times.calls) == 2
+    times(x)
+    assert times.call_and_shelve(x).get() is not None
+    assert len(times.calls) == 2
+    memory.store_backend.merge_uses()
+    reasons = {each.reason: each.misses for each in memory.store_backend.index.statistics().by_reason}
+    assert reasons["expired"] == 1
+
+
+def test_an_expired_result_is_no_answer_for_a_function_that_says_nothing_of_it(memory):
+    times = counted(memory, expires=SHORT)
+    times(1)
+    plain = memory.cache(times.func)
+    plain(1)
+    assert times.calls == [1]
+    time.sleep(0.9)
+    plain(1)
+    assert times.calls == [1, 1]
+
+
+@pytest.mark.parametrize(
+    "options", [{}, {"lazy": True}, {"cache_validation_callback": expires_after(days=1)}]
+)
+def test_a_shorter_time_counts_for_what_was_stored_before(memory, options):
+    for stored in (None, timedelta(days=1)):
+        times = counted(memory, expires=stored)
+        times(1)
+        time.sleep(0.9)
+        short = memory.cache(times.func, expires=SHORT, **options)
+        assert not short.check_call_in_cache(1)
+        assert short.explain(1).reason == "expired"
+        short(1)
+        short(1)
+        assert times.calls == [1, 1]
+        memory.clear(warn=False)
+
+
+def test_a_coroutine_functions_result_expires(memory):
+    calls = []
+
+    @memory.cache(expires=SHORT)
+    async def double(x):
+        calls.append(x)
+        return 2 * x
+
+    for pause in (0, 0.9, 0):
+        time.sleep(pause)
+        assert asyncio.run(double(1)) == 2
+    assert calls == [1, 1]
+
+
+def test_the_index_knows_when_a_result_expires_and_gc_removes_it(memory):
+    hour = counted(memory, expires=timedelta(hours=1))
+    hour(1)
+    cache = memory.store_backend
+    cache.merge_uses()
+    now = datetime.now(UTC)
+    assert gc.plan(cache, Limits()).empty
+    later = gc.plan(cache, Limits(), now=now + timedelta(hours=2))
+    [eviction] = later.evictions
+    assert eviction.reason.startswith("expired on 20")
+    assert later.kept == 1
+    both = gc.plan(cache, Limits(max_entries=0), now=now + timedelta(hours=2))
+    assert len({each.entry.key for each in both.evictions}) == len(both.evictions) == 2
+    others = gc.plan(cache, Limits(max_entries=5, function="others"), now=now + timedelta(hours=2))
+    assert not others.evictions
+    gc.run(cache, later)
+    assert not hour.check_call_in_cache(1)
+    assert "was evicted by gc" in str(hour.explain(1))
+    assert "expired on" in str(hour.explain(1))
+
+
+def test_joblibs_way_to_expire_goes_on(memory):
+    times = counted(memory, cache_validation_callback=expires_after(milliseconds=800))
+    times(1)
+    times(1)
+    time.sleep(0.9)
+    assert times.explain(1).reason == "expired"
+    times(1)
+    assert times.calls == [1, 1]
+
+
+@pytest.mark.parametrize("expires", [0, 60, "1d", timedelta(0), timedelta(days=-1), timedelta.max])
+def test_a_time_without_a_meaning_is_refused(memory, expires):
+    with pytest.raises(SettingsError, match="expires is"):
+        memory.cache(abs, expires=expires)
+    with pytest.raises(SettingsError, match="expires is"):
+        Memory(None).cache(expires=expires)
