@@ -34,6 +34,11 @@ class Described:
         """How long the computation of the value took."""
         return self._head.seconds
 
+    @property
+    def raw_size(self) -> int:
+        """The bytes of the value before compression."""
+        return self._raw_size
+
     def has_expired(self) -> bool:
         """Say whether its time is over."""
         return not self.outlasts(0.0)

@@ -35,8 +35,9 @@ class AsyncMemorizedFunc(MemorizedFunc):
 
     async def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what awaiting the function gives, computed at most once."""
+        started = time.perf_counter()
         call = self.call_key(*args, **kwargs)
-        found = self._load(call, args, kwargs)
+        found = self._load(call, args, kwargs, since=started)
         if isinstance(found, Hit):
             return found.value
         from cachestore.cache.single_flight import once_awaited  # a hit does without
@@ -47,8 +48,9 @@ class AsyncMemorizedFunc(MemorizedFunc):
 
     async def call_and_shelve(self, *args: Any, **kwargs: Any) -> Any:
         """Return a reference to the result, awaited if need be."""
+        started = time.perf_counter()
         call = self.call_key(*args, **kwargs)
-        found = self._peek(call, args, kwargs, counts=True)
+        found = self._peek(call, args, kwargs, counts=True, since=started)
         if not isinstance(found, Miss):
             return self._shelved(found)
         from cachestore.cache.single_flight import once_awaited

@@ -170,8 +170,9 @@ class MemorizedFunc(Wrapped, Logged):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the function returns, computed at most once."""
+        started = time.perf_counter()
         call = self._keyed.key(args, kwargs)
-        found = self._load(call, args, kwargs)
+        found = self._load(call, args, kwargs, since=started)
         if isinstance(found, Hit):
             return found.value
         from cachestore.cache.single_flight import once  # a hit does without
@@ -188,8 +189,9 @@ class MemorizedFunc(Wrapped, Logged):
         MemorizedResult or NotMemorizedResult
             The latter, holding the value, where it could not be stored.
         """
+        started = time.perf_counter()
         call = self.call_key(*args, **kwargs)
-        found = self._peek(call, args, kwargs, counts=True)
+        found = self._peek(call, args, kwargs, counts=True, since=started)
         if not isinstance(found, Miss):
             return self._shelved(found)
         from cachestore.cache.single_flight import once
@@ -314,19 +316,25 @@ class MemorizedFunc(Wrapped, Logged):
             carried=carried,
         )
 
-    def _load(self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = True) -> Hit | Miss:
+    def _load(
+        self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = True, since: float | None = None
+    ) -> Hit | Miss:
         if self._verbose >= 20:
             self._tell_question(call, args, kwargs)
-        started = time.perf_counter()
+        started = time.perf_counter() if since is None else since
         plain = self.cache_validation_callback is None and self.mmap_mode is None and not self.lazy
         if plain:
-            found = self.store_backend.look_up(call, counts=counts)  # as nearly all are
+            found = self.store_backend.look_up(call, counts=counts, since=started)  # as nearly all are
             expires = self.keeping.expires
             # What was stored when more was allowed does not know that its time is over.
             plain = expires is None or isinstance(found, Miss) or not found.outlasts(expires)
         if not plain:
             found = self.store_backend.look_up(
-                call, counts=counts, load=self._loading(), **self._validation(args, kwargs)
+                call,
+                counts=counts,
+                load=self._loading(),
+                since=started,
+                **self._validation(args, kwargs),
             )
         if isinstance(found, Hit):
             call_stack.note(found)
@@ -340,10 +348,12 @@ class MemorizedFunc(Wrapped, Logged):
             self._tell_miss(call, found)
         return found
 
-    def _peek(self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = False) -> Metadata | Miss:
+    def _peek(
+        self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = False, since: float | None = None
+    ) -> Metadata | Miss:
         if self._verbose >= 20 and counts:
             self._tell_question(call, args, kwargs)
-        found = self.store_backend.look_at(call, counts=counts, **self._validation(args, kwargs))
+        found = self.store_backend.look_at(call, counts=counts, since=since, **self._validation(args, kwargs))
         if isinstance(found, Miss) and counts:
             self._tell_miss(call, found)
         return found
@@ -457,6 +467,7 @@ class MemorizedFunc(Wrapped, Logged):
                 summaries=summaries,
                 raw=self.mmap_mode is not None,
                 expires_at=self.keeping.end(started_at + timedelta(seconds=seconds)),
+                min_seconds=self.keeping.min_seconds,
             )
         if metadata is not None:
             call_stack.note(metadata)

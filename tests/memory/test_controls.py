@@ -11,6 +11,7 @@ from joblib import Parallel, delayed
 from cachestore import Memory, NotMemorizedResult, SettingsError, expires_after
 from cachestore.cache import gc, open_cache
 from cachestore.cache.eviction import Limits
+from cachestore.index import Selection
 from cachestore.settings import Settings
 from tests.parallel.tasks import square
 
@@ -476,3 +477,139 @@ def test_a_time_without_a_meaning_is_refused(memory, expires):
         memory.cache(abs, expires=expires)
     with pytest.raises(SettingsError, match="expires is"):
         Memory(None).cache(expires=expires)
+
+
+# ---- worth caching?
+
+
+def sleeping(memory, seconds, **options):
+    """Make a memorised function that takes so long, and counts its calls."""
+    memory.eval(abs, -1)
+    calls = []
+
+    def slow(x):
+        calls.append(x)
+        time.sleep(seconds)
+        return [x]
+
+    memorised = memory.cache(slow, **options)
+    memorised.calls = calls
+    return memorised
+
+
+def test_what_is_computed_in_less_is_not_stored(memory):
+    quick = sleeping(memory, 0, min_seconds=0.1)
+    assert quick(1) == quick(1) == [1]
+    assert quick.calls == [1, 1]
+    assert isinstance(quick.call_and_shelve(1), NotMemorizedResult)
+    slow = sleeping(memory, 0.12, min_seconds=0.1)
+    assert slow(1) == slow(1) == [1]
+    assert slow.calls == [1]
+
+
+def test_a_setting_says_it_for_all_and_a_function_for_itself(tmp_path):
+    memory = Memory.over(open_cache(Settings(location=str(tmp_path / "store"), min_seconds=0.1)))
+    quick = sleeping(memory, 0)
+    quick(1)
+    quick(1)
+    assert quick.calls == [1, 1]
+    everything = sleeping(memory, 0, min_seconds=0)
+    everything(1)
+    everything(1)
+    assert everything.calls == [1]
+    with memory.parallel("threading", n_jobs=2):
+        Parallel()(delayed(square)(number) for number in range(3))
+    assert not [
+        entry for entry in memory.store_backend.index.select(Selection()) if entry.function.endswith("square")
+    ]
+
+
+def test_what_takes_longer_to_be_read_is_not_stored_once_that_was_measured(memory, monkeypatch):
+    load = memory.store_backend.load
+
+    def load_slowly(reader):
+        time.sleep(0.05)
+        return load(reader)
+
+    quick = sleeping(memory, 0, min_seconds="measured")
+    slow = sleeping(memory, 0.2, min_seconds="measured")
+    monkeypatch.setattr(memory.store_backend, "load", load_slowly)
+    for function in (quick, slow):
+        for x in range(6):
+            function(x)
+    # The first three are stored, and tell what reading takes.
+    assert [quick.check_call_in_cache(x) for x in range(6)] == 3 * [True] + 3 * [False]
+    assert all(slow.check_call_in_cache(x) for x in range(6))
+
+
+def test_hits_measure_too(memory, monkeypatch):
+    slow = sleeping(memory, 0.01, min_seconds="measured")
+    slow(0)
+    cache = memory.store_backend
+    at_hand = type(cache)._at_hand
+
+    def find_slowly(self, key):
+        time.sleep(0.03)
+        return at_hand(self, key)
+
+    monkeypatch.setattr(type(cache), "_at_hand", find_slowly)
+    for _ in range(5):
+        slow(0)
+    slow(1)
+    assert not slow.check_call_in_cache(1)
+
+
+def test_what_takes_longer_than_reading_is_never_read_for_a_measurement(memory, monkeypatch):
+    slow = sleeping(memory, 0.01, min_seconds="measured")
+    monkeypatch.setattr("cachestore.cache.reading_times._AT_MOST", 0.001)
+    slow(0)
+    assert slow.check_call_in_cache(0)
+    assert not memory.store_backend._reading._seconds
+
+
+@pytest.mark.parametrize("given", [-1, True, "1", "often", float("nan"), float("inf")])
+def test_a_minimum_without_a_meaning_is_refused(memory, given):
+    with pytest.raises(SettingsError, match="min_seconds is"):
+        memory.cache(abs, min_seconds=given)
+    with pytest.raises(SettingsError, match="min_seconds is"):
+        Settings(min_seconds=given)
+
+
+def test_statistics_say_what_caching_cost_and_saved(memory):
+    slow = sleeping(memory, 1)
+    memory.clear(warn=False)
+    cache = memory.store_backend
+
+    def statistics():
+        cache.merge_uses()
+        return cache.index.statistics()
+
+    before = statistics()
+    slow(1)
+    first = statistics()
+    # The key, the look-up and storing, and not the computation.
+    assert 0 < first.seconds_spent - before.seconds_spent < 0.9
+    slow(1)
+    slow(1)
+    second = statistics()
+    assert second.seconds_spent == first.seconds_spent
+    assert 1 < second.seconds_saved < 2.1
+    assert second.seconds_net == pytest.approx(second.seconds_saved - second.seconds_spent)
+    [function] = [each for each in second.by_function if each.function.endswith("slow")]
+    assert function.seconds_spent > 0
+    # What was saved stays saved when the entry goes.
+    slow.clear(warn=False)
+    third = statistics()
+    assert third.seconds_saved == 0
+    assert third.seconds_net == pytest.approx(second.seconds_net)
+
+
+def test_nothing_is_noted_of_what_bypasses_the_cache(memory):
+    slow = sleeping(memory, 0)
+    cache = memory.store_backend
+    cache.merge_uses()
+    before = cache.index.statistics().seconds_spent
+    with memory.bypass():
+        slow(1)
+    cache.merge_uses()
+    assert cache.index.statistics().seconds_spent == before
