@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from cachestore.errors import SchemaMismatch as SchemaMismatch
     from cachestore.errors import SettingsError as SettingsError
     from cachestore.errors import StorageError as StorageError
+    from cachestore.errors import WrongCall as WrongCall
     from cachestore.keys import digest as digest
     from cachestore.keys import register_digest as register_digest
     from cachestore.memory import AsyncMemorizedFunc as AsyncMemorizedFunc
@@ -59,6 +60,7 @@ _HOMES = {
         "SchemaMismatch",
         "SettingsError",
         "StorageError",
+        "WrongCall",
     ),
     "cachestore.keys": ("digest", "register_digest"),
     "cachestore.memory": (

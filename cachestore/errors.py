@@ -1,6 +1,6 @@
 """The error tree, grouped by what a handler would do.
 
-Inside a memorised call only `KeyingError` and the user's own exceptions surface; all others are
+Inside a memorised call only `KeyingError`, `WrongCall` and the user's own exceptions surface; all others are
 turned into a miss, a result that is not stored, or a `CachestoreWarning`.
 """
 
@@ -17,7 +17,7 @@ class KeyingError(CachestoreError, TypeError):
     """Says that a function or an argument has no stable digest: fix the call."""
 
 
-class WrongCall(TypeError, ValueError):
+class WrongCall(CachestoreError, TypeError, ValueError):
     """Says that a function cannot be called so: a `TypeError` as Python's, and a `ValueError` as joblib's."""
 
 

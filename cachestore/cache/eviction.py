@@ -37,7 +37,9 @@ class Limits:
         if self.older_than is not None and not isinstance(self.older_than, timedelta):
             raise SettingsError(f"The age limit is {self.older_than!r}. Give a datetime.timedelta.")
         if self.older_than is not None and self.older_than < timedelta(0):
-            raise SettingsError(f"The age limit {self.older_than} is negative. Give 0 or more.")
+            raise SettingsError(
+                f"The age limit {self.older_than} is negative. It has to be a positive timedelta, or 0."
+            )
         for name, value in (("size", self.max_size), ("number of entries", self.max_entries)):
             if value is not None and value < 0:
                 raise SettingsError(f"The limit on the {name}, {value}, is negative. Give 0 or more.")

@@ -70,12 +70,19 @@ class Declared:
                 raise TypeError(
                     f"key[{name!r}] is {function!r}. Give a function of the argument: {{{name!r}: lambda {name}: ...}}."
                 )
-        return cls(version, tuple(depends_on), ignored, keyed)
+        declared = cls(version, tuple(depends_on), ignored, keyed)
+        return NOTHING if declared.is_empty else declared
 
     @property
     def is_empty(self) -> bool:
         """Whether nothing was declared."""
         return self.version is None and not (self.depends_on or self.ignore_globals or self.keyed)
+
+    def __reduce__(self) -> str | tuple[Any, ...]:
+        """Pickle `NOTHING` by its name: it has no equal but itself."""
+        if self is NOTHING:
+            return "NOTHING"
+        return Declared, (self.version, self.depends_on, self.ignore_globals, self.keyed)
 
 
 NOTHING = Declared()

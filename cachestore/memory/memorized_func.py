@@ -146,7 +146,7 @@ class MemorizedFunc(Wrapped, Logged):
         self.ignore = list(ignore or ())
         self.cache_validation_callback = cache_validation_callback
         self._verbose = verbose
-        self.declared = Declared() if declared is None else declared
+        self.declared = Declared.of() if declared is None else declared
         self._check_arguments = check_arguments
         self.mmap_mode = mmap_mode
         self.lazy = lazy

@@ -1,5 +1,6 @@
 import os
 import pickle
+import re
 import subprocess
 import sys
 import warnings
@@ -14,6 +15,8 @@ import cachestore
 from cachestore import (
     CachestoreError,
     CachestoreWarning,
+    MemorizedFunc,
+    MemorizedResult,
     Memory,
     NotMemorizedResult,
     SettingsError,
@@ -163,6 +166,21 @@ def test_a_wrong_call_raises_as_python_does(memory):
         memory.cache(abs_of)(1, 2, 3)
 
 
+@pytest.mark.parametrize(
+    ("args", "kwargs", "message"),
+    [
+        ((1, 2), {}, "Too many arguments for"),
+        ((), {}, "Wrong number of arguments for"),
+        ((1,), {"z": 2}, "Too many keyword arguments for"),
+        ((1,), {"x": 2}, "x"),
+    ],
+)
+def test_a_wrong_call_raises_as_joblib_does(tmp_path, args, kwargs, message):
+    for kind in (joblib.Memory, Memory):
+        with pytest.raises(ValueError, match=message):
+            kind(tmp_path / kind.__module__, verbose=0).cache(abs_of)(*args, **kwargs)
+
+
 def test_an_argument_without_a_stable_digest_is_named(memory):
     with pytest.raises(cachestore.KeyingError, match="'x'"):
         memory.cache(abs_of)(n for n in [1])
@@ -194,6 +212,57 @@ def test_shelving_gives_a_small_picklable_reference(memory):
     reference.clear()
     with pytest.raises(KeyError, match="absent"):
         again.get()
+
+
+def test_the_repr_of_a_reference_makes_it_again(memory):
+    shelved = memory.cache(abs_of).call_and_shelve(-7)
+    again = eval(repr(shelved), {"MemorizedResult": MemorizedResult})
+    assert again.get() == 7
+    assert (again.func_id, again.args_id, again.duration, again.metadata) == (
+        shelved.func_id,
+        shelved.args_id,
+        shelved.duration,
+        shelved.metadata,
+    )
+    assert again.store_backend is memory.store_backend
+    assert repr(again) == repr(shelved)
+
+
+def test_the_repr_of_a_reference_makes_it_again_in_another_process(memory, tmp_path):
+    shown = repr(memory.cache(abs_of).call_and_shelve(-7))
+    memory.flush()
+    code = f"from cachestore import MemorizedResult\nprint(({shown}).get())"
+    assert run_python(tmp_path, "-c", code).strip() == "7"
+
+
+def test_a_reference_to_what_is_not_there_says_so(tmp_path):
+    missing = MemorizedResult(tmp_path, ("module.f", "0" * 64))
+    assert missing.duration is None
+    assert missing.metadata == {}
+    assert missing.func == "module.f"
+    with pytest.raises(KeyError, match="absent"):
+        missing.get()
+    with pytest.raises(TypeError, match="call_id"):
+        MemorizedResult(tmp_path)
+
+
+def test_a_memorised_function_can_be_made_as_joblibs(tmp_path):
+    function = MemorizedFunc(abs_of, str(tmp_path), verbose=0)
+    assert function(-2) == 2
+    assert Memory(tmp_path, verbose=0).cache(abs_of).check_call_in_cache(-2)
+    with pytest.raises(SettingsError, match="int"):
+        MemorizedFunc(abs_of, 3)
+
+
+def test_the_attributes_are_joblibs(memory):
+    function = memory.cache(abs_of, ignore=[], mmap_mode="r")
+    assert function.func is function.__wrapped__ is abs_of
+    assert (function.func_id, function.ignore, function.mmap_mode) == (f"{__name__}.abs_of", [], "r")
+    assert (function.compress, function.timestamp) == (None, memory.timestamp)
+    source, file, line = function.func_code_info
+    assert source.startswith("def abs_of")
+    assert file == __file__
+    assert line > 1
 
 
 def test_shelving_what_cannot_be_stored_holds_the_value(memory):
@@ -466,21 +535,66 @@ def test_as_an_argument_it_is_a_constant(tmp_path):
     assert joblib.hash(one) == joblib.hash(pickle.loads(pickle.dumps(one)))
 
 
-def test_verbose_prints_what_joblib_prints(tmp_path, capsys):
-    for kind, location in ((joblib.Memory, str(tmp_path / "theirs")), (Memory, str(tmp_path / "ours"))):
-        for _ in range(2):
-            kind(location, verbose=1).cache(abs_of)(-1)
-        printed = without_times(capsys.readouterr().out)
-        if kind is joblib.Memory:
-            theirs = printed
-    assert printed == theirs
-    assert "abs_of(-1)" in printed
+@pytest.mark.parametrize("verbose", [0, 1, 2, 5, 10])
+def test_verbose_prints_what_joblib_prints(tmp_path, capsys, verbose):
+    printed = []
+    for kind, location in ((joblib.Memory, tmp_path / "theirs"), (Memory, tmp_path / "ours")):
+        function = kind(location, verbose=verbose).cache(abs_of)
+        function(-1), function(-1), function.call_and_shelve(-2).get()
+        printed.append(without_times_and_places(capsys.readouterr().out))
+    assert printed[0] == printed[1]
+    assert ("abs_of(-1)" in printed[1]) == (verbose > 0)
+    assert ("Loading abs_of" in printed[1]) == (verbose > 1)
 
 
-def without_times(text):
-    import re
+def without_times_and_places(text):
+    text = re.sub(r"_*abs_of (cache loaded )?- [\d.]+s, [\d.]+min", r"abs_of \1", text)
+    text = re.sub(r"\[Memory\][\d.]+s, [\d.]+min *:", "[Memory]:", text)
+    return re.sub(r" from .*", " from somewhere", text.replace("abs_of(x=-2)", "abs_of"))
 
-    return re.sub(r"_*abs_of - [\d.]+s, [\d.]+min", "abs_of", text)
+
+def test_much_verbosity_is_logged_as_with_joblib(tmp_path, caplog):
+    function = Memory(tmp_path, verbose=11).cache(abs_of)
+    with caplog.at_level("INFO", logger="cachestore.memory"):
+        function(-1), function(-1)
+        assert caplog.text.count("Computing") == 1
+        assert "Querying" not in caplog.text
+        function = Memory(tmp_path, verbose=20).cache(abs_of)
+        function(-1), function.call_and_shelve(-1), function.check_call_in_cache(-1)
+        assert caplog.text.count("Querying abs_of(-1)") == 2
+
+
+def test_clearing_is_logged_as_with_joblib(tmp_path, caplog):
+    memory = Memory(tmp_path, verbose=1)
+    memory.cache(abs_of, verbose=0).clear()
+    memory.cache(abs_of).clear(warn=False)
+    memory.clear(warn=False)
+    assert not caplog.text
+    memory.cache(abs_of).clear()
+    assert f"[MemorizedFunc(func={abs_of}, location={tmp_path})]: Clearing the results of" in caplog.text
+    memory.clear()
+    assert f"[Memory(location={tmp_path})]: Cleared" in caplog.text
+
+
+def test_an_entry_that_cannot_be_read_is_logged_and_computed_anew(memory, caplog):
+    function = memory.cache(abs_of)
+    function(-1)
+    (blob,) = (path for path in Path(memory.location, "blobs").rglob("*") if path.is_file())
+    blob.write_bytes(b"garbage")
+    with pytest.warns(CachestoreWarning, match="computed again"):
+        assert function(-1) == 1
+    assert "Exception while loading results" in caplog.text
+    caplog.clear()
+    assert function(-1) == 1
+    assert not caplog.text
+
+
+def test_what_the_policy_forbids_is_not_logged_at_each_call(tmp_path, caplog, monkeypatch):
+    Memory(tmp_path, verbose=0).cache(odd)(1)
+    monkeypatch.setenv("CACHESTORE_LOAD_POLICY", "data")
+    with pytest.warns(CachestoreWarning, match="load_policy|pickles"):
+        Memory(tmp_path, verbose=0).cache(odd)(1)
+    assert "Exception" not in caplog.text
 
 
 def test_scikit_learn_takes_it_for_a_pipeline(memory):
