@@ -9,8 +9,8 @@ from cachestore.index import Entry, Selection
 from cachestore.keys import FunctionIdentity
 
 
-def clear_function(cache: Cache, identity: FunctionIdentity) -> int:
-    """Drop the entries of one version of a function; return how many there were.
+def clear_function(cache: Cache, identity: FunctionIdentity, *, all_versions: bool = False) -> int:
+    """Drop the entries of one version of a function, or of all; return how many there were.
 
     Blobs without a row get one first: what nobody listed is cleared too.
     """
@@ -20,7 +20,7 @@ def clear_function(cache: Cache, identity: FunctionIdentity) -> int:
     mine = [
         entry.key
         for entry in named
-        if entry.code_version == identity.version or _is_of(cache, entry, identity)
+        if all_versions or entry.code_version == identity.version or _is_of(cache, entry, identity)
     ]
     cache.drop(mine)
     return len(mine)

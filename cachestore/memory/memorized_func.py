@@ -4,19 +4,18 @@ from __future__ import annotations
 
 import functools
 import logging
-import sys
 import time
-import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from cachestore.cache import Cache, CallKey, Hit, Miss, Parent, cache_at
-from cachestore.errors import CachestoreWarning, KeyingError
+from cachestore.cache import Cache, CallKey, Hit, Miss, cache_at
+from cachestore.errors import KeyingError
 from cachestore.keys import Declared, FunctionIdentity, KeyedFunction
 from cachestore.memory import call_stack
+from cachestore.memory.computing import Computing
 from cachestore.memory.keeping import Keeping
 from cachestore.memory.logged import Logged
 from cachestore.memory.results import MemorizedResult, NotMemorizedResult, mapping
@@ -63,7 +62,7 @@ class NotMemorizedFunc(Wrapped):
         name = getattr(self.func, "__qualname__", type(self.func).__qualname__)
         return Explanation("miss", "no cache", KnownCall("", name, ""), datetime.now(UTC))
 
-    def clear(self, warn: bool = True) -> None:
+    def clear(self, warn: bool = True, *, all_versions: bool = False) -> None:
         """Do nothing: nothing is stored."""
 
     def __repr__(self) -> str:
@@ -71,7 +70,7 @@ class NotMemorizedFunc(Wrapped):
         return f"{type(self).__name__}(func={self.func})"
 
 
-class MemorizedFunc(Wrapped, Logged):
+class MemorizedFunc(Wrapped, Logged, Computing):
     """Calls a function, or loads what an equal call gave before.
 
     Parameters
@@ -213,8 +212,15 @@ class MemorizedFunc(Wrapped, Logged):
         """Say whether a call would be answered from the cache, without loading the answer."""
         return not isinstance(self._peek(self.call_key(*args, **kwargs), args, kwargs), Miss)
 
-    def clear(self, warn: bool = True) -> None:
+    def clear(self, warn: bool = True, *, all_versions: bool = False) -> None:
         """Drop the entries of this version of the function.
+
+        Parameters
+        ----------
+        warn
+            Whether that is logged, where `verbose` is above 0.
+        all_versions
+            Drop those of every version, older and newer: results that colleagues with another checkout use too.
 
         Raises
         ------
@@ -226,7 +232,7 @@ class MemorizedFunc(Wrapped, Logged):
         identity = self._keyed.identity()
         if warn and self._verbose > 0:
             self.warn(f"Clearing the results of {identity.name}")
-        clear_function(self.store_backend, identity)
+        clear_function(self.store_backend, identity, all_versions=all_versions)
 
     # ---- ours
 
@@ -433,62 +439,6 @@ class MemorizedFunc(Wrapped, Logged):
         seconds = time.perf_counter() - started
         return self._store(call, value, started_at, seconds, used.values(), summaries, args, kwargs)
 
-    def _summaries(self, args: Any, kwargs: Any) -> dict[str, str]:
-        if not self.store_backend.settings.value_summaries:
-            return {}
-        from cachestore.cache.summary import summarise_all
-
-        return summarise_all(self._keyed.bind(args, kwargs))
-
-    def _store(
-        self,
-        call: CallKey,
-        value: Any,
-        started_at: datetime,
-        seconds: float,
-        parents: Iterable[Parent],
-        summaries: dict[str, str],
-        args: Any,
-        kwargs: Any,
-    ) -> Computed:
-        from cachestore.cache.single_flight import Computed
-
-        metadata = None
-        # What it does to its arguments it does to those of each caller.
-        shareable = not self._changed_its_arguments(call, args, kwargs)
-        if shareable:
-            metadata = self.store_backend.put(
-                call,
-                value,
-                started_at=started_at,
-                seconds=seconds,
-                parents=parents,
-                function=self.func,
-                summaries=summaries,
-                raw=self.mmap_mode is not None,
-                expires_at=self.keeping.end(started_at + timedelta(seconds=seconds)),
-                min_seconds=self.keeping.min_seconds,
-            )
-        if metadata is not None:
-            call_stack.note(metadata)
-        if self._verbose > 0:
-            self._print_duration(seconds)
-        return Computed(value, metadata, shareable)
-
-    def _changed_its_arguments(self, call: CallKey, args: Any, kwargs: Any) -> bool:
-        asked = self._check_arguments
-        if not (self.store_backend.settings.checks_arguments if asked is None else asked):
-            return False
-        changed = self._keyed.changed(call, args, kwargs)
-        if changed:
-            warnings.warn(
-                f"{call.function} changed its argument {', '.join(map(repr, changed))} in place: a hit would not, so "
-                "its result is not stored. Have it work on a copy.",
-                CachestoreWarning,
-                stacklevel=_level_of_caller(),
-            )
-        return bool(changed)
-
     def _shelved(self, found: Metadata | Computed) -> MemorizedResult | NotMemorizedResult:
         if not isinstance(found, tuple):
             call_stack.note(found)
@@ -506,24 +456,3 @@ class MemorizedFunc(Wrapped, Logged):
             verbose=self._verbose - 1,
             timestamp=self.timestamp,
         )
-
-    def _print_call(self, args: Any, kwargs: Any) -> None:
-        if self._verbose > 0:
-            from joblib.func_inspect import format_call
-
-            print(format_call(self.func, args, kwargs))
-
-    def _print_duration(self, seconds: float, context: str = "") -> None:
-        from joblib.func_inspect import get_func_name
-        from joblib.logger import format_time
-
-        message = f"{get_func_name(self.func)[1]} {context}- {format_time(seconds)}"
-        print(message.rjust(80, "_"))
-
-
-def _level_of_caller() -> int:
-    """Return how far above its caller the code is that called into this package."""
-    level, frame = 1, sys._getframe(1)
-    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] == "cachestore":
-        level, frame = level + 1, frame.f_back
-    return level

@@ -613,3 +613,24 @@ def test_nothing_is_noted_of_what_bypasses_the_cache(memory):
         slow(1)
     cache.merge_uses()
     assert cache.index.statistics().seconds_spent == before
+
+
+# ---- clearing
+
+
+def test_a_function_clears_its_version_or_all_of_them(memory):
+    def one(x):
+        return x
+
+    old = memory.cache(one, version="1")
+    new = memory.cache(one, version="2")
+    for function in (old, new):
+        function(1)
+    new.clear(warn=False)
+    assert old.check_call_in_cache(1)
+    assert not new.check_call_in_cache(1)
+    new(1)
+    new.clear(warn=False, all_versions=True)
+    assert not old.check_call_in_cache(1)
+    assert not new.check_call_in_cache(1)
+    Memory(None).cache(one).clear(all_versions=True)
