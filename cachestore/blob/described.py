@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import time
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from cachestore.blob.table import Head
+from cachestore.blob.table import NEVER, Head
 
 if TYPE_CHECKING:
     from cachestore.blob.metadata import Metadata
@@ -32,6 +33,20 @@ class Described:
     def seconds(self) -> float:
         """How long the computation of the value took."""
         return self._head.seconds
+
+    @property
+    def raw_size(self) -> int:
+        """The bytes of the value before compression."""
+        return self._raw_size
+
+    def has_expired(self) -> bool:
+        """Say whether its time is over."""
+        return not self.outlasts(0.0)
+
+    def outlasts(self, seconds: float) -> bool:
+        """Say whether its time is not yet over in so many seconds."""
+        expires = self._head.expires
+        return expires == NEVER or expires > (time.time() + seconds) * 1e6
 
     @cached_property
     def metadata(self) -> Metadata:

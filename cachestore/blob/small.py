@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from functools import cached_property
 from math import isfinite
 from struct import Struct
@@ -13,7 +14,7 @@ from cachestore.blob.bodies import value_of
 from cachestore.blob.codecs import RAW
 from cachestore.blob.described import Described
 from cachestore.blob.header import FORMAT, TRAILER_LENGTH, pack_header, pack_trailer
-from cachestore.blob.table import ALIGNMENT, BODIES, BUFFER, CHUNK_LIMIT, Head, plain_table, table_size
+from cachestore.blob.table import ALIGNMENT, BODIES, BUFFER, CHUNK_LIMIT, NEVER, Head, plain_table, table_size
 from cachestore.settings.settings import LoadPolicy
 
 # Where the trailer has the length of the table.
@@ -101,8 +102,8 @@ def small_blob(data: bytes, *, key: str) -> SmallBlob | None:
     Returns
     -------
     SmallBlob or None
-        None for whatever is not exactly such a blob, of this key and with every byte as it was written: the general
-        way of reading finds out what it is, or what is wrong with it.
+        None for whatever is not exactly such a blob, of this key and with every byte as it was written, whose time is
+        not over: the general way of reading finds out what it is, or what is wrong with it.
     """
     trailer_offset = len(data) - TRAILER_LENGTH
     if trailer_offset < ALIGNMENT:
@@ -140,6 +141,7 @@ def small_blob(data: bytes, *, key: str) -> SmallBlob | None:
         or not isfinite(fields[4])
         or fields[0] != _HEADER_DIGEST
         or fields[2].hex() != key
+        or (fields[5] != NEVER and fields[5] <= time.time() * 1e6)
         or blake3(raw_metadata).digest() != fields[1]
     ):
         return None

@@ -20,12 +20,13 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from functools import cached_property
+from datetime import UTC, datetime, timedelta
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 from cachestore.blob import BlobReader, Parent, Place, small_blob
 from cachestore.blob.described import Described
+from cachestore.cache.mode import NORMAL, Mode, modes_here
 from cachestore.cache.store_file import read_store_id, write_store_id
 from cachestore.cache.trouble import Trouble
 from cachestore.errors import (
@@ -41,12 +42,13 @@ from cachestore.errors import (
 from cachestore.in_order import in_order
 from cachestore.index import Index, Touch
 from cachestore.keys import CallKey, Rules, digest, digest_of
-from cachestore.settings import Settings
+from cachestore.settings import MinSeconds, Settings
 from cachestore.storage import STORE_FILE, ObjectStore, blob_path
 
 if TYPE_CHECKING:
     from cachestore.blob import Metadata
     from cachestore.cache.acceptance import Acceptance
+    from cachestore.cache.reading_times import ReadingTimes
     from cachestore.index import Entry
 
 # Digesting an array costs next to nothing beside writing it; walking a small value costs more than it tells.
@@ -97,6 +99,15 @@ class Hit:
         return self._blob.seconds
 
     @property
+    def raw_size(self) -> int:
+        """The bytes of the value before compression."""
+        return self._blob.raw_size
+
+    def outlasts(self, time: timedelta) -> bool:
+        """Say whether the entry still answers after that time."""
+        return self._blob.outlasts(time.total_seconds())
+
+    @property
     def metadata(self) -> Metadata:
         """What the blob says of itself."""
         return self._blob.metadata
@@ -110,7 +121,9 @@ class Hit:
 class Miss:
     """Is the answer of a cache that has no value, and why."""
 
-    reason: Literal["absent", "unavailable", "corrupt", "newer", "unreadable", "refused", "expired"]
+    reason: Literal[
+        "absent", "unavailable", "corrupt", "newer", "unreadable", "refused", "expired", "bypassed"
+    ]
 
 
 class Cache:
@@ -148,6 +161,8 @@ class Cache:
         self._named = False
         self._merged = False
         self._versions: set[str] = set()
+        # Only where somebody asks what is worth its place.
+        self._reading: ReadingTimes | None = None
         self._lock = threading.Lock()
 
     def __repr__(self) -> str:
@@ -183,6 +198,17 @@ class Cache:
         except (OSError, KeyError):  # a container's user without a name
             return "unknown"
 
+    @property
+    def mode(self) -> Mode:
+        """What calls may do here and now."""
+        modes = modes_here()
+        mode = modes.get(self.location, NORMAL) if modes else NORMAL
+        return mode & Mode(writes=False) if self.settings.read_only else mode
+
+    def is_offline(self) -> bool:
+        """Say whether the store is across a network, and is to be left alone."""
+        return bool(modes_here()) and self.mode.offline and self.store.remote
+
     # ---- one call
 
     def look_up(
@@ -193,6 +219,7 @@ class Cache:
         refusal: Literal["refused", "expired"] = "refused",
         counts: bool = True,
         load: Load | None = None,
+        since: float | None = None,
     ) -> Hit | Miss:
         """Look a call up and load its value: its own entry, else one of a code version accepted for it.
 
@@ -206,17 +233,22 @@ class Cache:
             Whether a miss counts: somebody computes now.
         load
             In place of loading the value.
+        since
+            When the caller began to make the key, by `time.perf_counter`: that counts as a cost too.
 
         Returns
         -------
         Hit or Miss
             Never an error: an ill store is a miss, and is told once.
         """
-        found = self.get(call.key, accept=accept, load=load)
+        started = time.perf_counter() if since is None else since
+        if modes_here() and not self.mode.reads:
+            return Miss("bypassed")
+        found = self.get(call.key, accept=accept, load=load, since=started)
         if isinstance(found, Hit):
             return found
         return self._answer_missed(
-            call, found, refusal, counts, lambda key: self.get(key, accept=accept, load=load)
+            call, found, refusal, started if counts else None, partial(self.get, accept=accept, load=load)
         )
 
     def look_at(
@@ -226,40 +258,48 @@ class Cache:
         accept: Callable[[Metadata], bool] | None = None,
         refusal: Literal["refused", "expired"] = "refused",
         counts: bool = False,
+        since: float | None = None,
     ) -> Metadata | Miss:
         """Look a call up as `look_up` does, without loading the value and without counting a use."""
+        started = time.perf_counter() if since is None else since
+        if modes_here() and not self.mode.reads:
+            return Miss("bypassed")
         found = self.peek(call.key, accept=accept)
         if not isinstance(found, Miss):
             return found
-        return self._answer_missed(call, found, refusal, counts, lambda key: self.peek(key, accept=accept))
+        return self._answer_missed(
+            call, found, refusal, started if counts else None, partial(self.peek, accept=accept)
+        )
 
     def _answer_missed(
         self,
         call: CallKey,
         missed: Miss,
         refusal: Literal["refused", "expired"],
-        counts: bool,
+        since: float | None,
         ask: Callable[[str], _T | Miss],
     ) -> _T | Miss:
         if missed.reason == "refused":
             missed = Miss(refusal)
+        if self.is_offline():
+            return missed  # nobody knows whether it is one
         if missed.reason != "unavailable":
             for accepted in self.acceptance.of(call.code_version):
                 found = ask(call.in_version(accepted.old))
                 if not isinstance(found, Miss):
                     return found
-        if counts:
-            self._note_miss(call, missed)
+        if since is not None:
+            self._note_miss(call, missed, time.perf_counter() - since)
         return missed
 
-    def _note_miss(self, call: CallKey, missed: Miss) -> None:
+    def _note_miss(self, call: CallKey, missed: Miss, seconds: float) -> None:
         if self.index.private and not self._named:
             # A private index has no name before the first put. What is missed until then was never computed.
             if missed.reason == "unavailable" or not self._name_index():
                 return
             self._named = True
         from cachestore.cache.entries import KnownCall
-        from cachestore.index import Missed
+        from cachestore.index import Missed, Spent
 
         known = KnownCall.of(call)
         self.index.miss(
@@ -275,11 +315,17 @@ class Cache:
                 code_parts=call.code_parts,
             )
         )
+        self.index.spend(Spent(call.function, seconds))
 
     # ---- one entry
 
     def get(
-        self, key: str, *, accept: Callable[[Metadata], bool] | None = None, load: Load | None = None
+        self,
+        key: str,
+        *,
+        accept: Callable[[Metadata], bool] | None = None,
+        load: Load | None = None,
+        since: float | None = None,
     ) -> Hit | Miss:
         """Look a key up and load its value.
 
@@ -291,13 +337,15 @@ class Cache:
             Told what is known of the entry before its value is loaded; False makes it a miss.
         load
             In place of loading the value.
+        since
+            When the caller began, by `time.perf_counter`.
 
         Returns
         -------
         Hit or Miss
             Never an error: an ill store is a miss, and is told once.
         """
-        started = time.perf_counter()
+        started = time.perf_counter() if since is None else since
         found = self._at_hand(key) if accept is None and load is None else None
         if found is None:
             taken = self.take(key, load or self.load, accept=accept)
@@ -305,10 +353,15 @@ class Cache:
                 return taken
             found = taken
         if not self._named and self.index.private:
+            if self.is_offline():
+                return found  # the name of the index is in the store
             self._named = True
             self._name_index()
         # Loading took time too: what a hit saves is counted net.
-        saved = found.seconds - (time.perf_counter() - started)
+        taken_time = time.perf_counter() - started
+        if self._reading is not None and load is None:
+            self._reading.note(found.raw_size, taken_time)
+        saved = found.seconds - taken_time
         self.index.touch(Touch(key, self.user, time.time(), saved))
         return found
 
@@ -384,6 +437,8 @@ class Cache:
         function: Callable[..., Any] | None = None,
         summaries: Mapping[str, str] | None = None,
         raw: bool = False,
+        expires_at: datetime | None = None,
+        min_seconds: MinSeconds = None,
     ) -> Metadata | None:
         """Store the value of a call: blob, then row.
 
@@ -405,16 +460,26 @@ class Cache:
             A short text of each argument, where the settings ask for that.
         raw
             Whether it is stored as it is, unless the settings say how to compress.
+        expires_at
+            When it stops to answer (aware).
+        min_seconds
+            In place of what the settings say: as there.
 
         Returns
         -------
         Metadata or None
-            What was stored of the value besides itself; None where it could not be stored, which is told once.
+            What was stored of the value besides itself; None where it could not be stored, which is told once, or is
+            not to be.
         """
+        least = self.settings.min_seconds if min_seconds is None else min_seconds
+        if not self.mode.writes or (isinstance(least, int | float) and seconds < least):
+            return None
+        started = time.perf_counter()
         import platform
 
         from cachestore.blob import Metadata, encode
         from cachestore.cache.entries import entry_of
+        from cachestore.index import Spent
 
         try:
             value = _loaded(value)
@@ -436,6 +501,7 @@ class Cache:
             python=platform.python_version(),
             parents=tuple(parents),
             value_digest=value_digest,
+            expires_at=expires_at,
             drew_random=drew_random,
             summaries=dict(summaries or {}),
             encoding=encoding,
@@ -444,6 +510,11 @@ class Cache:
         try:
             place: Place = "far" if self.store.remote else "near"
             encoded = encode(value, metadata, compress=compress, place=place)
+            if least == "measured" and self._reads_longer(encoded.metadata):
+                return None
+            if self.is_offline():
+                # Its row comes when it is used: what is put without one is listed then.
+                return encoded.metadata if self.store.put_near(blob_path(call.key), encoded) else None
             self._mark_store(call, function)
             self.store.put(blob_path(call.key), encoded)
         except StorageError as error:
@@ -455,7 +526,27 @@ class Cache:
             )
             return None
         self.keep_books(lambda: self._record([entry_of(encoded.metadata, encoded.size)]))
+        self.index.spend(Spent(call.function, time.perf_counter() - started))
+        if least == "measured":
+            self._measure(encoded.metadata)
         return encoded.metadata
+
+    def _reads_longer(self, metadata: Metadata) -> bool:
+        """Say whether reading a result is known to take longer than computing it did."""
+        return self._reading is not None and self._reading.are_longer(
+            metadata.raw_size, than=metadata.seconds
+        )
+
+    def _measure(self, metadata: Metadata) -> None:
+        """Read what was stored, where nobody has read the like and it may not be worth it."""
+        from cachestore.cache.reading_times import ReadingTimes
+
+        if self._reading is None:
+            self._reading = ReadingTimes()  # from now on hits are measured too
+        if self._reading.are_wanted(metadata.raw_size, than=metadata.seconds):
+            started = time.perf_counter()
+            if isinstance(self.take(metadata.key, self.load), Hit):
+                self._reading.note(metadata.raw_size, time.perf_counter() - started)
 
     def drop(
         self, keys: Iterable[str], *, command: str = "clear", reasons: Mapping[str, str] | None = None
@@ -497,7 +588,8 @@ class Cache:
 
     def open_blob(self, key: str) -> BlobReader:
         """Open the blob of a key, its digests not yet checked but those of its metadata."""
-        return BlobReader.open(self.store.open(blob_path(key)), key=key)
+        open_object = self.store.open_near if self.is_offline() else self.store.open
+        return BlobReader.open(open_object(blob_path(key)), key=key)
 
     def merge_uses(self) -> None:
         """Take in the uses that other processes noted; adopt the orphans among them, forget what is gone.
@@ -598,6 +690,8 @@ class Cache:
         for attempt in (1, 2):
             try:
                 reader = self.open_blob(key)
+                if reader.has_expired():
+                    return Miss("expired")
                 if accept is not None and not accept(reader.metadata):
                     return Miss("refused")
                 # Here, so that whoever only looks gives the answer of whoever loads.

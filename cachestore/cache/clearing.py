@@ -11,14 +11,14 @@ from cachestore.index import Entry, Selection
 from cachestore.keys import FunctionIdentity
 
 
-def clear_function(cache: Cache, identity: FunctionIdentity) -> int:
-    """Drop the entries of one version of a function; return how many there were.
+def clear_function(cache: Cache, identity: FunctionIdentity, *, all_versions: bool = False) -> int:
+    """Drop the entries of one version of a function, or of all; return how many there were.
 
     Blobs without a row get one first: what nobody listed is cleared too.
     """
 
     def is_mine(entry: Entry) -> bool:
-        return entry.code_version == identity.version or _is_of(cache, entry, identity)
+        return all_versions or entry.code_version == identity.version or _is_of(cache, entry, identity)
 
     return clear_entries(cache, lambda entry: entry.function == identity.name and is_mine(entry))
 

@@ -64,6 +64,16 @@ class Eviction:
     reason: str
 
 
+def choose_expired(entries: Iterable[Entry], now: datetime) -> list[Eviction]:
+    """Choose the entries that answer nobody any more, the first that expired first."""
+    over = [(entry.expires_at, entry) for entry in entries if entry.expires_at is not None]
+    return [
+        Eviction(entry, f"expired on {expired:%Y-%m-%d}")
+        for expired, entry in sorted(over, key=lambda each: (each[0], each[1].key))
+        if expired <= now
+    ]
+
+
 def choose(entries: Iterable[Entry], limits: Limits, now: datetime) -> list[Eviction]:
     """Choose the entries to give up: first the unused for too long, then the least recently used.
 

@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 
 from cachestore.cache.cache import Cache
 from cachestore.cache.entries import entry_of
-from cachestore.cache.eviction import Eviction, Limits, choose
+from cachestore.cache.eviction import Eviction, Limits, choose, choose_expired
 from cachestore.errors import BlobError, NewerBlob, ObjectNotFound, SettingsError, StorageError
 from cachestore.in_order import in_order
 from cachestore.index import Entry, Selection
@@ -114,7 +114,11 @@ def plan(cache: Cache, limits: Limits, *, now: datetime | None = None) -> Plan:
         adoptions, sweeps = _judge(cache, old)
         sweeps += [info for info in listed if is_temporary(info.path) and now - info.modified > ORPHAN_AGE]
         uploads = _count_uploads(cache)
-    evictions = choose(_meant(cache, entries, limits), limits, now) if limits.given else []
+    meant = _meant(cache, entries, limits)
+    evictions = choose_expired(meant, now)
+    if limits.given:
+        expired = {eviction.entry.key for eviction in evictions}
+        evictions += choose([entry for entry in meant if entry.key not in expired], limits, now)
     gone = {eviction.entry.key for eviction in evictions}
     kept = [entry for entry in entries if entry.key not in gone]
     return Plan(

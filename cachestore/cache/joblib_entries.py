@@ -68,6 +68,8 @@ class JoblibEntries:
     def write_code(self, function: str, code: str) -> None:
         """Write down the code that a function has; where that cannot be, it counts in this process."""
         self._codes[function] = code
+        if not self._cache.mode.writes:
+            return
         content = {"format": _FORMAT, "function": function, "code": code}
         try:
             self._cache.store.put(joblib_code_path(digest(function)), [json.dumps(content).encode()])

@@ -56,15 +56,15 @@ def explain_call(
     """
     now, known = datetime.now(UTC), KnownCall.of(call)
     metadata, outcome, problem = _state(cache, call.key)
-    if metadata is not None and (accept is None or accept(metadata)):
+    if metadata is not None and _is_good(metadata, accept, now):
         return Explanation("hit", "hit", known, now, metadata)
     refused = metadata
     if refused is not None:
-        outcome = refusal
+        outcome = "expired" if _has_expired(refused, now) else refusal
     if outcome != "unavailable":
         for mark in cache.acceptance.of(call.code_version):
             metadata, _, _ = _state(cache, call.in_version(mark.old))
-            if metadata is not None and (accept is None or accept(metadata)):
+            if metadata is not None and _is_good(metadata, accept, now):
                 return Explanation("hit", "accepted", known, now, metadata, accepted=mark)
     if refused is not None:
         return Explanation("miss", outcome, known, now, refused)
@@ -79,6 +79,14 @@ def explain_call(
         problem=problem,
         sources=lambda: sources_of(call.code_parts, function, rules=cache.rules),
     )
+
+
+def _is_good(metadata: Metadata, accept: Callable[[Metadata], bool] | None, now: datetime) -> bool:
+    return not _has_expired(metadata, now) and (accept is None or accept(metadata))
+
+
+def _has_expired(metadata: Metadata, now: datetime) -> bool:
+    return metadata.expires_at is not None and metadata.expires_at <= now
 
 
 def explain_function(cache: Cache, function: str) -> Explanation | None:

@@ -46,7 +46,8 @@ def gc(
     """Give up old entries, or the least recently used beyond a size.
 
     Prints what would go and why. Acts only with --yes, or when you agree on a terminal. Without any limit it
-    only tidies up: rows whose blobs are gone, and what interrupted writers left more than a week ago.
+    only tidies up: entries that expired, rows whose blobs are gone, and what interrupted writers left more than
+    a week ago.
     """
     from cachestore.cache import gc
     from cachestore.cache.eviction import Limits

@@ -50,10 +50,19 @@ def _print(cache: Cache, seen: Overview) -> None:
     )
     click.echo(f"computed in {say_duration(statistics.seconds_computing)}")
     click.echo(f"{say_count(statistics.hits, 'hit')} saved {say_duration(statistics.seconds_saved)}")
+    if statistics.seconds_spent:
+        click.echo(
+            f"keys, look-ups and storing took {say_duration(statistics.seconds_spent)}: "
+            f"net, caching {_net(statistics.seconds_net)}"
+        )
     if statistics.misses:
         click.echo(f"{say_count(statistics.misses, 'miss', 'misses')}: {_reasons(statistics)}")
     _print_functions(statistics)
     _print_users(statistics)
+
+
+def _net(seconds: float) -> str:
+    return f"saved {say_duration(seconds)}" if seconds >= 0 else f"cost {say_duration(-seconds)}"
 
 
 def _reasons(statistics: Statistics) -> str:
@@ -70,7 +79,7 @@ def _print_functions(statistics: Statistics) -> None:
     functions = sorted(statistics.by_function, key=saving, reverse=True)
     click.echo()
     print_table(
-        ("function", "entries", "stored", "took", "hits", "saved"),
+        ("function", "entries", "stored", "took", "hits", "saved", "cost"),
         [
             (
                 function.function,
@@ -79,10 +88,11 @@ def _print_functions(statistics: Statistics) -> None:
                 say_duration(function.seconds),
                 f"{function.hits:,}",
                 say_duration(function.seconds_saved),
+                say_duration(function.seconds_spent),
             )
             for function in functions[:_TOP]
         ],
-        right={"entries", "stored", "took", "hits", "saved"},
+        right={"entries", "stored", "took", "hits", "saved", "cost"},
     )
     if len(functions) > _TOP:
         click.echo(f"... and {say_count(len(functions) - _TOP, 'more function')}: --json names all.")

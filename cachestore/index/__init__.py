@@ -1,6 +1,7 @@
 """What is stored, who made it, when it was last used and what it saved: an SQL index.
 
-`open_index` gives the `Index` of a store; an `Entry` is a row, a `Touch` notes a use, a `Missed` a miss. The rows are
+`open_index` gives the `Index` of a store; an `Entry` is a row, a `Touch` notes a use, a `Missed` a miss, a `Spent` what
+caching cost. The rows are
 bookkeeping: a hit never waits for SQL, and losing the index loses no value. SQLAlchemy and Alembic live here
 and nowhere else, and are imported when a database is first opened, not by noting a use. May import `errors`
 and `settings`. Never looks at a blob or a store.
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from cachestore.index.evicted import Evicted
     from cachestore.index.missed import Missed, NotedMiss
     from cachestore.index.selection import Selection
+    from cachestore.index.spent import Spent
     from cachestore.index.statistics import FunctionStatistics, MissStatistics, Statistics, UserStatistics
 
 __all__ = [
@@ -31,6 +33,7 @@ __all__ = [
     "Missed",
     "NotedMiss",
     "Selection",
+    "Spent",
     "Statistics",
     "Touch",
     "UserStatistics",
@@ -47,6 +50,7 @@ _HOMES = {
     "Missed": "missed",
     "NotedMiss": "missed",
     "Selection": "selection",
+    "Spent": "spent",
     "Statistics": "statistics",
     "UserStatistics": "statistics",
 }

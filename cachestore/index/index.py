@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from cachestore.index.evicted import Evicted
     from cachestore.index.missed import Missed, Note
     from cachestore.index.selection import Selection
+    from cachestore.index.spent import Spent
     from cachestore.index.statistics import Statistics
     from cachestore.index.touch import Touch
 
@@ -101,6 +102,10 @@ class Index:
             missed = replace(missed, code_parts=None)
         self._versions_noted.add(missed.code_version)
         self._note(missed)
+
+    def spend(self, spent: Spent) -> None:
+        """Note what caching cost, as cheaply as a use."""
+        self._note(spent)
 
     def flush(self) -> None:
         """Hand on what was noted so far: to the spool, or where there is none to the database.

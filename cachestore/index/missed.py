@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from cachestore.index.entry import require_aware
+from cachestore.index.spent import Spent
 from cachestore.index.touch import Touch
 
 
@@ -60,7 +61,7 @@ class Missed:
         return replace(newest_first[0], code_parts=parts, times=sum(miss.times for miss in newest_first))
 
 
-Note = Touch | Missed
+Note = Touch | Missed | Spent
 """What a process notes without SQL, to be taken into the tables later."""
 
 

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 
 import sqlalchemy as sa
 
-from cachestore.index import misses, uses
+from cachestore.index import costs, misses, uses
 from cachestore.index.missed import Missed, Note
+from cachestore.index.spent import Spent
 from cachestore.index.touch import Touch
 
 
 def apply(connection: sa.Connection, notes: Sequence[Note]) -> None:
-    """Count uses and misses."""
+    """Count uses, misses and costs."""
     uses.apply(connection, [note for note in notes if isinstance(note, Touch)])
     misses.apply(connection, [note for note in notes if isinstance(note, Missed)])
+    costs.apply(connection, [note for note in notes if isinstance(note, Spent)])

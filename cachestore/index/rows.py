@@ -1,8 +1,8 @@
 """Entries as rows: written, read and forgotten within the transaction of the caller.
 
-Every transaction of this room locks rows in one order, by table (uses, entries, parents, orphans, evictions, then
-those of misses) and within a table by key. Two of them on one PostgreSQL server then wait for each other, and never in
-a circle.
+Every transaction of this room locks rows in one order, by table (uses, entries, parents, orphans, evictions, those of
+misses, then costs) and within a table by key. Two of them on one PostgreSQL server then wait for each other, and never
+in a circle.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from cachestore.index import evictions, uses
+from cachestore.index import costs, evictions, uses
 from cachestore.index.entry import Entry
 from cachestore.index.evicted import Evicted
 from cachestore.index.tables import entries, orphans, parents
@@ -50,6 +50,7 @@ def forget(connection: sa.Connection, keys: Iterable[str], evicted: Iterable[Evi
     What is said of evictions is noted in the same transaction.
     """
     count = 0
+    saved: dict[str, float] = {}
     for batch in batches(sorted(set(keys))):
         # The rows are locked in the order of this room first; a DELETE takes them in any.
         for table in (uses_table, entries):
@@ -57,11 +58,14 @@ def forget(connection: sa.Connection, keys: Iterable[str], evicted: Iterable[Evi
             connection.execute(
                 sa.select(table.c.key).where(table.c.key.in_(batch)).order_by(*order).with_for_update()
             )
+        for function, seconds in costs.saved_by(connection, batch).items():
+            saved[function] = saved.get(function, 0.0) + seconds
         connection.execute(uses_table.delete().where(uses_table.c.key.in_(batch)))
         count += connection.execute(entries.delete().where(entries.c.key.in_(batch))).rowcount
         connection.execute(parents.delete().where(parents.c.key.in_(batch)))
         connection.execute(orphans.delete().where(orphans.c.key.in_(batch)))
     evictions.note(connection, evicted)
+    costs.keep_saved(connection, saved)
     return count
 
 

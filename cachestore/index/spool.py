@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cachestore.index.files import locked, make_folder, share
+from cachestore.index.spent import Spent
 from cachestore.index.touch import Touch
 
 if TYPE_CHECKING:
@@ -29,8 +30,10 @@ logger = logging.getLogger(__name__)
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-# Begins the line of a miss. That of a use begins with its key; whoever does not know misses drops their lines.
+# These begin the line of a miss, and of a cost. That of a use begins with its key; whoever does not know one of these
+# drops its lines.
 _MISS = "miss"
+_SPENT = "spent"
 
 
 class Spool:
@@ -145,7 +148,9 @@ class Spool:
 
 def _line(note: Note) -> str:
     line: list[object]
-    if isinstance(note, Touch):
+    if isinstance(note, Spent):
+        line = [_SPENT, *note]
+    elif isinstance(note, Touch):
         line = [note.key, note.user, round(note.at * 1e6), note.seconds_saved, note.hits]
     else:
         at = (note.at - _EPOCH) // _MICROSECOND
@@ -155,13 +160,20 @@ def _line(note: Note) -> str:
 
 
 def _note(first: str, *rest: Any) -> Note:
+    if first == _SPENT:
+        return _spent(*rest)
     return _missed(*rest) if first == _MISS else _touch(first, *rest)
+
+
+def _spent(function: str, seconds: float) -> Spent:
+    _refuse_unwritable(function)
+    _refuse_endless(seconds)
+    return Spent(function, float(seconds))
 
 
 def _touch(key: str, user: str, at: int, seconds_saved: float, hits: int) -> Touch:
     _refuse_unwritable(key, user)
-    if not math.isfinite(seconds_saved):
-        raise ValueError(f"{seconds_saved} seconds")
+    _refuse_endless(seconds_saved)
     # By way of a time, for one that there is not would be refused by the database.
     return Touch(key, user, (_EPOCH + at * _MICROSECOND).timestamp(), float(seconds_saved), int(hits))
 
@@ -196,6 +208,11 @@ def _missed(
         code_parts=code_parts,
         times=int(times),
     )
+
+
+def _refuse_endless(seconds: float) -> None:
+    if not math.isfinite(seconds):
+        raise ValueError(f"{seconds} seconds")
 
 
 def _refuse_unwritable(*texts: str) -> None:

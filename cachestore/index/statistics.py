@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -11,7 +12,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class FunctionStatistics:
-    """Sums up the entries of one function."""
+    """Sums up the entries of one function, and what caching it cost."""
 
     function: str
     entries: int
@@ -20,6 +21,7 @@ class FunctionStatistics:
     hits: int
     seconds: float
     seconds_saved: float
+    seconds_spent: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +46,15 @@ class MissStatistics:
 
 @dataclass(frozen=True, slots=True)
 class Statistics:
-    """Sums up all entries of an index; functions, users and reasons come in alphabetical order."""
+    """Sums up all entries of an index; functions, users and reasons come in alphabetical order.
+
+    Attributes
+    ----------
+    seconds_spent
+        What keys, look-ups that found nothing, and storing took.
+    seconds_net
+        What was saved in all, by entries that are gone too, less what was spent.
+    """
 
     entries: int = 0
     raw_size: int = 0
@@ -56,11 +66,18 @@ class Statistics:
     by_user: tuple[UserStatistics, ...] = ()
     misses: int = 0
     by_reason: tuple[MissStatistics, ...] = ()
+    seconds_spent: float = 0.0
+    seconds_net: float = 0.0
 
 
 def gather(connection: sa.Connection) -> Statistics:
     """Sum up what the index holds now."""
-    by_function = _by_function(connection)
+    from cachestore.index import costs
+
+    cost = costs.read(connection)
+    by_function = _by_function(connection, {function: spent for function, (spent, _) in cost.items()})
+    seconds_saved = sum(function.seconds_saved for function in by_function)
+    seconds_spent = sum(spent for spent, _ in cost.values())
     by_reason = _by_reason(connection)
     return Statistics(
         entries=sum(function.entries for function in by_function),
@@ -68,15 +85,17 @@ def gather(connection: sa.Connection) -> Statistics:
         stored_size=sum(function.stored_size for function in by_function),
         hits=sum(function.hits for function in by_function),
         seconds_computing=sum(function.seconds for function in by_function),
-        seconds_saved=sum(function.seconds_saved for function in by_function),
+        seconds_saved=seconds_saved,
         by_function=by_function,
         by_user=_by_user(connection),
         misses=sum(counted.misses for counted in by_reason),
         by_reason=by_reason,
+        seconds_spent=seconds_spent,
+        seconds_net=seconds_saved + sum(before for _, before in cost.values()) - seconds_spent,
     )
 
 
-def _by_function(connection: sa.Connection) -> tuple[FunctionStatistics, ...]:
+def _by_function(connection: sa.Connection, spent: Mapping[str, float]) -> tuple[FunctionStatistics, ...]:
     import sqlalchemy as sa
 
     from cachestore.index.tables import entries
@@ -84,7 +103,9 @@ def _by_function(connection: sa.Connection) -> tuple[FunctionStatistics, ...]:
     columns = entries.c
     # PostgreSQL sums big integers into decimals: hence int().
     return tuple(
-        FunctionStatistics(function, count, int(raw), int(stored), int(hits), seconds, saved)
+        FunctionStatistics(
+            function, count, int(raw), int(stored), int(hits), seconds, saved, spent.get(function, 0.0)
+        )
         for function, count, raw, stored, hits, seconds, saved in connection.execute(
             sa.select(
                 columns.function,

@@ -90,6 +90,15 @@ miss_counts = sa.Table(
     sa.Column("misses", sa.BigInteger, nullable=False),
 )
 
+# What caching cost each function, and what entries that are gone had saved.
+costs = sa.Table(
+    "costs",
+    metadata,
+    sa.Column("function", Text, primary_key=True),
+    sa.Column("seconds_spent", sa.Double, nullable=False),
+    sa.Column("seconds_saved", sa.Double, nullable=False),
+)
+
 # The latest misses of each function; arguments as JSON, their digests by name.
 misses = sa.Table(
     "misses",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import inspect
 import time
 from collections.abc import Callable
@@ -14,7 +15,7 @@ from cachestore.memory.memorized_func import MemorizedFunc, NotMemorizedFunc
 from cachestore.memory.results import NotMemorizedResult
 
 if TYPE_CHECKING:
-    from cachestore.cache import Metadata
+    from cachestore.cache.single_flight import Computed
 
 
 class AsyncNotMemorizedFunc(NotMemorizedFunc):
@@ -34,27 +35,40 @@ class AsyncMemorizedFunc(MemorizedFunc):
 
     async def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what awaiting the function gives, computed at most once."""
+        started = time.perf_counter()
         call = self.call_key(*args, **kwargs)
-        found = self._load(call, args, kwargs)
+        found = self._load(call, args, kwargs, since=started)
         if isinstance(found, Hit):
             return found.value
-        return self._as_hit(*await self._await(call, args, kwargs))
+        from cachestore.cache.single_flight import once_awaited  # a hit does without
+
+        compute = functools.partial(self._await, call, args, kwargs)
+        ask = functools.partial(self._load, call, args, kwargs, counts=False)
+        return self._value(await once_awaited(self._flight(call), found, compute=compute, ask=ask))
 
     async def call_and_shelve(self, *args: Any, **kwargs: Any) -> Any:
         """Return a reference to the result, awaited if need be."""
+        started = time.perf_counter()
         call = self.call_key(*args, **kwargs)
-        found = self._peek(call, args, kwargs, counts=True)
+        found = self._peek(call, args, kwargs, counts=True, since=started)
         if not isinstance(found, Miss):
-            call_stack.note(found)
-            return self._reference(found)
-        return self._shelved(*await self._await(call, args, kwargs))
+            return self._shelved(found)
+        from cachestore.cache.single_flight import once_awaited
+
+        compute = functools.partial(self._await, call, args, kwargs)
+        ask = functools.partial(self._peek, call, args, kwargs)
+        return self._shelved(await once_awaited(self._flight(call), found, compute=compute, ask=ask))
 
     async def call(self, *args: Any, **kwargs: Any) -> tuple[Any, dict[str, Any]]:
         """Await, store and return `(value, metadata)`, whatever is stored already."""
-        value, metadata = await self._await(self.call_key(*args, **kwargs), args, kwargs)
-        return self._as_hit(value, metadata), self._told(metadata, args, kwargs)
+        computed = await self._await(self.call_key(*args, **kwargs), args, kwargs)
+        return self._value(computed), self._told(computed.metadata, args, kwargs)
 
-    async def _await(self, call: CallKey, args: Any, kwargs: Any) -> tuple[Any, Metadata | None]:
+    async def refresh(self, *args: Any, **kwargs: Any) -> Any:
+        """Await and return the value, and put it in the place of one that is stored."""
+        return self._value(await self._await(self.call_key(*args, **kwargs), args, kwargs))
+
+    async def _await(self, call: CallKey, args: Any, kwargs: Any) -> Computed:
         self._print_call(args, kwargs)
         summaries = self._summaries(args, kwargs)
         started_at, started = datetime.now(UTC), time.perf_counter()
@@ -62,7 +76,7 @@ class AsyncMemorizedFunc(MemorizedFunc):
             call_stack.note_arguments((*args, *kwargs.values()))
             value = await self.func(*args, **kwargs)
         seconds = time.perf_counter() - started
-        return value, self._store(call, value, started_at, seconds, used.values(), summaries, args, kwargs)
+        return self._store(call, value, started_at, seconds, used.values(), summaries, args, kwargs)
 
 
 def memorized(func: Callable[..., Any], cache: Cache, **options: Any) -> MemorizedFunc:

@@ -5,17 +5,18 @@ from __future__ import annotations
 import functools
 import logging
 import time
-import warnings
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
-from cachestore.cache import Cache, CallKey, Hit, Miss, Parent, cache_at
-from cachestore.errors import CachestoreWarning, KeyingError
+from cachestore.cache import Cache, CallKey, Hit, Miss, cache_at
+from cachestore.errors import KeyingError
 from cachestore.keys import Declared, FunctionIdentity, KeyedFunction
 from cachestore.memory import call_stack
+from cachestore.memory.computing import Computing
+from cachestore.memory.keeping import Keeping
 from cachestore.memory.logged import Logged
 from cachestore.memory.results import MemorizedResult, NotMemorizedResult, mapping
 from cachestore.memory.validation import ValidationCallback, joblib_metadata
@@ -24,6 +25,7 @@ from cachestore.memory.wrapped import Wrapped, refuse_generators
 if TYPE_CHECKING:
     from cachestore.cache import Metadata
     from cachestore.cache.explain import Explanation
+    from cachestore.cache.single_flight import Computed
 
 
 class NotMemorizedFunc(Wrapped):
@@ -44,6 +46,10 @@ class NotMemorizedFunc(Wrapped):
         """Call the function; nothing is known of the call."""
         return self.func(*args, **kwargs), {}
 
+    def refresh(self, *args: Any, **kwargs: Any) -> Any:
+        """Call the function."""
+        return self.func(*args, **kwargs)
+
     def check_call_in_cache(self, *args: Any, **kwargs: Any) -> bool:
         """Say that nothing is in a cache that is not there."""
         return False
@@ -56,7 +62,7 @@ class NotMemorizedFunc(Wrapped):
         name = getattr(self.func, "__qualname__", type(self.func).__qualname__)
         return Explanation("miss", "no cache", KnownCall("", name, ""), datetime.now(UTC))
 
-    def clear(self, warn: bool = True) -> None:
+    def clear(self, warn: bool = True, *, all_versions: bool = False) -> None:
         """Do nothing: nothing is stored."""
 
     def __repr__(self) -> str:
@@ -64,7 +70,7 @@ class NotMemorizedFunc(Wrapped):
         return f"{type(self).__name__}(func={self.func})"
 
 
-class MemorizedFunc(Wrapped, Logged):
+class MemorizedFunc(Wrapped, Logged, Computing):
     """Calls a function, or loads what an equal call gave before.
 
     Parameters
@@ -95,6 +101,8 @@ class MemorizedFunc(Wrapped, Logged):
         stored. None leaves it to the settings.
     lazy
         Whether results that are arrays stay in the store.
+    keeping
+        Which results are kept, and for how long.
 
     Attributes
     ----------
@@ -126,6 +134,7 @@ class MemorizedFunc(Wrapped, Logged):
         declared: Declared | None = None,
         check_arguments: bool | None = None,
         lazy: bool = False,
+        keeping: Keeping | None = None,
     ) -> None:
         refuse_generators(func)
         # First, as it copies the attributes of the function too.
@@ -140,6 +149,7 @@ class MemorizedFunc(Wrapped, Logged):
         self._check_arguments = check_arguments
         self.mmap_mode = mmap_mode
         self.lazy = lazy
+        self.keeping = Keeping() if keeping is None else keeping
         self._keyed = self._key_function(None)
 
     @property
@@ -159,11 +169,16 @@ class MemorizedFunc(Wrapped, Logged):
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
         """Return what the function returns, computed at most once."""
+        started = time.perf_counter()
         call = self._keyed.key(args, kwargs)
-        found = self._load(call, args, kwargs)
+        found = self._load(call, args, kwargs, since=started)
         if isinstance(found, Hit):
             return found.value
-        return self._as_hit(*self._compute(call, args, kwargs))
+        from cachestore.cache.single_flight import once  # a hit does without
+
+        compute = functools.partial(self._compute, call, args, kwargs)
+        ask = functools.partial(self._load, call, args, kwargs, counts=False)
+        return self._value(once(self._flight(call), found, compute=compute, ask=ask))
 
     def call_and_shelve(self, *args: Any, **kwargs: Any) -> Any:
         """Return a reference to the result, computed if need be.
@@ -173,24 +188,39 @@ class MemorizedFunc(Wrapped, Logged):
         MemorizedResult or NotMemorizedResult
             The latter, holding the value, where it could not be stored.
         """
+        started = time.perf_counter()
         call = self.call_key(*args, **kwargs)
-        found = self._peek(call, args, kwargs, counts=True)
+        found = self._peek(call, args, kwargs, counts=True, since=started)
         if not isinstance(found, Miss):
-            call_stack.note(found)
-            return self._reference(found)
-        return self._shelved(*self._compute(call, args, kwargs))
+            return self._shelved(found)
+        from cachestore.cache.single_flight import once
+
+        compute = functools.partial(self._compute, call, args, kwargs)
+        ask = functools.partial(self._peek, call, args, kwargs)
+        return self._shelved(once(self._flight(call), found, compute=compute, ask=ask))
 
     def call(self, *args: Any, **kwargs: Any) -> Any:
         """Compute, store and return `(value, metadata)`, whatever is stored already."""
-        value, metadata = self._compute(self.call_key(*args, **kwargs), args, kwargs)
-        return self._as_hit(value, metadata), self._told(metadata, args, kwargs)
+        computed = self._compute(self.call_key(*args, **kwargs), args, kwargs)
+        return self._value(computed), self._told(computed.metadata, args, kwargs)
+
+    def refresh(self, *args: Any, **kwargs: Any) -> Any:
+        """Compute and return the value, and put it in the place of one that is stored."""
+        return self._value(self._compute(self.call_key(*args, **kwargs), args, kwargs))
 
     def check_call_in_cache(self, *args: Any, **kwargs: Any) -> bool:
         """Say whether a call would be answered from the cache, without loading the answer."""
         return not isinstance(self._peek(self.call_key(*args, **kwargs), args, kwargs), Miss)
 
-    def clear(self, warn: bool = True) -> None:
+    def clear(self, warn: bool = True, *, all_versions: bool = False) -> None:
         """Drop the entries of this version of the function.
+
+        Parameters
+        ----------
+        warn
+            Whether that is logged, where `verbose` is above 0.
+        all_versions
+            Drop those of every version, older and newer: results that colleagues with another checkout use too.
 
         Raises
         ------
@@ -202,7 +232,7 @@ class MemorizedFunc(Wrapped, Logged):
         identity = self._keyed.identity()
         if warn and self._verbose > 0:
             self.warn(f"Clearing the results of {identity.name}")
-        clear_function(self.store_backend, identity)
+        clear_function(self.store_backend, identity, all_versions=all_versions)
 
     # ---- ours
 
@@ -297,15 +327,25 @@ class MemorizedFunc(Wrapped, Logged):
             carried=carried,
         )
 
-    def _load(self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = True) -> Hit | Miss:
+    def _load(
+        self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = True, since: float | None = None
+    ) -> Hit | Miss:
         if self._verbose >= 20:
             self._tell_question(call, args, kwargs)
-        started = time.perf_counter()
-        if self.cache_validation_callback is None and self.mmap_mode is None and not self.lazy:
-            found = self.store_backend.look_up(call, counts=counts)  # as nearly all are
-        else:
+        started = time.perf_counter() if since is None else since
+        plain = self.cache_validation_callback is None and self.mmap_mode is None and not self.lazy
+        if plain:
+            found = self.store_backend.look_up(call, counts=counts, since=started)  # as nearly all are
+            expires = self.keeping.expires
+            # What was stored when more was allowed does not know that its time is over.
+            plain = expires is None or isinstance(found, Miss) or not found.outlasts(expires)
+        if not plain:
             found = self.store_backend.look_up(
-                call, counts=counts, load=self._loading(), **self._validation(args, kwargs)
+                call,
+                counts=counts,
+                load=self._loading(),
+                since=started,
+                **self._validation(args, kwargs),
             )
         if isinstance(found, Hit):
             call_stack.note(found)
@@ -319,10 +359,12 @@ class MemorizedFunc(Wrapped, Logged):
             self._tell_miss(call, found)
         return found
 
-    def _peek(self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = False) -> Metadata | Miss:
+    def _peek(
+        self, call: CallKey, args: Any, kwargs: Any, *, counts: bool = False, since: float | None = None
+    ) -> Metadata | Miss:
         if self._verbose >= 20 and counts:
             self._tell_question(call, args, kwargs)
-        found = self.store_backend.look_at(call, counts=counts, **self._validation(args, kwargs))
+        found = self.store_backend.look_at(call, counts=counts, since=since, **self._validation(args, kwargs))
         if isinstance(found, Miss) and counts:
             self._tell_miss(call, found)
         return found
@@ -355,22 +397,30 @@ class MemorizedFunc(Wrapped, Logged):
             return functools.partial(load_lazily, self.store_backend)
         return mapping(self.store_backend, self.mmap_mode)
 
-    def _as_hit(self, value: Any, metadata: Metadata | None) -> Any:
-        """Return what was computed as a hit will give it, so that the first call is like all others."""
-        load = None if metadata is None else self._loading()
-        if metadata is None or load is None:
-            return value
-        found = self.store_backend.take(metadata.key, load)
-        return value if isinstance(found, Miss) else found.value
+    def _value(self, found: Hit | Computed) -> Any:
+        """Return the value; what was computed as a hit will give it, so that the first call is like all others."""
+        if isinstance(found, Hit) or found.metadata is None:
+            return found.value
+        load = self._loading()
+        if load is None:
+            return found.value
+        taken = self.store_backend.take(found.metadata.key, load)
+        return found.value if isinstance(taken, Miss) else taken.value
 
     def _validation(self, args: Any, kwargs: Any) -> dict[str, Any]:
         """Say how a cache is to ask the callback, if there is one."""
         callback = self.cache_validation_callback
-        if callback is None:
+        if callback is None and self.keeping.expires is None:
             return {}
+
+        def accept(metadata: Metadata) -> bool:
+            return not self.keeping.is_over(metadata) and (
+                callback is None or bool(callback(self._told(metadata, args, kwargs)))
+            )
+
         return {
-            "accept": lambda metadata: bool(callback(self._told(metadata, args, kwargs))),
-            "refusal": "expired" if getattr(callback, "expires", False) else "refused",
+            "accept": accept,
+            "refusal": "expired" if callback is None or getattr(callback, "expires", False) else "refused",
         }
 
     def _told(self, metadata: Metadata | None, args: Any, kwargs: Any) -> dict[str, Any]:
@@ -379,7 +429,12 @@ class MemorizedFunc(Wrapped, Logged):
         bound = self._keyed.bind(args, kwargs)
         return joblib_metadata(metadata, {name: repr(value) for name, value in bound.items()})
 
-    def _compute(self, call: CallKey, args: Any, kwargs: Any) -> tuple[Any, Metadata | None]:
+    def _flight(self, call: CallKey) -> tuple[object, ...]:
+        """Return what tells computations apart of which one at a time is enough."""
+        # Where one is not to be stored, the next one may be.
+        return self.store_backend.location, self.store_backend.mode, call.key
+
+    def _compute(self, call: CallKey, args: Any, kwargs: Any) -> Computed:
         self._print_call(args, kwargs)
         summaries = self._summaries(args, kwargs)
         started_at, started = datetime.now(UTC), time.perf_counter()
@@ -387,66 +442,16 @@ class MemorizedFunc(Wrapped, Logged):
             call_stack.note_arguments((*args, *kwargs.values()))
             value = self.func(*args, **kwargs)
         seconds = time.perf_counter() - started
-        return value, self._store(call, value, started_at, seconds, used.values(), summaries, args, kwargs)
+        return self._store(call, value, started_at, seconds, used.values(), summaries, args, kwargs)
 
-    def _summaries(self, args: Any, kwargs: Any) -> dict[str, str]:
-        if not self.store_backend.settings.value_summaries:
-            return {}
-        from cachestore.cache.summary import summarise_all
-
-        return summarise_all(self._keyed.bind(args, kwargs))
-
-    def _store(
-        self,
-        call: CallKey,
-        value: Any,
-        started_at: datetime,
-        seconds: float,
-        parents: Iterable[Parent],
-        summaries: dict[str, str],
-        args: Any,
-        kwargs: Any,
-    ) -> Metadata | None:
-        metadata = None
-        if not self._changed_its_arguments(call, args, kwargs):
-            metadata = self.store_backend.put(
-                call,
-                value,
-                started_at=started_at,
-                seconds=seconds,
-                parents=parents,
-                function=self.func,
-                summaries=summaries,
-                raw=self.mmap_mode is not None,
-            )
-        if metadata is not None:
-            call_stack.note(metadata)
-        if self._verbose > 0:
-            self._print_duration(seconds)
-        return metadata
-
-    def _changed_its_arguments(self, call: CallKey, args: Any, kwargs: Any) -> bool:
-        asked = self._check_arguments
-        if asked is None:
-            # A pipeline of scikit-learn has its transformer fitted in place, and takes the one of the result.
-            asked = self.store_backend.settings.checks_arguments and not self._keyed.is_internal()
-        if not asked:
-            return False
-        changed = self._keyed.changed(call, args, kwargs)
-        if changed:
-            warnings.warn(
-                f"{call.function} changed its argument {', '.join(map(repr, changed))} in place: a hit would not, so "
-                "its result is not stored. Have it work on a copy.",
-                CachestoreWarning,
-                stacklevel=5,
-            )
-        return bool(changed)
-
-    def _shelved(self, value: Any, metadata: Metadata | None) -> MemorizedResult | NotMemorizedResult:
+    def _shelved(self, found: Metadata | Computed) -> MemorizedResult | NotMemorizedResult:
+        if not isinstance(found, tuple):
+            call_stack.note(found)
+            return self._reference(found)
         # What this process may not load is stored for others.
-        if metadata is None or not self.store_backend.may_load(metadata.key):
-            return NotMemorizedResult(value)
-        return self._reference(metadata)
+        if found.metadata is None or not self.store_backend.may_load(found.metadata.key):
+            return NotMemorizedResult(found.value)
+        return self._reference(found.metadata)
 
     def _reference(self, metadata: Metadata) -> MemorizedResult:
         return MemorizedResult.of(
@@ -456,16 +461,3 @@ class MemorizedFunc(Wrapped, Logged):
             verbose=self._verbose - 1,
             timestamp=self.timestamp,
         )
-
-    def _print_call(self, args: Any, kwargs: Any) -> None:
-        if self._verbose > 0:
-            from joblib.func_inspect import format_call
-
-            print(format_call(self.func, args, kwargs))
-
-    def _print_duration(self, seconds: float, context: str = "") -> None:
-        from joblib.func_inspect import get_func_name
-        from joblib.logger import format_time
-
-        message = f"{get_func_name(self.func)[1]} {context}- {format_time(seconds)}"
-        print(message.rjust(80, "_"))

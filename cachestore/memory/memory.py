@@ -7,19 +7,21 @@ import inspect
 import time
 import warnings
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Never
 
 from cachestore.cache import Cache, absolute, located, open_at, open_settled
+from cachestore.cache.mode import Mode, restricted
 from cachestore.errors import SettingsError
 from cachestore.keys import Declared
 from cachestore.memory.async_memorized_func import AsyncNotMemorizedFunc, memorized
+from cachestore.memory.keeping import Keeping
 from cachestore.memory.logged import Logged
 from cachestore.memory.memorized_func import MemorizedFunc, NotMemorizedFunc
 from cachestore.memory.validation import ValidationCallback
-from cachestore.settings import Settings, is_url, parse_size, without_password
+from cachestore.settings import MinSeconds, Settings, is_url, parse_size, without_password
 
 
 class Memory(Logged):
@@ -143,6 +145,8 @@ class Memory(Logged):
         key: Mapping[str, Callable[[Any], object]] | None = None,
         check_arguments: bool | None = None,
         lazy: bool = False,
+        expires: timedelta | None = None,
+        min_seconds: MinSeconds = None,
     ) -> Any:
         """Have the calls of a function computed once; also a decorator, with or without arguments.
 
@@ -175,6 +179,11 @@ class Memory(Logged):
         lazy
             Whether a result that is an array stays in the store: calls return a `LazyArray`, and a slice of it fetches
             what holds it. Any other result comes as it is, and so does one that could not be stored.
+        expires
+            How long a result answers: a call after that computes, and `cachestore gc` removes the result.
+        min_seconds
+            A result that is computed in less is not stored; `"measured"` does not store what takes longer to be read
+            than to be computed, as far as this process has seen. None leaves it to the setting; 0 stores everything.
 
         Returns
         -------
@@ -183,7 +192,7 @@ class Memory(Logged):
 
         Raises
         ------
-        TypeError, ValueError
+        TypeError, ValueError, SettingsError
             If something here has no meaning.
         """
         declared = Declared.of(version=version, depends_on=depends_on, ignore_globals=ignore_globals, key=key)
@@ -195,6 +204,7 @@ class Memory(Logged):
             raise ValueError(
                 f"A result is either lazy or mapped. Leave out lazy, or mmap_mode={mmap_mode!r}."
             )
+        keeping = Keeping(expires, min_seconds)
         again = functools.partial(
             self.cache,
             ignore=ignore,
@@ -207,6 +217,8 @@ class Memory(Logged):
             key=key,
             check_arguments=check_arguments,
             lazy=lazy,
+            expires=expires,
+            min_seconds=min_seconds,
         )
         if func is None:
             return again
@@ -230,6 +242,7 @@ class Memory(Logged):
             compress=self.compress,
             timestamp=self.timestamp,
             lazy=lazy,
+            keeping=keeping,
         )
 
     def clear(self, warn: bool = True, *, everyone: bool = False) -> None:
@@ -332,6 +345,45 @@ class Memory(Logged):
         from cachestore.parallel import parallel_config
 
         return parallel_config(self.store_backend, inner=inner, n_jobs=n_jobs, **options)
+
+    def bypass(self) -> AbstractContextManager[None]:
+        """Have calls inside the block computed, as if there were no cache: nothing is read or stored.
+
+        As with `read_only` and `offline`, the block is one of this thread, or of this task of an event loop and those
+        that it starts. Tasks of `parallel` take it with them.
+
+        Examples
+        --------
+        >>> memory = Memory("memory://bypassed", verbose=0)
+        >>> double = memory.cache(lambda x: print("computing") or 2 * x)
+        >>> double(1)
+        computing
+        2
+        >>> with memory.bypass():
+        ...     double(1)
+        computing
+        2
+        """
+        return self._restricted(Mode(reads=False, writes=False))
+
+    def read_only(self) -> AbstractContextManager[None]:
+        """Have calls inside the block use what is stored, and store nothing.
+
+        For a whole process there is the setting `read_only`. What is asked for by name (`clear`, `reduce_size`) is
+        still done.
+        """
+        return self._restricted(Mode(writes=False))
+
+    def offline(self) -> AbstractContextManager[None]:
+        """Have calls inside the block ask nothing of a remote store: what lies near answers them.
+
+        What is computed is stored only where results are written behind, and waits near. A store in a directory is
+        used as ever.
+        """
+        return self._restricted(Mode(offline=True))
+
+    def _restricted(self, mode: Mode) -> AbstractContextManager[None]:
+        return nullcontext() if self.store_backend is None else restricted(self.store_backend.location, mode)
 
     def __repr__(self) -> str:
         """Show where the results are."""

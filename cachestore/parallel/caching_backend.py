@@ -7,7 +7,7 @@ import itertools
 import logging
 import threading
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
@@ -26,6 +26,7 @@ from joblib.parallel import (
 )
 
 from cachestore.cache import Cache, Hit, Metadata, Miss
+from cachestore.cache.mode import Mode, entered, modes_here
 from cachestore.errors import CachestoreWarning, KeyingError
 from cachestore.parallel.digests import Digests
 from cachestore.parallel.fold import is_fold
@@ -47,6 +48,14 @@ class _Outcome:
 
     results: list[Any]
     error: BaseException | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Asking:
+    """Is what the tasks of one call of `Parallel` share, whichever thread looks them up."""
+
+    digests: Digests
+    modes: Mapping[str, Mode]
 
 
 class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
@@ -79,7 +88,7 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
         self._sending = threading.Lock()
         self._delivering = threading.local()
         # Several calls of `Parallel` may be under way at once.
-        self._digests: WeakKeyDictionary[Parallel, tuple[str, Digests]] = WeakKeyDictionary()
+        self._calls: WeakKeyDictionary[Parallel, tuple[str, _Asking]] = WeakKeyDictionary()
         self._messages: dict[str, str] = {}
         self._told: set[str] = set()
 
@@ -175,7 +184,7 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
 
     def _is_idle(self) -> bool:
         with self._lock:
-            return not any(parallel._running for parallel in self._digests)
+            return not any(parallel._running for parallel in self._calls)
 
     def abort_everything(self, ensure_ready: bool = True) -> None:
         """Give up what is under way."""
@@ -199,7 +208,7 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
 
     def _looked_up(self, tasks: Iterable[Item]) -> Iterator[Item]:
         """Give what is to be run one after the other in place of the tasks."""
-        look_up = functools.partial(self._look_up, Digests(self.cache.rules))
+        look_up = functools.partial(self._look_up, _Asking(Digests(self.cache.rules), modes_here()))
         for folds, run in itertools.groupby(tasks, lambda task: is_fold(bare_function(task[0]))):
             if folds:
                 # Nobody writes into what folds share.
@@ -213,6 +222,7 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
 
     def submit(self, func: BatchedCalls, callback: BatchCompletionCallBack) -> Future[None]:
         """Have a batch looked up, and what is missing computed."""
+        self._asking(callback)  # the first one comes in the thread of whoever calls
         with self._lock:
             if self._threads is None:
                 self._threads = ThreadPoolExecutor(self._lookups, thread_name_prefix="cachestore-lookup")
@@ -227,30 +237,30 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
     def _answer(self, batch: BatchedCalls, callback: BatchCompletionCallBack) -> None:
         """Look a batch up, and deliver it or send what is missing."""
         try:
-            digests = self._digests_of(callback)
-            if digests is None:
+            asking = self._asking(callback)
+            if asking is None:
                 return
-            look_up = functools.partial(self._look_up, digests)
+            look_up = functools.partial(self._look_up, asking)
             # Several batches are looked up at a time.
             answers = [*self.cache.ask_each(look_up, batch.items, callers=4)]
             missing = [answer for answer in answers if not isinstance(answer, Hit)]
             deliver = functools.partial(self._deliver, answers, callback)
             if not missing:
                 deliver(_Outcome([]))
-            elif self._digests_of(callback) is not None:
+            elif self._asking(callback) is not None:
                 self._compute(_with_items(batch, missing, loky_reducer(self.inner)), deliver)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the thread that waits must hear of it
             callback(_Outcome([], error))
 
-    def _digests_of(self, callback: BatchCompletionCallBack) -> Digests | None:
-        """Return the digests that a call's tasks share; None for a call that was given up: nobody waits for it."""
+    def _asking(self, callback: BatchCompletionCallBack) -> _Asking | None:
+        """Return what a call's tasks share; None for a call that was given up: nobody waits for it."""
         parallel, call = callback.parallel, callback.parallel_call_id
         if parallel._aborting or parallel._call_id != call:
             return None
         with self._lock:
-            known = self._digests.get(parallel)
+            known = self._calls.get(parallel)
             if known is None or known[0] != call:
-                known = self._digests[parallel] = call, Digests(self.cache.rules)
+                known = self._calls[parallel] = call, _Asking(Digests(self.cache.rules), modes_here())
             return known[1]
 
     def _compute(self, batch: BatchedCalls, deliver: Callable[[_Outcome], None]) -> None:
@@ -288,20 +298,24 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
 
     # ---- one task
 
-    def _look_up(self, digests: Digests, item: Item) -> Hit | Item:
+    def _look_up(self, asking: _Asking, item: Item) -> Hit | Item:
         """Return the answer to a task, or the task as it is sent."""
+        with entered(asking.modes):
+            return self._look_up_there(asking, item)
+
+    def _look_up_there(self, asking: _Asking, item: Item) -> Hit | Item:
         function, args, kwargs = item
         found = self._ask_memorised(item)
         if isinstance(found, Hit):
             return found
-        looked_up = self._key(digests, item) if found is None else None
+        looked_up = self._key(asking.digests, item) if found is None else None
         if looked_up is not None:
             found = self.cache.look_up(looked_up.call, accept=self._acceptance(looked_up))
             if isinstance(found, Hit):
                 self._mention_unseeded(looked_up, found)
                 return found
             self._mention_memory_of_others()
-        return self._task(function, looked_up), args, kwargs
+        return self._task(function, looked_up, asking.modes), args, kwargs
 
     def _ask_memorised(self, item: Item) -> Hit | Miss | None:
         try:
@@ -310,8 +324,8 @@ class CachingBackend(ParallelBackendBase):  # type: ignore[misc]
             _logger.info("A memorised function has no key for its task: %s", error)
             return Miss("absent")
 
-    def _task(self, function: Any, looked_up: TaskCall | None) -> Task:
-        return Task(function, looked_up, self.cache.settings, around_active_backend)
+    def _task(self, function: Any, looked_up: TaskCall | None, modes: Mapping[str, Mode]) -> Task:
+        return Task(function, looked_up, self.cache.settings, around_active_backend, modes)
 
     def _key(self, digests: Digests, item: Item) -> TaskCall | None:
         try:

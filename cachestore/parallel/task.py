@@ -8,13 +8,14 @@ import sys
 import time
 import warnings
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from contextvars import Token
 from datetime import UTC, datetime
 from typing import Any
 
 from cachestore.cache import Cache, open_cache
+from cachestore.cache.mode import Mode, entered
 from cachestore.errors import CachestoreError, CachestoreWarning
 from cachestore.keys import Rules, differing_parts
 from cachestore.parallel.task_call import TaskCall, bare_function
@@ -41,15 +42,23 @@ class Task:
         Of the client, with the secrets that its workers need. They travel with the task, never into a blob.
     nested
         Puts the cache around the joblib backend that is active in the worker.
+    modes
+        What the client's calls may do with which cache.
     """
 
     def __init__(
-        self, function: Callable[..., Any], looked_up: TaskCall | None, settings: Settings, nested: Nested
+        self,
+        function: Callable[..., Any],
+        looked_up: TaskCall | None,
+        settings: Settings,
+        nested: Nested,
+        modes: Mapping[str, Mode],
     ) -> None:
         self.function = function
         self.looked_up = looked_up
         self.settings = settings
         self.nested = nested
+        self.modes = modes
         # Dashboards show it.
         self.__name__ = getattr(function, "__name__", type(function).__name__)
 
@@ -61,6 +70,7 @@ class Task:
             self.looked_up,
             self.settings,
             self.nested,
+            self.modes,
         )
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
@@ -71,7 +81,7 @@ class Task:
             if cache is None:
                 return self.function(*args, **kwargs)
             try:
-                with self.nested(cache):
+                with entered(self.modes), self.nested(cache):
                     if self.looked_up is None:
                         return self.function(*args, **kwargs)
                     return self._compute(self.looked_up, cache, args, kwargs)

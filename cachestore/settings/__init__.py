@@ -6,7 +6,13 @@ May import `errors` only. Never opens a store.
 """
 
 from cachestore.settings.quantities import parse_duration, parse_size
-from cachestore.settings.settings import Settings, is_url, without_password
+from cachestore.settings.settings import (
+    MinSeconds,
+    Settings,
+    check_min_seconds,
+    is_url,
+    without_password,
+)
 from cachestore.settings.sources import (
     adopt,
     find_settings,
@@ -16,8 +22,10 @@ from cachestore.settings.sources import (
 )
 
 __all__ = [
+    "MinSeconds",
     "Settings",
     "adopt",
+    "check_min_seconds",
     "find_settings",
     "give_back",
     "is_url",

@@ -39,6 +39,8 @@ _PUBLIC_QUERY = frozenset(
 # A day: who waits longer does not wait for an answer.
 _LONGEST = 86_400
 
+MinSeconds = float | Literal["measured"] | None
+
 PACKAGE_VERSIONS = ("exact", "minor", "ignore")
 
 LoadPolicy = Literal["any", "data"]
@@ -76,6 +78,11 @@ class Settings:
         Whether results are sent to a remote store in the background, once they are near.
     durable
         Whether a result that was put into a directory is on the disk, whatever happens to the machine then.
+    min_seconds
+        What is computed in less is not stored; `measured` does not store what takes longer to be read than to be
+        computed, as far as this process has seen. None stores everything.
+    read_only
+        Whether results that are found are used, and none are stored.
     reuse_unseeded
         Whether folds of estimators that drew random numbers without a seed are reused.
     keep_sources
@@ -108,6 +115,8 @@ class Settings:
     near_limit: int | str = 10 * 10**9
     write_behind: bool = False
     durable: bool = True
+    min_seconds: MinSeconds = None
+    read_only: bool = False
     reuse_unseeded: bool = True
     keep_sources: bool = True
     value_summaries: bool = False
@@ -136,7 +145,15 @@ class Settings:
         if isinstance(self.verbose, bool) or not isinstance(self.verbose, int | float):
             raise SettingsError(f"verbose is {self.verbose!r}. Give a number, 0 for silence.")
         self._check_near()
-        for name in ("reuse_unseeded", "keep_sources", "value_summaries", "write_behind", "durable"):
+        check_min_seconds(self.min_seconds)
+        for name in (
+            "reuse_unseeded",
+            "keep_sources",
+            "value_summaries",
+            "write_behind",
+            "durable",
+            "read_only",
+        ):
             if not isinstance(getattr(self, name), bool):
                 raise SettingsError(f"{name} is {getattr(self, name)!r}. Give true or false.")
         if isinstance(self.first_party, str) or not all(isinstance(name, str) for name in self.first_party):
@@ -220,6 +237,22 @@ class Settings:
             location=without_password(self.location),
             index=without_password(self.index),
             storage_options=_public_options(self.storage_options),
+        )
+
+
+def check_min_seconds(given: MinSeconds) -> None:
+    """Refuse what is no number of seconds from 0 on, nor `measured`, nor None.
+
+    Raises
+    ------
+    SettingsError
+        If it is something else.
+    """
+    if given is None or given == "measured":
+        return
+    if isinstance(given, bool) or not isinstance(given, int | float) or not 0 <= given <= _LONGEST:
+        raise SettingsError(
+            f"min_seconds is {given!r}. Give a number of seconds, from 0 up to {_LONGEST}, or 'measured'."
         )
 
 

@@ -10,7 +10,7 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import TypeVar
 
-from cachestore.errors import StorageError
+from cachestore.errors import ObjectNotFound, StorageError
 from cachestore.in_order import in_order
 from cachestore.storage.breaker import Breaker
 from cachestore.storage.deadline import LISTING
@@ -90,6 +90,14 @@ class GuardedStore:
     def open(self, path: str) -> StoredObject:
         """Return the object, to be read in pieces; the first of them says whether it is there."""
         return RangedObject(self, path)
+
+    def open_near(self, path: str) -> StoredObject:
+        """Find nothing: no object lies on this machine."""
+        raise ObjectNotFound(f"{path} of {self.url} does not lie on this machine.")
+
+    def put_near(self, path: str, parts: Iterable[bytes | memoryview]) -> bool:
+        """Store nothing: nothing waits here."""
+        return False
 
     @property
     def at_once(self) -> int:

@@ -59,6 +59,18 @@ class ObjectStore(Protocol):
             If the file cannot be opened.
         """
 
+    def open_near(self, path: str) -> StoredObject:
+        """Open what lies on this machine of the object, and ask nothing over a network.
+
+        Raises
+        ------
+        ObjectNotFound
+            If nothing does.
+        StorageError
+            If the file cannot be opened.
+        """
+        return self.open(path)
+
     @property
     def at_once(self) -> int:
         """How many requests are worth having under way at once: 1 where nobody waits."""
@@ -93,6 +105,10 @@ class ObjectStore(Protocol):
         they are sent, and never held together in memory but where the store is memory. Whoever makes them may use the
         memory of one again once the next is asked for.
         """
+
+    def put_near(self, path: str, parts: Iterable[bytes | memoryview]) -> bool:
+        """Store the parts so that they wait on this machine to be sent later; False where nothing waits."""
+        return False
 
     def create(self, path: str, data: bytes) -> bool:
         """Store `data` at `path` unless something is there, and return whether it is now this call's.

@@ -9,6 +9,7 @@ from datetime import timedelta
 from itertools import chain, takewhile
 from pathlib import Path
 
+from cachestore.errors import ObjectNotFound
 from cachestore.in_order import in_order
 from cachestore.storage.near_directory import NearDirectory, Tell
 from cachestore.storage.object_store import ObjectInfo, ObjectStore
@@ -130,6 +131,13 @@ class TieredStore:
         near = self._near.read(path, lambda near: near.open(path)) if key_of(path) else None
         return near or RangedObject(self, path)
 
+    def open_near(self, path: str) -> StoredObject:
+        """Open the near copy."""
+        near = self._near.read(path, lambda near: near.open(path)) if key_of(path) else None
+        if near is None:
+            raise ObjectNotFound(f"{path} of {self.url} does not lie near.")
+        return near
+
     def at_hand(self, path: str) -> bytes | None:
         """Return the near copy if it is small."""
         return self._near.read(path, lambda near: near.at_hand(path)) if key_of(path) else None
@@ -245,6 +253,13 @@ class TieredStore:
             copy.abandon()
             raise
         copy.finish()
+
+    def put_near(self, path: str, parts: Iterable[bytes | memoryview]) -> bool:
+        """Store write-behind, and send nothing now: the next put does, `flush`, or the next process."""
+        if not self._write_behind or key_of(path) is None:
+            return False
+        collected, _ = _collected(parts)
+        return collected is not None and self._waiting.add(path, collected, sends=False)
 
     def create(self, path: str, data: bytes) -> bool:
         """Store `data` at `path` unless something is there."""

@@ -93,8 +93,15 @@ class Waiting:
             os.close(folder)
         self._renew()
 
-    def add(self, path: str, data: memoryview) -> bool:
-        """Keep an object near and let it wait; False where too much waits, or the near directory fails."""
+    def add(self, path: str, data: memoryview, *, sends: bool = True) -> bool:
+        """Keep an object near and let it wait; False where too much waits, or the near directory fails.
+
+        Parameters
+        ----------
+        sends
+            Whether it is sent as soon as that can be; else with the next one that is, by `flush`, or by the next
+            process.
+        """
         try:
             with self._lock:
                 if not self._near.usable or len(data) > self._most:
@@ -113,7 +120,8 @@ class Waiting:
                     file.hardlink_to(self._near.store.directory() / path)
                     self._objects[file] = _Object(path, file, len(data))
                     self._take_back(path, file)
-                self._start_thread()
+                if sends:
+                    self._start_thread()
         except FileNotFoundError:
             return False  # another process has given up the copy before it had its second name
         except (StorageError, OSError) as error:
@@ -124,7 +132,8 @@ class Waiting:
             else:
                 self._near.tell_of(error)
             return False
-        self._wake.set()
+        if sends:
+            self._wake.set()
         self._near.make_room(len(data))
         return True
 

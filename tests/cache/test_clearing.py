@@ -1,3 +1,5 @@
+from datetime import UTC, datetime
+
 import pytest
 
 from cachestore import CachestoreError
@@ -15,6 +17,17 @@ def test_clearing_a_function_leaves_the_others(cache, put):
     assert clear_function(cache, identify(len)) == 0
     assert clear_function(cache, identify(call_of)) == 2
     assert cache.get(key) == cache.get(orphan) == Miss("absent")
+
+
+def test_clearing_every_version_of_a_function(cache, put):
+    key = put(1)
+    old = call_of(1)._replace(key="0" * 64, code_version="2" * 64)
+    other = call_of(1)._replace(key="1" * 64, function="tests.other")
+    for call in (old, other):
+        cache.put(call, "a value", started_at=datetime.now(UTC), seconds=1.0)
+    assert clear_function(cache, identify(call_of), all_versions=True) == 2
+    assert cache.get(key) == cache.get(old.key) == Miss("absent")
+    assert cache.get(other.key).value == "a value"
 
 
 def test_clearing_all_of_a_private_store(cache, put):

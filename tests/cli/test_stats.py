@@ -1,4 +1,5 @@
 import json
+import re
 import sys
 
 
@@ -20,17 +21,24 @@ def test_json_has_stable_fields_and_raw_numbers(store, run):
     assert set(answer) == {
         "location", "index", "private", "entries", "raw_size", "stored_size", "hits", "seconds_computing",
         "seconds_saved", "by_function", "by_user", "misses", "by_reason", "unlisted",
+        "seconds_spent", "seconds_net",
     }  # fmt: skip
     assert answer["location"] == str(store)
     assert (answer["entries"], answer["hits"], answer["private"], answer["unlisted"]) == (4, 4, False, False)
     assert set(answer["by_function"][0]) == {
         "function", "entries", "raw_size", "stored_size", "hits", "seconds", "seconds_saved",
+        "seconds_spent",
     }  # fmt: skip
     assert set(answer["by_user"][0]) == {"user", "computed", "seconds", "reused", "seconds_saved"}
     assert [(user["user"], user["computed"], user["reused"]) for user in answer["by_user"]] == [
         ("ana", 4, 0),
         ("ben", 0, 4),
     ]
+
+
+def test_it_says_what_caching_saved_net(store, run):
+    shown = run("stats", "--location", store).stdout
+    assert re.search(r"^keys, look-ups and storing took .*: net, caching (saved|cost) .", shown, re.MULTILINE)
 
 
 def test_an_empty_store_says_what_to_do(store, run):

@@ -17,6 +17,7 @@ from cachestore.index import (
     Index,
     Missed,
     Selection,
+    Spent,
     Statistics,
     Touch,
     UserStatistics,
@@ -393,6 +394,30 @@ class IndexContract:
         index.miss(missed(3))
         assert reasons(index) == {"code changed": 1}
 
+    def test_what_caching_cost_is_set_against_what_it_saved(self, index: Index) -> None:
+        index.record([entry(1), entry(2), entry(3, function="other.f")])
+        for number in (1, 2, 3):
+            index.touch(touch(number))
+        for function, seconds in (
+            ("team.tables.features", 0.5),
+            ("other.f", 0.25),
+            ("team.tables.features", 1.0),
+        ):
+            index.spend(Spent(function, seconds))
+        index.merge()
+        before = index.statistics()
+        assert before.seconds_spent == 1.75
+        assert before.seconds_net == before.seconds_saved - 1.75
+        assert {each.function: each.seconds_spent for each in before.by_function} == {
+            "team.tables.features": 1.5,
+            "other.f": 0.25,
+        }
+        # What was saved stays saved, also where nothing more was spent.
+        assert index.forget([key(1), key(3)]) == 2
+        after = index.statistics()
+        assert after.seconds_saved < before.seconds_saved
+        assert (after.seconds_spent, after.seconds_net) == (1.75, before.seconds_net)
+
     def test_what_was_given_up_is_noted_with_the_row_that_goes(self, index: Index) -> None:
         index.record([entry(1), entry(2)])
         gone = [Evicted(key(number), "ana", NOON, "gc", "old") for number in (2, 1)]
@@ -507,7 +532,7 @@ class IndexContract:
         assert index.statistics().misses == 180
 
     def test_version_and_migrate(self, index: Index) -> None:
-        assert index.migrate() == index.version() == "0002"
+        assert index.migrate() == index.version() == "0003"
         index.record([entry(1)])
-        assert index.migrate() == "0002"
+        assert index.migrate() == "0003"
         assert index.get(key(1)) == entry(1)

@@ -93,6 +93,7 @@ def test_a_torn_last_line_is_dropped_and_nothing_else(spool: Spool, path: Path, 
         b'["miss", "a", "b", 0, "f", "v", null, "absent", {}, null, 1]',
         b'["miss", "a", "b", 0, "f", "v", "c", "absent", {}, "no", 1]',
         b'["miss", "a", "b", 0, "f\\u0000", "v", "c", "absent", {}, null, 1]',
+        b'["spent", "f"]', b'["spent", "f", "1"]', b'["spent", "f", NaN]', b'["spent", "f\\u0000", 1.0]',
     ],
 )  # fmt: skip
 def test_a_damaged_line_does_not_keep_the_others_from_being_counted(

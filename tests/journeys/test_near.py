@@ -420,3 +420,68 @@ def test_two_people_of_a_group_share_a_near_directory(place, environ, open_to_al
     # Whoever it was: each may give up what the other one made.
     assert all(stat.S_IMODE(folder.stat().st_mode) & 0o070 == 0o070 for folder in near.glob("*/**/"))
     assert far_blobs() == 3
+
+
+# ---- offline
+
+
+def test_offline_what_lies_near_answers_and_nothing_is_asked(place, remember, tmp_path):
+    proxy = place[2]
+    memory = remember()
+    memorised = memory.cache(work)
+    value = memorised(100)
+    large = memorised(9 * 2**20)
+    remember(near=False).cache(work)(50)
+    memory.flush()
+    memory.store_backend.close()
+    forget_open_caches()
+    memory = remember()
+    memorised = memory.cache(work)
+    computed.clear()
+    proxy.requests.clear()
+    with memory.offline():
+        assert (memorised(100), memorised(9 * 2**20)) == (value, large)
+        assert memorised.call_and_shelve(100).get() == value
+        assert memorised.check_call_in_cache(100)
+        # A colleague has it, and a new one is stored nowhere.
+        assert (len(memorised(50)), len(memorised(60)), len(memorised(60))) == (50, 60, 60)
+    assert computed == [50, 60, 60]
+    assert proxy.requests == []
+    assert len(memorised(50)) == 50
+    assert computed == [50, 60, 60]
+
+
+def test_offline_without_a_near_directory_everything_is_computed(place, remember):
+    proxy = place[2]
+    memory = remember(near=False)
+    memorised = memory.cache(work)
+    memorised(100)
+    proxy.requests.clear()
+    with memory.offline():
+        memorised(100)
+    assert proxy.requests == []
+    assert computed == [100, 100]
+
+
+def test_offline_results_wait_near_where_they_are_written_behind(place, remember, monkeypatch):
+    proxy = place[2]
+    monkeypatch.setenv("CACHESTORE_WRITE_BEHIND", "true")
+    memory = remember()
+    memorised = memory.cache(work)
+    memorised(50)
+    memory.flush()
+    proxy.requests.clear()
+    with memory.offline():
+        value = memorised(100)
+        assert memorised(100) == value
+        time.sleep(0.2)
+    assert computed == [50, 100]
+    assert proxy.requests == []
+    memory.flush()
+    assert [path for method, path in proxy.requests if method == "PUT" and "/blobs/" in path]
+    assert remember(near=False).cache(work)(100) == value
+    assert computed == [50, 100]
+    # Its row comes when it is used.
+    memorised(100)
+    memory.store_backend.merge_uses()
+    assert memory.store_backend.index.statistics().entries == 2
