@@ -9,8 +9,7 @@ one of them stores behind the back of the other is never taken for its own.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -130,8 +129,7 @@ class JoblibEntries:
 
     def drop(self, function: str, arguments: str) -> None:
         """Remove the entry of a call; where that cannot be, it stays until the call is computed again."""
-        with self._keeping(function):
-            self._cache.drop([_key(function, arguments)])
+        self._remove(function, lambda: self._cache.drop([_key(function, arguments)]))
 
     # ---- many entries
 
@@ -152,8 +150,10 @@ class JoblibEntries:
         """Drop the entries of a function; where that cannot be, they stay, and answer for their own code only."""
         from cachestore.cache.clearing import clear_entries
 
-        with self._keeping(function):
-            clear_entries(self._cache, lambda entry: entry.function == _entry_name(function))
+        self._remove(
+            function,
+            lambda: clear_entries(self._cache, lambda entry: entry.function == _entry_name(function)),
+        )
 
     def clear(self) -> None:
         """Drop all that joblib has here, and nothing else.
@@ -217,12 +217,13 @@ class JoblibEntries:
             arguments=Arguments({"args_id": arguments.encode()}),
         )
 
-    @contextmanager
-    def _keeping(self, function: str) -> Iterator[None]:
-        # joblib clears inside of a memorised call too, and that must go on.
+    def _remove(self, function: str, remove: Callable[[], object]) -> None:
+        if not self._cache.mode.writes:
+            return  # whose code is another one clears what the others have: not who only reads
         try:
-            yield
+            remove()
         except CachestoreError as error:
+            # joblib clears inside of a memorised call too, and that must go on.
             self._cache.trouble.tell(
                 f"clear {function}", f"Results of {function} could not be cleared, and are kept.", error
             )

@@ -8,7 +8,6 @@ on some systems) it has twice as long after each time that somebody gave up.
 
 from __future__ import annotations
 
-import copy
 import os
 import threading
 import time
@@ -43,13 +42,10 @@ class Computed(NamedTuple):
         What the function returned.
     metadata
         What was stored of it besides; None where nothing was stored.
-    shareable
-        Whether a copy of a value that was not stored may answer an equal call.
     """
 
     value: Any
     metadata: Metadata | None
-    shareable: bool = True
 
 
 class _Flight:
@@ -57,9 +53,7 @@ class _Flight:
 
     __slots__ = (
         "_clock",
-        "_copies",
         "_name",
-        "_waiting",
         "ended",
         "failed",
         "patience",
@@ -70,8 +64,6 @@ class _Flight:
     def __init__(self, name: tuple[Any, ...], ended: Any, *, clock: int | None, patience: float) -> None:
         self._name = name
         self._clock = clock
-        self._waiting = 0
-        self._copies: list[Any] = []
         # Of the threading or of the asyncio kind.
         self.ended = ended
         self.failed = True
@@ -93,34 +85,19 @@ class _Flight:
             _aboard.reset(token)
 
     def land(self, computed: Computed) -> Computed:
-        """Have those who wait take what was computed."""
+        """Have those who wait take what was stored."""
+        self.stored = computed.metadata is not None
+        self.failed = False
         with _lock:
             # Who comes from now on finds it in the cache, or computes.
             self._leave()
-            if computed.metadata is not None:
+            if self.stored:
                 _remember(self._name)
-            copies = self._waiting if computed.metadata is None and computed.shareable else 0
-        self.stored = computed.metadata is not None
-        self.failed = False
-        if copies:
-            # Before the caller has the value, and may change it.
-            try:
-                self._copies = [copy.deepcopy(computed.value) for _ in range(copies)]
-            except Exception:  # noqa: BLE001 - a file, a lock, anything: each caller gets one of his own
-                self._copies = []
         return computed
 
     def _leave(self) -> None:
         if _under_way.get(self._name) is self:
             del _under_way[self._name]
-
-    def take(self, ask: Callable[[], _Found | Miss]) -> _Found | Computed | None:
-        """Return what came of it for one who waited; None if nothing did."""
-        if self.stored:
-            found = ask()
-            return None if isinstance(found, Miss) else found
-        with _lock:
-            return Computed(self._copies.pop(), None) if self._copies else None
 
     @contextmanager
     def awaited(self) -> Iterator[bool]:
@@ -130,15 +107,12 @@ class _Flight:
             ends = self._ahead().isdisjoint(mine)
             for each in mine:
                 each.waits_for.append(self)
-            self._waiting += 1
         try:
             yield ends
         finally:
             with _lock:
                 for each in mine:
                     each.waits_for.remove(self)
-                # Once it has landed there may be a copy for each.
-                self._waiting -= 1
 
     def progress(self) -> tuple[set[_Flight], float]:
         """Say where it is: all that must land before it, and the seconds of a processor that they used."""
@@ -192,9 +166,10 @@ def once(
     compute: Callable[[], Computed],
     ask: Callable[[], _Found | Miss],
 ) -> _Found | Computed:
-    """Compute, unless another thread does so already: then wait, and take what it stored or a copy of its value.
+    """Compute, unless another thread does so already: then wait, and take what it stored.
 
-    Where that raises, one of those who wait computes; where that raises too, all of them do.
+    Where it stored nothing, all of those who wait compute; where it raised, one of them does, and where that raises
+    too, all.
 
     Parameters
     ----------
@@ -232,9 +207,9 @@ def once(
                     break
                 before = now
             else:
-                taken = flight.take(ask)
-                if taken is not None:
-                    return taken
+                found = ask() if flight.stored else missed
+                if not isinstance(found, Miss):
+                    return found
                 if not flight.failed:
                     break
     return compute()
@@ -280,9 +255,9 @@ async def once_awaited(
                         break
                     before = now
             else:
-                taken = flight.take(ask)
-                if taken is not None:
-                    return taken
+                found = ask() if flight.stored else missed
+                if not isinstance(found, Miss):
+                    return found
                 if not flight.failed:
                     break
     return await compute()

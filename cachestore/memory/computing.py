@@ -52,9 +52,7 @@ class Computing:
         from cachestore.cache.single_flight import Computed
 
         metadata = None
-        # What it does to its arguments it does to those of each caller.
-        shareable = not self._changed_its_arguments(call, args, kwargs)
-        if shareable:
+        if not self._changed_its_arguments(call, args, kwargs):
             metadata = self.store_backend.put(
                 call,
                 value,
@@ -71,7 +69,7 @@ class Computing:
             call_stack.note(metadata)
         if self._verbose > 0:
             self._print_duration(seconds)
-        return Computed(value, metadata, shareable)
+        return Computed(value, metadata)
 
     def _changed_its_arguments(self, call: CallKey, args: Any, kwargs: Any) -> bool:
         asked = self._check_arguments

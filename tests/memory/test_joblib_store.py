@@ -234,6 +234,35 @@ def test_moving_a_function_in_its_file_is_no_change(tmp_path):
     assert other.get("f", "abc").value == 1
 
 
+def test_who_only_reads_changes_nothing_though_the_code_is_another(memory, tmp_path, monkeypatch):
+    (tmp_path / "team.py").write_text("def table(n):\n    return n + 1\n")
+    program = (
+        "import joblib, cachestore, team\n"
+        "cachestore.register_joblib_store()\n"
+        f"memory = joblib.Memory({str(tmp_path)!r}, backend='cachestore', verbose=0)\n"
+        "print(memory.cache(team.table)(1))\n"
+    )
+
+    def run() -> str:
+        return subprocess.run(
+            [sys.executable, "-c", program], capture_output=True, text=True, check=True, cwd=tmp_path
+        ).stdout
+
+    assert run() == "2\n"
+    before = {file: file.read_bytes() for folder in ("blobs", "marks") for file in _files(tmp_path, folder)}
+    assert len(before) == 2
+    (tmp_path / "team.py").write_text("def table(n):\n    return n + 100\n")
+    monkeypatch.setenv("CACHESTORE_READ_ONLY", "true")
+    assert run() == "101\n"
+    assert before == {
+        file: file.read_bytes() for folder in ("blobs", "marks") for file in _files(tmp_path, folder)
+    }
+
+
+def _files(place, folder):
+    return [file for file in (place / "cachestore" / folder).rglob("*") if file.is_file()]
+
+
 def test_clearing_a_function_leaves_others_alone(memory):
     f, g = memory.cache(double), memory.cache(divmod)
     f(1), g(5, 2)
