@@ -405,6 +405,7 @@ def test_an_expired_result_is_no_answer_for_a_function_that_says_nothing_of_it(m
     plain(1)
     assert times.calls == [1]
     time.sleep(0.9)
+    assert plain.explain(1).reason == "expired"
     plain(1)
     assert times.calls == [1, 1]
 
