@@ -53,7 +53,8 @@ class Index:
         self._buffer = NoteBuffer(lambda notes: _deliver(place, notes), background=place.remote)
         # The buffer must not know the index, so that it outlives it: what it holds leaves when the index is
         # collected, or at exit.
-        weakref.finalize(self, self._buffer.flush_quietly)
+        if place.lasting:
+            weakref.finalize(self, self._buffer.flush_quietly)
         self._exit_noted = False
         # Code versions whose parts this process has noted: they are the largest part of a miss.
         self._versions_noted: set[str] = set()

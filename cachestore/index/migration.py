@@ -22,12 +22,14 @@ _VERSION_TABLE = "alembic_version"
 _ADVISORY_LOCK = int.from_bytes(b"cachesto")
 
 # Alembic hands the connection to the migrations through module globals: one upgrade at a time in a process.
-_upgrading = threading.Lock()
+_upgrading = threading.RLock()
+_under_way = False
 
 
 def _renew_lock() -> None:
-    global _upgrading
-    _upgrading = threading.Lock()
+    global _upgrading, _under_way
+    _upgrading = threading.RLock()
+    _under_way = False
 
 
 os.register_at_fork(after_in_child=_renew_lock)
@@ -125,10 +127,18 @@ def _lock(connection: sa.Connection) -> None:
 
 
 def _to_head(connection: sa.Connection) -> None:
+    global _under_way
     from alembic import command
     from alembic.config import Config
 
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(folder()).replace("%", "%%"))
     with _upgrading:
-        command.upgrade(config, "head")
+        if _under_way:
+            # Whatever is collected as garbage in the middle runs in this thread, and may hand on what it has noted.
+            raise IndexUnavailable("The tables of another index are being made by this thread just now.")
+        _under_way = True
+        try:
+            command.upgrade(config, "head")
+        finally:
+            _under_way = False

@@ -26,6 +26,8 @@ class Place(Protocol):
 
     # Whether touching may take long, so that touches leave from a thread of their own.
     remote: bool
+    # Whether anybody can read it once the index is gone.
+    lasting: bool
 
     def database(self) -> Database | None:
         """Return the database; None while it has no place yet."""
@@ -80,6 +82,7 @@ def _unnamed(url: str) -> IndexUnavailable:
 
 class _Place:
     remote = False
+    lasting = True
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -161,6 +164,7 @@ class MemoryPlace(_Place):
     """Is the memory of this process."""
 
     url = "sqlite://"
+    lasting = False
 
     def __init__(self, *, timeout: float) -> None:
         super().__init__()

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import gc
 import shutil
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from alembic.script import ScriptDirectory
 from cachestore.errors import IndexUnavailable, SchemaMismatch
 from cachestore.index import Index, Selection, migration
 from cachestore.index.tables import metadata
-from tests.contracts.index import entry, key
+from tests.contracts.index import entry, key, touch
 from tests.index.test_index import address, open_at
 
 __all__ = ["address"]
@@ -174,3 +176,40 @@ def test_rows_of_the_first_revision_are_kept(address: str) -> None:
     assert index.find("") == [entry(1), entry(2, function="other")]
     index.record([entry(1, call_digest="c1")])
     assert index.get(key(1)) == entry(1, call_digest="c1")
+
+
+def test_an_index_that_is_made_while_this_thread_makes_another_does_not_wait_for_it(tmp_path, monkeypatch):
+    """Garbage may be collected at any moment, and what is collected hands on what it noted."""
+    from alembic import command
+
+    outer, inner = open_at(None, tmp_path / "outer"), open_at(None, tmp_path / "inner")
+    upgrade, refused = command.upgrade, []
+
+    def collect_and_upgrade(*given):
+        try:
+            inner.record([entry(1)])
+        except IndexUnavailable as error:
+            refused.append(str(error))
+        upgrade(*given)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(command, "upgrade", collect_and_upgrade)
+        thread = threading.Thread(target=outer.record, args=([entry(1)],), daemon=True)
+        thread.start()
+        thread.join(20)
+    assert not thread.is_alive()
+    assert len(refused) == 1
+    inner.record([entry(2)])
+    assert [outer.get(key(1)), inner.get(key(2))] == [entry(1), entry(2)]
+    outer.close()
+    inner.close()
+
+
+def test_what_an_index_in_memory_noted_goes_with_it(monkeypatch):
+    index = open_at("sqlite://", None)
+    index.touch(touch(1))
+    delivered = []
+    monkeypatch.setattr("cachestore.index.index._deliver", lambda place, notes: delivered.append(notes))
+    del index
+    gc.collect()
+    assert delivered == []

@@ -343,7 +343,8 @@ def _leaf_changes(value):
     if isinstance(value, int | float | complex | fractions.Fraction | decimal.Decimal):
         yield lambda draw: -value
         yield lambda draw: value + 1
-        yield lambda draw: complex(value) if abs(value) < 1e300 else value
+        # Of complex numbers the absolute value may be too large for a number.
+        yield lambda draw: value if isinstance(value, complex) or abs(value) >= 1e300 else complex(value)
         if isinstance(value, int) and abs(value) < 2**53:
             yield lambda draw: float(value)
             yield lambda draw: int(value)

@@ -118,6 +118,8 @@ def test_what_lives_in_this_process_is_refused(reason, make):
         "__cachestore_digest__(self)",
     ):
         assert way_out in text
+    if isinstance(value, ctypes.CDLL):
+        return  # its `close` is that of C, and takes whatever stands in a register for the number of a file
     with contextlib.suppress(Exception):
         value.wait() if isinstance(value, subprocess.Popen) else value.close()
 
