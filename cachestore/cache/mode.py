@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True)
-class Mode:
+# Not a dataclass: each process that has one hit imports this, and making one takes as long as ten hits.
+class Mode(NamedTuple):
     """Says what calls may do with one cache.
 
     Parameters
