@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from cachestore.blob import Parent
 from cachestore.cache.cache import Cache, Hit, Miss
 from cachestore.cache.opening import (
-    absolute,
     cache_at,
-    keeping_near,
+    inside,
     located,
     open_at,
     open_cache,
     open_settled,
     opened,
+    settings_at,
 )
 from cachestore.keys import CallKey
 
@@ -34,15 +34,15 @@ __all__ = [
     "Metadata",
     "Miss",
     "Parent",
-    "absolute",
     "cache_at",
-    "keeping_near",
+    "inside",
     "located",
     "open_at",
     "open_cache",
     "open_settled",
     "opened",
     "register_serializer",
+    "settings_at",
 ]
 
 

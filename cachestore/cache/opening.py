@@ -46,12 +46,17 @@ def located(location: str | Path) -> str:
         raise SettingsError("The location is empty. Name a directory or a URL such as s3://bucket/prefix.")
     if isinstance(location, str) and is_url(location):
         return location
-    directory = absolute(text)
-    inner = directory / "cachestore"
+    directory = _absolute(text)
+    inner = inside(directory)
     return str(inner if _holds_store(inner) and not _holds_store(directory) else directory)
 
 
-def absolute(directory: str | Path) -> Path:
+def inside(directory: str | Path) -> Path:
+    """Return where a store lies in a directory that is not its own, as joblib has a subfolder there."""
+    return _absolute(directory) / "cachestore"
+
+
+def _absolute(directory: str | Path) -> Path:
     """Return a directory's absolute path: the process may change its working directory later."""
     try:
         return Path(os.path.abspath(Path(directory).expanduser()))  # noqa: PTH100 - takes `..` out, leaves links
@@ -102,8 +107,25 @@ def open_at(
     SettingsError, MissingExtra
         If the location or the index have no meaning, or need a package that is not installed.
     """
-    settings = keeping_near(settings_here(), near).at(location, index=index, storage_options=storage_options)
+    settings = settings_at(location, index=index, near=near, storage_options=storage_options)
     return open_cache(replace(settings, compress=compress, verbose=int(verbose)))
+
+
+def settings_at(
+    location: str,
+    *,
+    index: str | None = None,
+    near: str | Path | Literal[False] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Return the settings of whoever calls, for a place that code names.
+
+    Raises
+    ------
+    SettingsError
+        If one has no meaning.
+    """
+    return _keeping_near(settings_here(), near).at(location, index=index, storage_options=storage_options)
 
 
 def cache_at(location: Cache | str | Path, *, compress: Any = None, verbose: float = 0) -> Cache:
@@ -138,7 +160,7 @@ def open_settled(
     SettingsError, MissingExtra
         If a setting has no meaning, or needs a package that is not installed.
     """
-    settings = keeping_near(settings_here(), near)
+    settings = _keeping_near(settings_here(), near)
     if location is not None:
         return open_cache(settings.at(located(location)))
     if settings.location is not None:
@@ -146,12 +168,12 @@ def open_settled(
     return open_cache(settings)
 
 
-def keeping_near(settings: Settings, near: str | Path | Literal[False] | None) -> Settings:
+def _keeping_near(settings: Settings, near: str | Path | Literal[False] | None) -> Settings:
     """Return settings with another near directory; False is none, and None leaves it to the settings."""
     if near is None:
         return settings
     named = isinstance(near, Path) or (isinstance(near, str) and near.strip() and not is_url(near))
-    return replace(settings, near=str(absolute(near)) if named else near)  # type: ignore[arg-type]
+    return replace(settings, near=str(_absolute(near)) if named else near)  # type: ignore[arg-type]
 
 
 def open_existing(settings: Settings) -> Cache:

@@ -49,7 +49,7 @@ class Computed(NamedTuple):
 
 
 class _Flight:
-    """Is a computation under way, and later what those take who waited for it."""
+    """Is a computation under way, and later whether it came to something for those who waited for it."""
 
     __slots__ = (
         "_clock",

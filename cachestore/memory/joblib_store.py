@@ -19,13 +19,13 @@ from joblib.disk import memstr_to_bytes
 from joblib.logger import format_time
 from joblib.memory import StoreBackendBase
 
-from cachestore.cache import Hit, Miss, absolute, keeping_near, located, open_cache
+from cachestore.cache import Hit, Miss, inside, located, open_cache, settings_at
 from cachestore.cache.eviction import Limits
 from cachestore.cache.joblib_entries import JoblibEntries
 from cachestore.errors import SettingsError, StorageError
 from cachestore.memory.results import mapping
 from cachestore.memory.validation import joblib_metadata
-from cachestore.settings import is_url, settings_here, without_password
+from cachestore.settings import is_url, without_password
 
 if TYPE_CHECKING:
     from cachestore.cache import Metadata
@@ -105,9 +105,8 @@ class JoblibStore:
         self.location = without_password(location) or ""
         self.mmap_mode = options.get("mmap_mode")
         self.verbose = verbose
-        settings = keeping_near(settings_here(), options.get("near")).at(
-            _place(location), index=options.get("index"), storage_options=options.get("storage_options")
-        )
+        named = {name: options.get(name) for name in ("index", "near", "storage_options")}
+        settings = settings_at(_place(location), **named)
         settings = replace(settings, compress=options.get("compress") or settings.compress)
         self._cache = open_cache(settings)
         self._entries = JoblibEntries(self._cache)
@@ -329,7 +328,7 @@ def _place(location: str) -> str:
         url = location.removesuffix("joblib")
         return url if url.endswith("://") else url.removesuffix("/")
     path = Path(location)
-    return str(absolute(path.parent) / "cachestore") if path.name == "joblib" else located(location)
+    return str(inside(path.parent)) if path.name == "joblib" else located(location)
 
 
 def register_joblib_store() -> None:

@@ -12,7 +12,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Literal, Never
 
-from cachestore.cache import Cache, absolute, located, open_at, open_settled
+from cachestore.cache import Cache, inside, located, open_at, open_settled
 from cachestore.cache.mode import Mode, restricted
 from cachestore.errors import SettingsError
 from cachestore.keys import Declared
@@ -113,7 +113,7 @@ class Memory(Logged):
         if location == "":
             raise SettingsError("The location is empty. Give a directory or a URL, or None to cache nothing.")
         if isinstance(location, str) and not is_url(location):
-            place = str(absolute(location) / "cachestore")
+            place = str(inside(location))
         else:
             place = located(location)
         self.store_backend = open_at(

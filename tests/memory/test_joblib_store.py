@@ -249,18 +249,18 @@ def test_who_only_reads_changes_nothing_though_the_code_is_another(memory, tmp_p
         ).stdout
 
     assert run() == "2\n"
-    before = {file: file.read_bytes() for folder in ("blobs", "marks") for file in _files(tmp_path, folder)}
+    before = _kept(tmp_path)
     assert len(before) == 2
     (tmp_path / "team.py").write_text("def table(n):\n    return n + 100\n")
     monkeypatch.setenv("CACHESTORE_READ_ONLY", "true")
     assert run() == "101\n"
-    assert before == {
-        file: file.read_bytes() for folder in ("blobs", "marks") for file in _files(tmp_path, folder)
-    }
+    assert _kept(tmp_path) == before
 
 
-def _files(place, folder):
-    return [file for file in (place / "cachestore" / folder).rglob("*") if file.is_file()]
+def _kept(place):
+    """Return the results, and the code of functions, that a store holds."""
+    folders = [place / "cachestore" / name for name in ("blobs", "marks")]
+    return {file: file.read_bytes() for folder in folders for file in folder.rglob("*") if file.is_file()}
 
 
 def test_clearing_a_function_leaves_others_alone(memory):
